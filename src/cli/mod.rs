@@ -1,0 +1,90 @@
+//! The command line: arguments to settings, settings to work, results to text and exit codes.
+
+mod inputs;
+mod output;
+mod run;
+mod settings;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+pub use run::RunArguments;
+pub use validate::ValidateArguments;
+
+/// Evaluated and passed.
+pub const EXIT_PASSED: u8 = 0;
+/// Evaluated and not passed.
+pub const EXIT_FAILED: u8 = 1;
+/// Bad usage, input or configuration.
+pub const EXIT_USAGE: u8 = 2;
+/// Could not be evaluated.
+pub const EXIT_ERRORED: u8 = 3;
+/// Interrupted by a signal.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// Scores the behaviour of AI agents from OpenTelemetry traces that already exist.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<RunArguments>),
+    Validate(ValidateArguments),
+}
+
+#[derive(Debug, Args)]
+struct Verbosity {
+    /// Log more to standard error: -v for information, -vv for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Arguments {
+    /// Sends log lines to standard error, as many as asked for.
+    pub fn start_logging(&self) {
+        let level = match self.verbosity.verbose {
+            0 => LevelFilter::WARN,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        };
+        let colours = console::colors_enabled_stderr();
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(colours)
+            .without_time()
+            .with_target(false)
+            .init();
+    }
+
+    /// Does what was asked and says how the process should exit.
+    ///
+    /// # Errors
+    /// Bad usage, input or configuration, with its cause and remedy.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(arguments) => run::run(&arguments),
+            Command::Validate(arguments) => validate::validate(&arguments),
+        }
+        .map(ExitCode::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! Reports as text.
+
+mod summary;
+mod table;
+
+use std::io::{self, BufWriter, Write};
+
+use super::settings::Output;
+use crate::evaluation::{Report, Verdict};
+use crate::metrics::{MetricResult, Status};
+
+/// Prints a report to standard output. A reader that closed the pipe is no error.
+pub(super) fn print(report: &Report, output: Output) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = match output {
+        Output::Table => table::write(report, &mut out),
+        Output::Summary => summary::write(report, &mut out),
+        Output::Json => write_json(report, &mut out),
+    };
+    match printed.and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}
+
+/// The mark in front of a metric.
+fn icon(metric: &MetricResult) -> &'static str {
+    match metric.eval_status {
+        Status::Passed => "[PASS]",
+        Status::Failed => "[FAIL]",
+        Status::NotEvaluated if metric.error.is_some() => "[ERR!]",
+        Status::NotEvaluated => "[----]",
+        Status::Informational => "[INFO]",
+    }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Passed => "PASSED",
+        Status::Failed => "FAILED",
+        Status::NotEvaluated => "NOT_EVALUATED",
+        Status::Informational => "INFORMATIONAL",
+    }
+}
+
+/// A duration in milliseconds as people read it: `12ms`, `3.4s`, `2m 5s`.
+fn duration(milliseconds: f64) -> String {
+    match milliseconds {
+        ms if ms < 1000.0 => format!("{ms:.0}ms"),
+        ms if ms < 60_000.0 => format!("{:.1}s", ms / 1e3),
+        ms => format!("{}m {:.0}s", (ms / 60_000.0).floor(), (ms % 60_000.0) / 1e3),
+    }
+}
+
+/// Why a metric has no score or did not pass, in one line; `None` when there is nothing to add.
+fn explanation(metric: &MetricResult) -> Option<String> {
+    let count = |name: &str| metric.details.as_ref()?.get(name)?.as_int().filter(|count| *count > 0);
+    let turns = [("missing_turns", "missing"), ("unexpected_turns", "unexpected")];
+    let turns: Vec<_> =
+        turns.iter().filter_map(|(name, word)| Some(format!("{} {word} turns", count(name)?))).collect();
+    let error = metric.error.as_deref().or(metric.reason()).map(str::to_owned);
+    error.or((!turns.is_empty()).then(|| turns.join(", ")))
+}
+
+/// The closing line: what all of it was worth and why.
+fn closing_line(report: &Report) -> String {
+    let metrics = || report.traces.iter().flat_map(|unit| &unit.metrics);
+    let count = |status| metrics().filter(|metric| metric.eval_status == status).count();
+    let mut parts = Vec::new();
+    for (status, word) in
+        [(Status::Passed, "passed"), (Status::Failed, "failed"), (Status::NotEvaluated, "not evaluated")]
+    {
+        if count(status) > 0 {
+            parts.push(format!("{} {word}", count(status)));
+        }
+    }
+    if !report.unmatched_eval_cases.is_empty() && !report.lenient {
+        parts.push(format!("{} eval cases without a trace", report.unmatched_eval_cases.len()));
+    }
+    if !report.errors.is_empty() {
+        parts.push(format!("{} input errors", report.errors.len()));
+    }
+    let verdict = match report.verdict {
+        Verdict::Passed => "PASSED",
+        Verdict::Failed => "FAILED",
+        Verdict::Errored => "ERRORED",
+    };
+    if parts.is_empty() { verdict.to_owned() } else { format!("{verdict}: {}", parts.join(", ")) }
+}
+
+/// The eval cases that nothing was compared with, and what to do about it.
+fn unmatched_cases(report: &Report) -> Option<String> {
+    const SHOWN: usize = 5;
+    let cases = &report.unmatched_eval_cases;
+    if cases.is_empty() {
+        return None;
+    }
+    let mut names = cases.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if cases.len() > SHOWN {
+        names.push_str(&format!(" and {} more", cases.len() - SHOWN));
+    }
+    let remedy = if report.lenient { "" } else { "; give a trace for each, or use --lenient" };
+    Some(format!("no trace was compared with eval case {names}{remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_naturally() {
+        assert_eq!(duration(12.4), "12ms");
+        assert_eq!(duration(3_449.0), "3.4s");
+        assert_eq!(duration(125_000.0), "2m 5s");
+    }
+}

@@ -1,0 +1,210 @@
+//! From the arguments of `run` and a configuration file to checked settings.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use tracing::warn;
+
+use super::run::RunArguments;
+use crate::evaluation::config::{EvalConfig, EvaluatorSpec, SpecKind};
+use crate::evaluation::{Evaluator, EvaluatorKind, Plan};
+use crate::evaluators::ProcessEvaluator;
+use crate::metrics::catalog::{self, Builtin, DEFAULT_METRIC, DEFAULT_THRESHOLD};
+use crate::metrics::trajectory::{ArgsMode, MatchType, TrajectoryOptions};
+use crate::trace::Format;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+    /// One line per metric
+    Summary,
+}
+
+/// What `run` has to do, checked.
+pub(super) struct RunSettings {
+    pub(super) plan: Plan,
+    pub(super) eval_set: Option<PathBuf>,
+    pub(super) format: Option<Format>,
+    pub(super) output: Output,
+}
+
+/// How the arguments of one tool, or of all, are compared: `subset` or `search=ignore`.
+#[derive(Debug, Clone)]
+pub(super) struct ToolArgsMode {
+    tool: Option<String>,
+    mode: ArgsMode,
+}
+
+impl std::str::FromStr for ToolArgsMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (tool, word) = match text.rsplit_once('=') {
+            Some((tool, word)) => (Some(tool.to_owned()), word),
+            None => (None, text),
+        };
+        let mode = ArgsMode::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        match mode {
+            Some((_, mode)) => Ok(Self { tool, mode: *mode }),
+            None => Err(format!("unknown mode `{word}`; expected exact, ignore, subset or superset")),
+        }
+    }
+}
+
+/// Parses a match type without regard to case.
+pub(super) fn parse_match_type(text: &str) -> Result<MatchType, String> {
+    let found = MatchType::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, match_type)| *match_type).ok_or_else(|| {
+        let names: Vec<_> = MatchType::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("unknown match type `{text}`; expected one of {}", names.join(", "))
+    })
+}
+
+/// Parses a threshold in 0..=1.
+pub(super) fn parse_threshold(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
+        Ok(_) => Err("must lie within 0 and 1".into()),
+        Err(_) => Err("is not a number".into()),
+    }
+}
+
+impl RunSettings {
+    /// Combines the command line with the configuration file it names; the command line wins.
+    ///
+    /// # Errors
+    /// Whatever can be known before a trace is read.
+    pub(super) fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
+        let (config, directory) = match &arguments.config {
+            Some(path) => (read_config(path)?, path.parent().unwrap_or(Path::new(""))),
+            None => (EvalConfig::default(), Path::new("")),
+        };
+        let specs = select_specs(arguments, config.evaluators)?;
+        warn_unused(arguments, &specs);
+        if arguments.judge_model.is_some() {
+            bail!("--judge-model is given but none of the metrics asks a judge; leave it out");
+        }
+        let evaluators = specs.into_iter().map(|spec| build(spec, directory)).collect();
+        let config_output = config.output_format.as_deref().map(|name| match name {
+            "json" => Output::Json,
+            "summary" => Output::Summary,
+            _ => Output::Table,
+        });
+        Ok(Self {
+            plan: Plan {
+                evaluators,
+                group_by: arguments.group_by.or(config.group_by).unwrap_or_default(),
+                lenient: arguments.lenient,
+                max_concurrent_evals: config.max_concurrent_evals.unwrap_or(DEFAULT_CONCURRENT_EVALS),
+            },
+            eval_set: arguments.eval_set.clone().or(config.eval_set.map(|path| directory.join(path))),
+            format: arguments.format.or(config.trace_format),
+            output: arguments.output.or(config_output).unwrap_or_default(),
+        })
+    }
+}
+
+/// How many custom evaluators run at once when nothing is said, as in the reference.
+const DEFAULT_CONCURRENT_EVALS: usize = 5;
+
+/// Largest configuration that is read: more than anyone writes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+pub(super) fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
+    let reading = || format!("reading configuration `{}`", path.display());
+    let document = super::inputs::read(path, MAX_CONFIG_BYTES).map_err(|error| anyhow!(error)).with_context(reading)?;
+    EvalConfig::parse(document.text()).with_context(reading)
+}
+
+/// The evaluators asked for, by `-m`, by the configuration, and limited by `--only`.
+fn select_specs(
+    arguments: &RunArguments,
+    configured: Option<Vec<EvaluatorSpec>>,
+) -> anyhow::Result<Vec<EvaluatorSpec>> {
+    let mut named = Vec::new();
+    for name in &arguments.metrics {
+        let metric = catalog::find(name).map_err(|error| anyhow!(error))?;
+        let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
+        named.push(with_overrides(EvaluatorSpec { name: name.clone(), threshold: None, kind }, arguments));
+    }
+    let mut specs = match configured {
+        Some(specs) if named.is_empty() => {
+            specs.into_iter().map(|spec| with_overrides(spec, arguments)).collect()
+        }
+        Some(mut specs) => {
+            specs.retain(|spec| named.iter().all(|other| other.name != spec.name));
+            specs.extend(named);
+            specs
+        }
+        None if named.is_empty() => {
+            let metric = Builtin::Trajectory;
+            let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
+            let spec = EvaluatorSpec { name: DEFAULT_METRIC.to_owned(), threshold: None, kind };
+            vec![with_overrides(spec, arguments)]
+        }
+        None => named,
+    };
+    let mut seen = std::collections::HashSet::new();
+    specs.retain(|spec| seen.insert(spec.name.clone()));
+    if !arguments.only.is_empty() {
+        for name in &arguments.only {
+            if !seen.contains(name) {
+                let hint = crate::json::checked::did_you_mean(name, seen.iter().map(String::as_str));
+                bail!("--only: there is no evaluator `{name}`{hint}");
+            }
+        }
+        specs.retain(|spec| arguments.only.contains(&spec.name));
+    }
+    Ok(specs)
+}
+
+/// Applies `-t` and the trajectory options to a built-in metric.
+fn with_overrides(mut spec: EvaluatorSpec, arguments: &RunArguments) -> EvaluatorSpec {
+    let SpecKind::Builtin { metric, trajectory } = &mut spec.kind else { return spec };
+    if let (Some(threshold), true) = (arguments.threshold, metric.takes_threshold()) {
+        spec.threshold = Some(threshold);
+    }
+    if *metric == Builtin::Trajectory {
+        trajectory.match_type = arguments.trajectory_match_type.unwrap_or(trajectory.match_type);
+        for ToolArgsMode { tool, mode } in &arguments.trajectory_args {
+            match tool {
+                Some(tool) => trajectory.tools.entry(tool.clone()).or_default().mode = *mode,
+                None => trajectory.args.mode = *mode,
+            }
+        }
+    }
+    spec
+}
+
+fn warn_unused(arguments: &RunArguments, specs: &[EvaluatorSpec]) {
+    let has = |fits: fn(Builtin) -> bool| {
+        specs.iter().any(|spec| matches!(spec.kind, SpecKind::Builtin { metric, .. } if fits(metric)))
+    };
+    if arguments.threshold.is_some() && !has(Builtin::takes_threshold) {
+        warn!("--threshold has no effect: none of the metrics takes one");
+    }
+    let shapes_trajectory = arguments.trajectory_match_type.is_some() || !arguments.trajectory_args.is_empty();
+    if shapes_trajectory && !has(|metric| metric == Builtin::Trajectory) {
+        warn!("the --trajectory options have no effect: `tool_trajectory_avg_score` is not among the metrics");
+    }
+}
+
+fn build(spec: EvaluatorSpec, directory: &Path) -> Evaluator {
+    let threshold = spec.threshold.unwrap_or(DEFAULT_THRESHOLD);
+    let kind = match spec.kind {
+        SpecKind::Builtin { metric, trajectory } => EvaluatorKind::Builtin { metric, trajectory },
+        SpecKind::Code(code) => {
+            let (script, timeout) = (directory.join(&code.path), Duration::from_secs(code.timeout_s));
+            let port = ProcessEvaluator::new(&*spec.name, script, timeout, code.env);
+            EvaluatorKind::Custom { port: Arc::new(port), config: code.config }
+        }
+    };
+    Evaluator { name: spec.name, threshold, kind }
+}

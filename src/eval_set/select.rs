@@ -1,0 +1,112 @@
+//! Which eval case a conversation is compared with.
+
+use serde::Serialize;
+
+use super::{EvalCase, EvalSet};
+use crate::invocation::Invocation;
+
+/// How a case was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseMatch {
+    /// The trace names the case.
+    Explicit,
+    /// The conversation starts with the case's user text.
+    UserText,
+    /// There is one case and one conversation.
+    SingleCase,
+}
+
+/// Why no case was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMatch {
+    /// Nothing to compare with.
+    #[error("no eval set provided")]
+    NoEvalSet,
+    /// The trace names a case that is not in the set.
+    #[error("eval case '{0}' not found")]
+    UnknownCase(String),
+    /// The conversation has no turns.
+    #[error("no turns to match")]
+    NoTurns,
+    /// The first turn has no user text.
+    #[error("no user input to match; name the case with the attribute `agentevals.eval.case.id`")]
+    NoUserInput,
+    /// No case starts like the conversation.
+    #[error("no matching eval case: none starts with the user text {0:?}")]
+    NoCase(String),
+    /// Several cases do.
+    #[error("ambiguous eval case: {} start with the same user text", .0.join(", "))]
+    Ambiguous(Vec<String>),
+}
+
+/// The form in which first user texts are compared: white space folded, trimmed, case folded.
+pub fn start_key(text: &str) -> String {
+    // Python's idea of white space: Unicode's, and the four information separators.
+    let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+    let words: Vec<_> = text.split(is_space).filter(|word| !word.is_empty()).collect();
+    caseless::default_case_fold_str(&words.join(" "))
+}
+
+/// Chooses the case for a conversation. `single_unit` says that it is the only one evaluated.
+///
+/// # Errors
+/// Says why there is none; there is no fall-back to some other case.
+pub fn select<'e>(
+    eval_set: Option<&'e EvalSet>,
+    invocations: &[Invocation],
+    explicit_id: Option<&str>,
+    single_unit: bool,
+    lenient: bool,
+) -> Result<(&'e EvalCase, CaseMatch), NoMatch> {
+    let eval_set = eval_set.ok_or(NoMatch::NoEvalSet)?;
+    if let Some(id) = explicit_id {
+        let found = eval_set.candidates().find(|case| case.id == id);
+        return found
+            .map(|case| (case, CaseMatch::Explicit))
+            .ok_or_else(|| NoMatch::UnknownCase(id.to_owned()));
+    }
+    let candidates: Vec<&EvalCase> = eval_set.candidates().collect();
+    let first = invocations.first().ok_or(NoMatch::NoTurns)?;
+    let single = match candidates[..] {
+        [only] if single_unit => Some((only, CaseMatch::SingleCase)),
+        _ => None,
+    };
+    let written = first.user_text.as_deref().unwrap_or_default();
+    let start = start_key(written);
+    if start.is_empty() {
+        return single.ok_or(NoMatch::NoUserInput);
+    }
+    let mut equal = candidates;
+    equal.retain(|case| start_key(&case.conversation[0].user_text()) == start);
+    match equal[..] {
+        [] => return single.ok_or_else(|| NoMatch::NoCase(written.chars().take(100).collect())),
+        [only] => return Ok((only, CaseMatch::UserText)),
+        _ => {}
+    }
+    let names = equal.iter().map(|case| case.id.clone()).collect();
+    equal.retain(|case| case.conversation.len() == invocations.len());
+    if equal.len() > 1 && !lenient {
+        // Later turns may tell apart what starts alike; the reference does not look at them.
+        equal.retain(|case| {
+            case.conversation.iter().zip(invocations).all(|(expected, actual)| {
+                start_key(&expected.user_text()) == start_key(actual.user_text.as_deref().unwrap_or_default())
+            })
+        });
+    }
+    match equal[..] {
+        [only] => Ok((only, CaseMatch::UserText)),
+        _ => Err(NoMatch::Ambiguous(names)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_without_regard_to_space_and_case() {
+        assert_eq!(start_key("  Paint\tthe\n STRASSE "), start_key("paint the straße"));
+        assert_ne!(start_key("ｆｕｌｌ"), start_key("full"));
+    }
+}

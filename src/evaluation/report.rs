@@ -1,0 +1,162 @@
+//! What an evaluation says: results, warnings, verdict. Members of the reference keep their names and shapes.
+
+use serde::Serialize;
+
+use super::units::{Selected, Unit};
+use crate::eval_set::{CaseMatch, EvalSet};
+use crate::extraction::Conversation;
+use crate::extraction::performance::{Performance, RunPerformance};
+use crate::metrics::{MetricResult, Status};
+use crate::trace::Warning;
+
+/// What the agents' behaviour was worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything was evaluated and passed.
+    Passed,
+    /// Something was evaluated and did not pass, or was expected and not evaluated.
+    Failed,
+    /// Something could not be evaluated: an input was unreadable, a metric errored, nothing had a score.
+    Errored,
+}
+
+/// A turn's place in the traces.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnRef {
+    /// Trace id.
+    pub trace_id: String,
+    /// Anchor span id.
+    pub span_id: String,
+}
+
+/// The results of one evaluation unit: a trace, or the traces of a conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnitReport {
+    /// Id of the unit's first trace.
+    pub trace_id: String,
+    /// Number of turns.
+    pub num_invocations: usize,
+    /// The texts of `warnings`, sorted, as the reference lists them.
+    pub conversion_warnings: Vec<String>,
+    /// What was lost, mended or guessed on the way, with stable codes.
+    pub warnings: Vec<Warning>,
+    /// One result per metric, in the order configured.
+    pub metrics: Vec<MetricResult>,
+    /// Latency, tokens and counts.
+    pub performance_metrics: Option<Performance>,
+    /// Service that sent the traces.
+    pub service_name: Option<String>,
+    /// Agent of the first turn.
+    pub agent_name: Option<String>,
+    /// Ids of all traces of the unit, by start.
+    pub trace_ids: Vec<String>,
+    /// Conversation id found in the traces.
+    pub conversation_id: Option<String>,
+    /// What the traces were grouped by.
+    pub group_key: String,
+    /// The case compared with.
+    pub eval_case_id: Option<String>,
+    /// How it was found.
+    pub eval_case_match: Option<CaseMatch>,
+    /// Where each turn is found.
+    pub turn_refs: Vec<TurnRef>,
+}
+
+impl UnitReport {
+    pub(super) fn new(unit: &Unit<'_>, conversation: &Conversation, selected: &Selected<'_>) -> Self {
+        let mut warnings = conversation.warnings.clone();
+        warnings.extend(super::match_warnings(conversation, selected));
+        let mut texts: Vec<_> = warnings.iter().map(|warning| warning.text.clone()).collect();
+        texts.sort();
+        let trace_ids: Vec<_> = unit.traces.iter().map(|trace| trace.id.to_string()).collect();
+        let turn = |turn: &crate::invocation::Invocation| TurnRef {
+            trace_id: turn.trace_id.clone(),
+            span_id: turn.span_id.clone(),
+        };
+        let selected = selected.as_ref().ok();
+        Self {
+            trace_id: trace_ids.first().cloned().unwrap_or_default(),
+            num_invocations: conversation.invocations.len(),
+            conversion_warnings: texts,
+            warnings,
+            metrics: Vec::new(),
+            performance_metrics: Some(conversation.performance.clone()),
+            service_name: conversation.service_name.clone(),
+            agent_name: conversation.agent_name.clone(),
+            trace_ids,
+            conversation_id: conversation.conversation_id.clone(),
+            group_key: unit.key.0.clone(),
+            eval_case_id: selected.map(|(case, _)| case.id.clone()),
+            eval_case_match: selected.map(|(_, how)| *how),
+            turn_refs: conversation.invocations.iter().map(turn).collect(),
+        }
+    }
+}
+
+/// The results of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What all of it was worth.
+    pub verdict: Verdict,
+    /// One entry per evaluation unit, in the order in which the units were first seen.
+    pub traces: Vec<UnitReport>,
+    /// Inputs, or parts of inputs, that could not be read.
+    pub errors: Vec<String>,
+    /// What was lost on the way and belongs to no unit.
+    pub warnings: Vec<Warning>,
+    /// Ids of the eval cases that no unit was compared with.
+    pub unmatched_eval_cases: Vec<String>,
+    /// Sums over all units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub performance_metrics: Option<RunPerformance>,
+    /// Whether the verdict is the reference's, for which not being evaluated is no failure.
+    pub lenient: bool,
+}
+
+impl Report {
+    pub(super) fn new(
+        traces: Vec<UnitReport>,
+        eval_set: Option<&EvalSet>,
+        performance_metrics: Option<RunPerformance>,
+        lenient: bool,
+    ) -> Self {
+        let is_matched = |id: &str| traces.iter().any(|unit| unit.eval_case_id.as_deref() == Some(id));
+        let cases = eval_set.into_iter().flat_map(|set| &set.cases);
+        let unmatched = cases.map(|case| case.id.clone()).filter(|id| !is_matched(id)).collect();
+        let (errors, warnings) = (Vec::new(), Vec::new());
+        let mut report = Self {
+            verdict: Verdict::Errored,
+            traces,
+            errors,
+            warnings,
+            unmatched_eval_cases: unmatched,
+            performance_metrics,
+            lenient,
+        };
+        report.verdict = report.judge();
+        report
+    }
+
+    /// Adds faults and warnings of the reading that came before.
+    pub fn add_reading(&mut self, errors: Vec<String>, warnings: Vec<Warning>) {
+        self.errors.extend(errors);
+        self.warnings.extend(warnings);
+        self.verdict = self.judge();
+    }
+
+    fn judge(&self) -> Verdict {
+        let metrics = || self.traces.iter().flat_map(|unit| &unit.metrics);
+        let nothing_evaluated = metrics().all(|metric| metric.score.is_none());
+        let has_error = metrics().any(|metric| metric.error.is_some());
+        if !self.errors.is_empty() || has_error || (nothing_evaluated && !self.lenient) {
+            return Verdict::Errored;
+        }
+        let has = |status| metrics().any(|metric| metric.eval_status == status);
+        let not_evaluated = has(Status::NotEvaluated) || !self.unmatched_eval_cases.is_empty();
+        if has(Status::Failed) || (not_evaluated && !self.lenient) {
+            return Verdict::Failed;
+        }
+        Verdict::Passed
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading what an evaluator printed.
+
+use crate::json::checked::{Cursor, Problems, Spelling};
+use crate::json::{self, Value};
+use crate::metrics::Status;
+use crate::metrics::custom::{EvaluatorError, EvaluatorOutput};
+
+/// Reads an evaluator's standard output.
+///
+/// A debugging line in front does no harm: when the whole is no JSON, its last line is read.
+pub(super) fn read_output(name: &str, stdout: &str) -> Result<EvaluatorOutput, EvaluatorError> {
+    let invalid = |what: String| EvaluatorError::InvalidOutput(format!("evaluator `{name}` {what}"));
+    let last_line = || stdout.trim_end().lines().last().and_then(|line| json::parse(line).ok());
+    let value = match json::parse(stdout.trim()) {
+        Ok(value) => value,
+        Err(error) => last_line().ok_or_else(|| invalid(format!("did not print one JSON document: {error}")))?,
+    };
+    let problems = Problems::default();
+    let output = read_document(&Cursor::root(&value, &problems));
+    let problems = problems.into_vec();
+    match (output, problems.first()) {
+        (Some(output), None) => Ok(output),
+        (_, Some(problem)) => Err(invalid(format!("printed an invalid answer: {problem}"))),
+        (None, None) => Err(invalid("printed an invalid answer".into())),
+    }
+}
+
+fn read_document(cursor: &Cursor<'_, '_>) -> Option<EvaluatorOutput> {
+    let object = cursor.object(Spelling::Snake)?;
+    let score = object.required("score", |score| {
+        let number = score.number()?;
+        if !(0.0..=1.0).contains(&number) {
+            score.fault(format!("{number} is outside 0..=1"));
+            return None;
+        }
+        Some(number)
+    });
+    let statuses =
+        [("PASSED", Status::Passed), ("FAILED", Status::Failed), ("NOT_EVALUATED", Status::NotEvaluated)];
+    let status = object.optional("status", |status| status.choice(&statuses));
+    let per_invocation = object.optional("per_invocation_scores", |scores| {
+        scores.list(|score| match score.value() {
+            Value::Null => Some(None),
+            _ => score.number().map(Some),
+        })
+    });
+    let details = object.optional("details", |map| map.map().map(|_| map.value().clone().into_owned()));
+    Some(EvaluatorOutput {
+        score: score?,
+        status,
+        per_invocation_scores: per_invocation.unwrap_or_default(),
+        details,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_checked() {
+        let output = read_output("e", r#"{"score":0.5,"per_invocation_scores":[1,null],"extra":1}"#).unwrap();
+        assert_eq!((output.score, &*output.per_invocation_scores), (0.5, &[Some(1.0), None][..]));
+        assert_eq!(read_output("e", "debug {\n{\"score\": 1}\n").unwrap().score, 1.0);
+        for (text, fault) in [
+            ("{}", "$.score: missing"),
+            (r#"{"score":1.5}"#, "$.score: 1.5 is outside 0..=1"),
+            (r#"{"score":NaN}"#, "outside 0..=1"),
+            (r#"{"score":1,"status":"GOOD"}"#, "$.status: unknown value `GOOD`"),
+            (r#"{"score":1,"details":[]}"#, "$.details: expected an object"),
+            ("oops", "did not print one JSON document"),
+        ] {
+            let error = read_output("e", text).unwrap_err().to_string();
+            assert!(error.contains(fault), "{text}: {error}");
+        }
+    }
+}

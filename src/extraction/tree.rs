@@ -1,0 +1,127 @@
+//! Which turn, model call and tool call each span of a trace belongs to.
+
+use super::overlay::{Operation, View};
+use crate::trace::{LogRecord, Trace, Warnings};
+
+/// A trace with the view of each span and its place in the turn structure.
+pub(super) struct Analysis<'t> {
+    pub(super) trace: &'t Trace<'t>,
+    /// By span index.
+    pub(super) views: Vec<View<'t>>,
+    /// By span index.
+    pub(super) places: Vec<Place>,
+    /// Span indexes, depth first, roots and children by start.
+    pub(super) order: Vec<u32>,
+    /// What could not be used.
+    pub(super) warnings: Warnings,
+}
+
+/// Where a span stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The anchor that the span belongs to: the nearest enclosing agentic anchor, else its root.
+    pub(super) owner: u32,
+    /// Nearest enclosing model call, not looking past agents, workflows and tools.
+    pub(super) inference_parent: Option<u32>,
+    /// Nearest enclosing tool span, not looking past agents, workflows and model calls.
+    pub(super) tool_parent: Option<u32>,
+    /// Whether any tool span encloses it.
+    pub(super) under_tool: bool,
+    /// Nearest enclosing agentic span that has an agent name, itself included.
+    pub(super) agent: Option<u32>,
+}
+
+/// What a span passes down to its children.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    place: Place,
+    /// Below an agent, workflow or tool span.
+    covered: bool,
+}
+
+impl<'t> Analysis<'t> {
+    /// Views every span and walks the tree.
+    pub(super) fn new(trace: &'t Trace<'t>) -> Self {
+        let logs_of = |index: usize| trace.logs[index].iter().collect::<Vec<_>>();
+        let mut views: Vec<_> = trace.spans.iter().zip(0..).map(|(span, index)| View::new(span, logs_of(index))).collect();
+        let mut warnings = trace.warnings.clone();
+        join_orphan_logs(trace, &mut views, &mut warnings);
+        let (places, order) = walk(trace, &views);
+        Self { trace, views, places, order, warnings }
+    }
+
+    /// Whether the span anchors a turn of its own: an agent or workflow that no other covers.
+    pub(super) fn is_agentic_anchor(&self, span: u32) -> bool {
+        self.views[span as usize].operation.is_agentic() && self.places[span as usize].owner == span
+    }
+}
+
+/// Gives log records without a span id to the only model call there is; says so when they cannot be placed.
+fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: &mut Warnings) {
+    let (unknown, unnamed): (Vec<&LogRecord<'_>>, Vec<_>) =
+        trace.orphan_logs.iter().partition(|log| log.has_span_id);
+    if !unknown.is_empty() {
+        let text = format!("{} log records name spans that were not read; they are not used", unknown.len());
+        warnings.push("logs_unknown_span", text);
+    }
+    if unnamed.is_empty() {
+        return;
+    }
+    let inference: Vec<_> =
+        (0..views.len()).filter(|index| views[*index].operation == Operation::Inference).collect();
+    match inference[..] {
+        [only] => views[only] = View::new(&trace.spans[only], trace.logs[only].iter().chain(unnamed).collect()),
+        _ => {
+            let (logs, calls) = (unnamed.len(), inference.len());
+            let text = format!(
+                "{logs} log records name no span and the trace has {calls} model calls; they are not used"
+            );
+            warnings.push("logs_ambiguous", text);
+        }
+    }
+}
+
+/// Walks the tree without recursion, whatever its depth.
+fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<Place>, Vec<u32>) {
+    let nowhere = Place { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
+    let mut places = vec![nowhere; views.len()];
+    let mut order = Vec::with_capacity(views.len());
+    let at_root = |root: u32| Context { place: Place { owner: root, ..nowhere }, covered: false };
+    let mut stack: Vec<_> = trace.roots.iter().rev().map(|root| (*root, at_root(*root))).collect();
+    while let Some((span, Context { mut place, covered })) = stack.pop() {
+        let view = &views[span as usize];
+        if view.operation.is_agentic() && !covered {
+            place.owner = span;
+        }
+        if view.operation.is_agentic() && view.agent_name.is_some() {
+            place.agent = Some(span);
+        }
+        places[span as usize] = place;
+        order.push(span);
+        let below = below(span, view.operation, place, covered);
+        stack.extend(trace.children[span as usize].iter().rev().map(|child| (*child, below)));
+    }
+    (places, order)
+}
+
+/// The context of the children of a span.
+fn below(span: u32, operation: Operation, place: Place, covered: bool) -> Context {
+    let mut place = place;
+    match operation {
+        Operation::Inference => {
+            place.inference_parent = Some(span);
+            place.tool_parent = None;
+        }
+        Operation::Tool => {
+            place.inference_parent = None;
+            place.tool_parent = Some(span);
+            place.under_tool = true;
+        }
+        Operation::Agent | Operation::Workflow => {
+            place.inference_parent = None;
+            place.tool_parent = None;
+        }
+        Operation::Other => {}
+    }
+    Context { place, covered: covered || operation.is_agentic() || operation == Operation::Tool }
+}

@@ -1,0 +1,239 @@
+//! Turns: one user request and everything the agent did about it.
+
+use std::collections::HashSet;
+
+use super::calls::{ModelCall, SpanCall, model_calls, span_calls, tool_calls};
+use super::messages::{Message, ends_with_tool_response, text_of, user_turn};
+use super::overlay::Operation;
+use super::tree::Analysis;
+use crate::invocation::{Invocation, TurnUsage};
+use crate::trace::Warnings;
+
+/// A turn before it becomes an [`Invocation`]: parts of it may still come from later traces.
+pub(super) struct Turn<'v> {
+    pub(super) trace_id: &'v str,
+    /// Id of the anchor span.
+    pub(super) span_id: &'v str,
+    /// Anchored at a root that is no agent, so it may continue an earlier turn.
+    is_root: bool,
+    pub(super) start_unix_nanos: i64,
+    pub(super) end_unix_nanos: i64,
+    pub(super) agent_name: Option<&'v str>,
+    pub(super) calls: Vec<ModelCall<'v>>,
+    pub(super) span_calls: Vec<SpanCall<'v>>,
+    user_text: Option<String>,
+    response_text: Option<String>,
+}
+
+/// Finds the turns of a trace in depth-first order; what looks like a turn and is none gets a warning.
+pub(super) fn turns_of<'v>(analysis: &'v Analysis<'v>, warnings: &mut Warnings) -> Vec<Turn<'v>> {
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); analysis.views.len()];
+    for span in &analysis.order {
+        members[analysis.places[*span as usize].owner as usize].push(*span);
+    }
+    let mut turns = Vec::new();
+    for anchor in analysis.order.iter().copied() {
+        let own = &members[anchor as usize];
+        if own.is_empty() {
+            continue;
+        }
+        let has = |operation| own.iter().any(|span| analysis.views[*span as usize].operation == operation);
+        let (has_call, has_tool) = (has(Operation::Inference), has(Operation::Tool));
+        let (view, span) = (&analysis.views[anchor as usize], &analysis.trace.spans[anchor as usize]);
+        let is_agentic = analysis.is_agentic_anchor(anchor);
+        let is_turn = match is_agentic {
+            true => has_call || has_tool || view.failed || !view.input.is_empty() || !view.output.is_empty(),
+            false => has_call,
+        };
+        if is_turn {
+            turns.push(Turn::new(analysis, anchor, own, is_agentic));
+        } else if is_agentic {
+            let text = format!("agent span {} holds no model call, tool or message; it is no turn", span.id);
+            warnings.push("agent_without_turn", text);
+        } else if has_tool {
+            let text = format!("root span {} has tool spans but no model call; it is no turn", span.id);
+            warnings.push("tools_without_model_call", text);
+        }
+    }
+    turns
+}
+
+impl<'v> Turn<'v> {
+    fn new(analysis: &'v Analysis<'v>, anchor: u32, members: &[u32], is_agentic: bool) -> Self {
+        let view = &analysis.views[anchor as usize];
+        let calls = model_calls(analysis, members);
+        let spans = || members.iter().map(|span| &analysis.trace.spans[*span as usize]);
+        let anchor_name = analysis.places[anchor as usize].agent;
+        let anchor_name = anchor_name.and_then(|agent| analysis.views[agent as usize].agent_name.as_deref());
+        Self {
+            trace_id: &analysis.trace.id,
+            span_id: &analysis.trace.spans[anchor as usize].id,
+            is_root: !is_agentic,
+            start_unix_nanos: spans().map(|span| span.start_unix_nanos).min().unwrap_or_default(),
+            end_unix_nanos: spans().map(|span| span.end_unix_nanos).max().unwrap_or_default(),
+            agent_name: anchor_name
+                .or(view.agent_name.as_deref())
+                .or_else(|| calls.first().and_then(|call| call.agent_name)),
+            user_text: user_text(&view.input, &calls),
+            response_text: response_text(&view.output, &calls),
+            span_calls: span_calls(analysis, members),
+            calls,
+        }
+    }
+
+    /// Whether any content of the turn was recorded.
+    fn has_content(&self) -> bool {
+        self.user_text.is_some()
+            || self.response_text.is_some()
+            || self.calls.iter().any(|call| !call.input.is_empty() || !call.output.is_empty())
+    }
+
+    /// The call that ended last.
+    fn last_call(&self) -> Option<&ModelCall<'v>> {
+        self.calls.iter().max_by_key(|call| (call.end_unix_nanos, call.start_unix_nanos))
+    }
+
+    /// Whether this turn answers the tool calls with which `earlier` ended; `None` when that cannot be told.
+    fn continues(&self, earlier: &Turn<'_>) -> Option<bool> {
+        let (Some(first), Some(last)) = (self.calls.first(), earlier.last_call()) else { return Some(false) };
+        if !self.is_root {
+            return Some(false);
+        }
+        if first.input.is_empty() {
+            let asked_for_tools = last.finish_reasons.iter().any(|reason| {
+                matches!(&**reason, "tool_calls" | "tool_call" | "tool_use" | "function_call")
+            });
+            return if asked_for_tools { None } else { Some(false) };
+        }
+        let mut requested = last.requested_tools().peekable();
+        if !ends_with_tool_response(first.input) || requested.peek().is_none() {
+            return Some(false);
+        }
+        let requested: HashSet<&str> = requested.filter_map(|(id, _)| id).collect();
+        let mut answered = first.answered_ids().peekable();
+        let comparable = !requested.is_empty() && answered.peek().is_some();
+        Some(!comparable || answered.any(|id| requested.contains(id)))
+    }
+
+    /// Appends a turn that continues this one.
+    fn join(&mut self, later: Turn<'v>) {
+        self.start_unix_nanos = self.start_unix_nanos.min(later.start_unix_nanos);
+        self.end_unix_nanos = self.end_unix_nanos.max(later.end_unix_nanos);
+        self.calls.extend(later.calls);
+        self.calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
+        self.span_calls.extend(later.span_calls);
+        self.user_text = self.user_text.take().or(later.user_text);
+        self.response_text = later.response_text.or(self.response_text.take());
+        self.agent_name = self.agent_name.or(later.agent_name);
+    }
+
+    /// Settles the turn.
+    pub(super) fn into_invocation(self, warnings: &mut Warnings) -> Invocation {
+        if !self.has_content() && !self.calls.is_empty() {
+            let text = format!(
+                "turn {} carries no message content; was content capture switched on?",
+                self.span_id
+            );
+            warnings.push("content_not_captured", text);
+        }
+        let usage = self.usage();
+        Invocation {
+            trace_id: self.trace_id.to_owned(),
+            span_id: self.span_id.to_owned(),
+            tool_calls: tool_calls(&self.calls, self.span_calls, warnings),
+            user_text: self.user_text,
+            response_text: self.response_text,
+            usage,
+        }
+    }
+
+    fn usage(&self) -> TurnUsage {
+        let sum = |count: fn(&super::overlay::Usage) -> Option<i64>| {
+            let counts = self.calls.iter().filter_map(|call| count(&call.usage?));
+            counts.map(|count| count.max(0)).reduce(i64::saturating_add)
+        };
+        let calls = self.calls.iter().map(|call| (call.start_unix_nanos, call.end_unix_nanos));
+        let tools = self.span_calls.iter().map(|call| (call.start_unix_nanos, call.end_unix_nanos));
+        TurnUsage {
+            model_calls: self.calls.len(),
+            input_tokens: sum(|usage| usage.input),
+            output_tokens: sum(|usage| usage.output),
+            total_ms: milliseconds(self.start_unix_nanos, self.end_unix_nanos),
+            model_ms: covered_milliseconds(calls.collect()),
+            tool_ms: covered_milliseconds(tools.collect()),
+        }
+    }
+}
+
+/// From `start` to `end` in milliseconds, never negative.
+pub(super) fn milliseconds(start_unix_nanos: i64, end_unix_nanos: i64) -> f64 {
+    end_unix_nanos.saturating_sub(start_unix_nanos).max(0) as f64 / 1e6
+}
+
+/// The time that at least one of the intervals covers, in milliseconds.
+fn covered_milliseconds(mut intervals: Vec<(i64, i64)>) -> f64 {
+    intervals.sort_unstable();
+    let (mut total, mut reached) = (0.0, i64::MIN);
+    for (start, end) in intervals {
+        total += milliseconds(start.max(reached), end);
+        reached = reached.max(end);
+    }
+    total
+}
+
+fn user_text(anchor_input: &[Message<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
+    if !anchor_input.is_empty() {
+        let turn = user_turn(anchor_input);
+        return text_of(if turn.is_empty() { anchor_input } else { turn });
+    }
+    let first = calls.iter().find(|call| !call.input.is_empty())?;
+    text_of(user_turn(first.input))
+}
+
+fn response_text(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
+    if !anchor_output.is_empty() {
+        return text_of(anchor_output);
+    }
+    let all_delegated = calls.iter().all(|call| call.delegated);
+    let speaks = |call: &&ModelCall<'_>| (all_delegated || !call.delegated) && text_of(call.output).is_some();
+    let last = calls.iter().filter(speaks).max_by_key(|call| (call.end_unix_nanos, call.start_unix_nanos))?;
+    text_of(last.output)
+}
+
+/// Joins turns that continue earlier ones. `turns` are sorted by start.
+///
+/// The turn that is continued need not be the one just before: conversations of one group may overlap.
+pub(super) fn join_continuations<'v>(turns: Vec<Turn<'v>>, warnings: &mut Warnings) -> Vec<Turn<'v>> {
+    /// How far back a continued turn is looked for; bounds the work on long sessions.
+    const LOOK_BACK: usize = 32;
+    let mut joined: Vec<Turn<'v>> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let previous = joined.last().map(|previous| turn.continues(previous));
+        if previous == Some(None) {
+            let text = format!("turn {} may continue the one before; its messages are missing", turn.span_id);
+            warnings.push("possible_continuation", text);
+        }
+        let earlier = match previous {
+            Some(Some(false)) => {
+                let recent = joined.iter().enumerate().rev().skip(1).take(LOOK_BACK);
+                recent.filter(|(_, earlier)| turn.answers(earlier)).map(|(index, _)| index).next()
+            }
+            Some(Some(true)) => Some(joined.len() - 1),
+            _ => None,
+        };
+        match earlier {
+            Some(index) => joined[index].join(turn),
+            None => joined.push(turn),
+        }
+    }
+    joined
+}
+
+impl Turn<'_> {
+    /// Whether ids prove that this turn answers the tool calls of `earlier`.
+    fn answers(&self, earlier: &Turn<'_>) -> bool {
+        let Some((first, last)) = self.calls.first().zip(earlier.last_call()) else { return false };
+        let requested: HashSet<&str> = last.requested_tools().filter_map(|(id, _)| id).collect();
+        self.continues(earlier) == Some(true) && first.answered_ids().any(|id| requested.contains(id))
+    }
+}

@@ -1,0 +1,303 @@
+//! Reading a document against a schema, with every fault located (`$.eval_cases[2].conversation: …`).
+//!
+//! A [`Cursor`] stands on one value and knows its path. Faults are collected, not raised, so that a person
+//! sees all of them at once; a reader gives up only on the part that is wrong.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use super::{Map, Value};
+
+/// One fault in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `$.eval_cases[0].eval_id`.
+    pub path: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// The faults, in the order found.
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.0.into_inner()
+    }
+}
+
+/// How the members of an object may be spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// `eval_set_id` only.
+    Snake,
+    /// `eval_set_id` or `evalSetId`.
+    SnakeOrCamel,
+}
+
+enum Path<'p> {
+    Root,
+    Member(&'p Path<'p>, &'p str),
+    Index(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("$"),
+            Self::Member(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// A value, its path, and where to report what is wrong with it.
+pub struct Cursor<'v, 'p> {
+    value: &'v Value<'v>,
+    path: Path<'p>,
+    problems: &'p Problems,
+}
+
+impl<'v, 'p> Cursor<'v, 'p> {
+    /// Stands on the whole document.
+    pub fn root(value: &'v Value<'v>, problems: &'p Problems) -> Self {
+        Self { value, path: Path::Root, problems }
+    }
+
+    /// The value itself.
+    pub fn value(&self) -> &'v Value<'v> {
+        self.value
+    }
+
+    /// Reports a fault of this value.
+    pub fn fault(&self, message: impl Into<String>) {
+        let problem = Problem { path: self.path.to_string(), message: message.into() };
+        self.problems.0.borrow_mut().push(problem);
+    }
+
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        self.fault(format!("expected {what}, got {}", self.value.kind()));
+        None
+    }
+
+    /// The value as a string.
+    pub fn string(&self) -> Option<String> {
+        match self.value {
+            Value::Str(text) => Some(text.to_string()),
+            _ => self.expected("a string"),
+        }
+    }
+
+    /// The value as a number.
+    pub fn number(&self) -> Option<f64> {
+        match self.value {
+            Value::Int(number) => Some(*number as f64),
+            Value::Float(number) => Some(*number),
+            _ => self.expected("a number"),
+        }
+    }
+
+    /// The value as an integer within `range`.
+    pub fn integer(&self, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        match self.value {
+            Value::Int(number) if range.contains(number) => Some(*number),
+            Value::Int(number) => {
+                self.fault(format!("{number} is outside {}..={}", range.start(), range.end()));
+                None
+            }
+            _ => self.expected("an integer"),
+        }
+    }
+
+    /// The value as a boolean.
+    pub fn boolean(&self) -> Option<bool> {
+        match self.value {
+            Value::Bool(flag) => Some(*flag),
+            _ => self.expected("true or false"),
+        }
+    }
+
+    /// The value as a map of anything.
+    pub fn map(&self) -> Option<&'v Map<'v>> {
+        match self.value {
+            Value::Map(map) => Some(map),
+            _ => self.expected("an object"),
+        }
+    }
+
+    /// Reads each element of a list; the elements that cannot be read are left out, their faults reported.
+    pub fn list<T>(&self, mut read: impl FnMut(&Cursor<'v, '_>) -> Option<T>) -> Option<Vec<T>> {
+        let Value::List(items) = self.value else { return self.expected("a list") };
+        let mut out = Vec::with_capacity(items.len());
+        for (index, value) in items.iter().enumerate() {
+            let path = Path::Index(&self.path, index);
+            out.extend(read(&Cursor { value, path, problems: self.problems }));
+        }
+        Some(out)
+    }
+
+    /// Reads the member of a map of anything by its exact name.
+    pub fn member<T>(&self, name: &str, read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>) -> Option<T> {
+        let value = self.map()?.get(name)?;
+        read(&Cursor { value, path: Path::Member(&self.path, name), problems: self.problems })
+    }
+
+    /// The value as an object with known members.
+    pub fn object(&self, spelling: Spelling) -> Option<Object<'v, '_>> {
+        let map = self.map()?;
+        Some(Object { cursor: self, map, spelling, used: RefCell::default() })
+    }
+
+    /// One of `choices`, compared without regard to case.
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.string()?;
+        let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
+        if found.is_none() {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            self.fault(format!("unknown value `{text}`; expected one of {}", names.join(", ")));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+}
+
+/// An object being read; remembers which members were asked for.
+pub struct Object<'v, 'c> {
+    cursor: &'c Cursor<'v, 'c>,
+    map: &'v Map<'v>,
+    spelling: Spelling,
+    used: RefCell<Vec<&'static str>>,
+}
+
+impl<'v> Object<'v, '_> {
+    /// Reads member `name` if it is there and not null.
+    pub fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>,
+    ) -> Option<T> {
+        self.used.borrow_mut().push(name);
+        let (key, value) = self.map.iter().find(|(key, _)| self.is_spelled(key, name))?;
+        if value.is_null() {
+            return None;
+        }
+        let path = Path::Member(&self.cursor.path, key);
+        read(&Cursor { value, path, problems: self.cursor.problems })
+    }
+
+    /// Reads member `name`; its absence is a fault.
+    pub fn required<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>,
+    ) -> Option<T> {
+        if self.has(name) {
+            return self.optional(name, read);
+        }
+        self.used.borrow_mut().push(name);
+        let path = Path::Member(&self.cursor.path, name);
+        let misspelt = self.map.iter().find(|(key, _)| is_camel_case_of(key, name));
+        let message = match misspelt {
+            Some((key, _)) => format!("missing; `{key}` is not read here, write `{name}`"),
+            None => "missing".to_owned(),
+        };
+        Cursor { value: self.cursor.value, path, problems: self.cursor.problems }.fault(message);
+        None
+    }
+
+    /// Whether member `name` is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.iter().any(|(key, value)| self.is_spelled(key, name) && !value.is_null())
+    }
+
+    /// Whether member `name` is written at all, be it null.
+    pub fn is_written(&self, name: &str) -> bool {
+        self.map.iter().any(|(key, _)| self.is_spelled(key, name))
+    }
+
+    /// The members that nobody asked for.
+    pub fn unknown(&self) -> Vec<&'v str> {
+        let used = self.used.borrow();
+        let known = |key: &str| used.iter().any(|name| self.is_spelled(key, name));
+        self.map.iter().map(|(key, _)| &**key).filter(|key| !known(key)).collect()
+    }
+
+    /// Reports each member that nobody asked for.
+    pub fn refuse_unknown(&self) {
+        for key in self.unknown() {
+            let path = Path::Member(&self.cursor.path, key);
+            let cursor = Cursor { value: self.cursor.value, path, problems: self.cursor.problems };
+            let used = self.used.borrow();
+            cursor.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
+        }
+    }
+
+    fn is_spelled(&self, key: &str, name: &str) -> bool {
+        key == name || (self.spelling == Spelling::SnakeOrCamel && is_camel_case_of(key, name))
+    }
+}
+
+/// Whether `key` is the lower camel case spelling of the snake case `name`.
+fn is_camel_case_of(key: &str, name: &str) -> bool {
+    let mut written = key.chars();
+    let mut upper = false;
+    for character in name.chars() {
+        if character == '_' {
+            upper = true;
+            continue;
+        }
+        let wanted = if upper { character.to_ascii_uppercase() } else { character };
+        upper = false;
+        if written.next() != Some(wanted) {
+            return false;
+        }
+    }
+    written.next().is_none()
+}
+
+/// `` ; did you mean `x`? `` for the nearest of `known`, or nothing when none is near.
+pub fn did_you_mean<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let near = known
+        .map(|name| (strsim::jaro_winkler(text, name), name))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    near.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    #[test]
+    fn every_fault_is_reported_with_its_path() {
+        let value = parse(r#"{"cases":[{"id":1},{"evalId":"x","extra":2}]}"#).unwrap();
+        let problems = Problems::default();
+        let root = Cursor::root(&value, &problems);
+        let object = root.object(Spelling::Snake).unwrap();
+        object.required("cases", |cases| {
+            cases.list(|case| {
+                let case = case.object(Spelling::SnakeOrCamel)?;
+                let id = case.required("eval_id", |id| id.string());
+                case.refuse_unknown();
+                id
+            })
+        });
+        let found: Vec<_> = problems.into_vec().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "$.cases[0].eval_id: missing",
+                "$.cases[0].id: unknown member",
+                "$.cases[1].extra: unknown member"
+            ]
+        );
+    }
+}

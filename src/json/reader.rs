@@ -1,0 +1,162 @@
+//! A pull reader: walks a document without building it, so that only what is wanted is allocated.
+
+use std::borrow::Cow;
+
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, JsonValue, Peek};
+
+use super::{SyntaxError, Value};
+
+/// What stands next in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number, `NaN` or `Infinity`.
+    Number,
+    /// A string.
+    Str,
+    /// An array.
+    List,
+    /// An object.
+    Map,
+}
+
+/// Reads one JSON text from front to back.
+pub struct Reader<'a> {
+    text: &'a str,
+    jiter: Jiter<'a>,
+}
+
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+impl<'a> Reader<'a> {
+    /// Starts at the front of `text`.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, jiter: Jiter::new(text.as_bytes()).with_allow_inf_nan() }
+    }
+
+    /// The byte offset of what is read next.
+    pub fn offset(&self) -> usize {
+        self.jiter.current_index()
+    }
+
+    /// The text read since the byte offset `start`, without white space around.
+    pub fn since(&self, start: usize) -> &'a str {
+        self.text[start..self.jiter.current_index()].trim()
+    }
+
+    /// Looks at the next value without reading it.
+    pub fn peek(&mut self) -> Result<Token> {
+        let peek = self.next()?;
+        Ok(match peek {
+            Peek::Null => Token::Null,
+            Peek::True | Peek::False => Token::Bool,
+            Peek::String => Token::Str,
+            Peek::Array => Token::List,
+            Peek::Object => Token::Map,
+            _ => Token::Number,
+        })
+    }
+
+    /// Reads the next value whole.
+    pub fn value(&mut self) -> Result<Value<'a>> {
+        let peek = self.next()?;
+        let value = self.jiter.known_value(peek);
+        value.map(Value::from).map_err(|error| self.located(&error))
+    }
+
+    /// Passes over the next value and returns its text.
+    pub fn raw(&mut self) -> Result<&'a str> {
+        let peek = self.next()?;
+        let start = self.jiter.current_index();
+        self.jiter.known_skip(peek).map_err(|error| self.located(&error))?;
+        Ok(&self.text[start..self.jiter.current_index()])
+    }
+
+    /// Passes over the next value.
+    pub fn skip(&mut self) -> Result<()> {
+        self.raw().map(drop)
+    }
+
+    /// Reads a string; passes over anything else.
+    pub fn string(&mut self) -> Result<Option<Cow<'a, str>>> {
+        let peek = self.next()?;
+        if peek != Peek::String {
+            self.skip()?;
+            return Ok(None);
+        }
+        match self.jiter.known_value(peek) {
+            Ok(JsonValue::Str(text)) => Ok(Some(text)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(self.located(&error)),
+        }
+    }
+
+    /// Reads an object, handing each key to `member`, which must read the value behind it.
+    ///
+    /// Anything else is passed over; the answer says whether it was an object.
+    pub fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+        if self.next()? != Peek::Object {
+            self.skip()?;
+            return Ok(false);
+        }
+        let first = self.jiter.next_object_bytes().map(|key| key.map(offset_of(self.text)));
+        let mut key = first.map_err(|error| self.located(&error))?;
+        while let Some((start, length)) = key {
+            let written = &self.text[start..start + length];
+            if written.contains('\\') {
+                let quoted = &self.text[start - 1..=start + length];
+                let decoded = Reader::new(quoted).string()?.unwrap_or_default();
+                member(self, &decoded)?;
+            } else {
+                member(self, written)?;
+            }
+            let next = self.jiter.next_key_bytes().map(|key| key.map(offset_of(self.text)));
+            key = next.map_err(|error| self.located(&error))?;
+        }
+        Ok(true)
+    }
+
+    /// Reads an array, calling `item` before each element, which must read it.
+    ///
+    /// Anything else is passed over; the answer says whether it was an array.
+    pub fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
+        if self.next()? != Peek::Array {
+            self.skip()?;
+            return Ok(false);
+        }
+        let mut more = self.jiter.next_array().map_err(|error| self.located(&error))?;
+        while more.is_some() {
+            item(self)?;
+            more = self.jiter.array_step().map_err(|error| self.located(&error))?;
+        }
+        Ok(true)
+    }
+
+    /// Checks that nothing but white space is left.
+    pub fn finish(&mut self) -> Result<()> {
+        self.jiter.finish().map_err(|error| self.located(&error))
+    }
+
+    fn next(&mut self) -> Result<Peek> {
+        self.jiter.peek().map_err(|error| self.located(&error))
+    }
+
+    fn located(&self, error: &JiterError) -> SyntaxError {
+        let reason = match &error.error_type {
+            JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded) => {
+                "nested deeper than 200 levels".to_owned()
+            }
+            other => format!("invalid JSON: {}", other.to_string().to_lowercase()),
+        };
+        SyntaxError::new(reason, self.text, error.index.min(self.text.len()))
+    }
+}
+
+/// Where a part of `text` that the lexer returned stands in it: jiter ties the part to itself, not to the text.
+fn offset_of(text: &str) -> impl Fn(&[u8]) -> (usize, usize) {
+    let base = text.as_ptr().addr();
+    move |part| (part.as_ptr().addr() - base, part.len())
+}

@@ -1,0 +1,15 @@
+//! The `agentevals` program: parses arguments, dispatches, exits.
+
+use std::process::ExitCode;
+
+use agentevals::cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    arguments.start_logging();
+    arguments.run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(cli::EXIT_USAGE)
+    })
+}

@@ -1,0 +1,145 @@
+//! What is computed from expected and observed turns. Pure: a metric that needs the outside world is a port.
+
+pub mod catalog;
+pub mod custom;
+pub mod efficiency;
+pub mod response_match;
+pub mod rouge;
+pub mod trajectory;
+
+use serde::Serialize;
+
+use crate::invocation::{ExpectedInvocation, Invocation};
+use crate::json::Value;
+
+/// What a score was worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// At or above the threshold.
+    Passed,
+    /// Below the threshold.
+    Failed,
+    /// There is no score; the result says why.
+    NotEvaluated,
+    /// A number that is reported and never passes or fails.
+    Informational,
+}
+
+impl Status {
+    /// Judges a score; no score is not evaluated.
+    pub fn of(score: Option<f64>, threshold: f64) -> Self {
+        match score {
+            Some(score) if score >= threshold => Self::Passed,
+            Some(_) => Self::Failed,
+            None => Self::NotEvaluated,
+        }
+    }
+}
+
+/// The result of one metric on one evaluation unit.
+#[derive(Debug, Clone, Serialize)]
+pub struct MetricResult {
+    /// Name of the metric or evaluator.
+    pub metric_name: String,
+    /// Overall score; `None` when there is none.
+    pub score: Option<f64>,
+    /// What the score was worth.
+    pub eval_status: Status,
+    /// One score per turn: observed turns first, then turns that are missing.
+    pub per_invocation_scores: Vec<Option<f64>>,
+    /// One status per entry of `per_invocation_scores`.
+    pub per_invocation_statuses: Vec<Status>,
+    /// Why the metric could not be computed.
+    pub error: Option<String>,
+    /// Kind of the error, stable.
+    pub error_type: Option<String>,
+    /// What stands behind the score; user JSON in it is as the user wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value<'static>>,
+    /// Time it took, milliseconds.
+    pub duration_ms: f64,
+}
+
+impl MetricResult {
+    /// A result from scores per turn and the overall score.
+    pub fn scored(
+        name: &str,
+        score: Option<f64>,
+        per_invocation: Vec<Option<f64>>,
+        threshold: f64,
+        details: Option<Value<'static>>,
+    ) -> Self {
+        Self {
+            metric_name: name.to_owned(),
+            score,
+            eval_status: Status::of(score, threshold),
+            per_invocation_statuses: per_invocation.iter().map(|score| Status::of(*score, threshold)).collect(),
+            per_invocation_scores: per_invocation,
+            error: None,
+            error_type: None,
+            details,
+            duration_ms: 0.0,
+        }
+    }
+
+    /// A metric that was not computed, and why; no error.
+    pub fn not_evaluated(name: &str, reason: impl Into<String>) -> Self {
+        let details = Value::object([("reason", Value::text(reason.into()))]);
+        Self::scored(name, None, Vec::new(), 0.0, Some(details))
+    }
+
+    /// A metric that failed.
+    pub fn failed(name: &str, error_type: &str, error: impl Into<String>) -> Self {
+        Self {
+            error: Some(error.into()),
+            error_type: Some(error_type.to_owned()),
+            ..Self::scored(name, None, Vec::new(), 0.0, None)
+        }
+    }
+
+    /// The reason in the details of a metric that was not evaluated.
+    pub fn reason(&self) -> Option<&str> {
+        self.details.as_ref()?.get("reason")?.as_str()
+    }
+}
+
+/// Observed and expected turns, paired by index.
+#[derive(Debug, Clone, Copy)]
+pub struct Turns<'a> {
+    /// What was observed.
+    pub actual: &'a [Invocation],
+    /// What the matched eval case expects.
+    pub expected: &'a [ExpectedInvocation],
+    /// Score like the reference: cut to the shorter side, Python's equality, absent arguments match nothing.
+    pub lenient: bool,
+}
+
+impl<'a> Turns<'a> {
+    /// Pairs of turns; strictly, a turn without a partner is paired with nothing.
+    pub fn pairs(&self) -> impl Iterator<Item = (Option<&'a Invocation>, Option<&'a ExpectedInvocation>)> {
+        let (actual, expected) = (self.actual, self.expected);
+        let count = match self.lenient {
+            true => actual.len().min(expected.len()),
+            false => actual.len().max(expected.len()),
+        };
+        (0..count).map(move |index| (actual.get(index), expected.get(index)))
+    }
+
+    /// How many turns were expected and did not happen, and how many happened unexpectedly.
+    pub fn mismatch(&self) -> Option<[(&'static str, Value<'static>); 2]> {
+        let (actual, expected) = (self.actual.len(), self.expected.len());
+        let count = |number: usize| Value::Int(number as i64);
+        (actual != expected).then(|| {
+            [
+                ("missing_turns", count(expected.saturating_sub(actual))),
+                ("unexpected_turns", count(actual.saturating_sub(expected))),
+            ]
+        })
+    }
+}
+
+/// Arithmetic mean in order; `None` of nothing.
+pub fn mean(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}

@@ -1,0 +1,258 @@
+//! Which expected call is which actual call, and what is wrong with the rest.
+
+use super::{TrajectoryOptions, difference};
+use crate::invocation::ToolCall;
+use crate::json::Value;
+
+/// Which calls must be there and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MatchType {
+    /// The expected calls, in order, and no others.
+    #[default]
+    Exact,
+    /// The expected calls in order; others may come between.
+    InOrder,
+    /// The expected calls in any order; others may come too.
+    AnyOrder,
+    /// No call that was not expected, in any order; expected calls may be missing.
+    Subset,
+    /// Every expected call in any order; others may come too. The same rule as `AnyOrder`.
+    Superset,
+}
+
+impl MatchType {
+    /// The names used in configurations and on the command line.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("EXACT", Self::Exact),
+        ("IN_ORDER", Self::InOrder),
+        ("ANY_ORDER", Self::AnyOrder),
+        ("SUBSET", Self::Subset),
+        ("SUPERSET", Self::Superset),
+    ];
+
+    fn is_ordered(self) -> bool {
+        matches!(self, Self::Exact | Self::InOrder)
+    }
+
+    fn allows_missing(self) -> bool {
+        self == Self::Subset
+    }
+
+    fn allows_unexpected(self) -> bool {
+        matches!(self, Self::InOrder | Self::AnyOrder | Self::Superset)
+    }
+}
+
+/// What became of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Matched,
+    Missing,
+    Unexpected,
+    OutOfOrder,
+    ArgumentMismatch(String),
+}
+
+#[derive(Debug)]
+struct Entry {
+    expected: Option<usize>,
+    actual: Option<usize>,
+    tool: String,
+    outcome: Outcome,
+    allowed: bool,
+}
+
+/// The calls of a turn, expected and actual, side by side.
+#[derive(Debug)]
+pub(super) struct Alignment(Vec<Entry>);
+
+/// Above this many pairs calls are paired greedily instead of optimally, to bound time and memory.
+const OPTIMAL_PAIRS: usize = 4_000_000;
+
+impl Alignment {
+    /// Aligns the calls of one turn.
+    pub(super) fn of(
+        expected: &[ToolCall],
+        actual: &[ToolCall],
+        options: &TrajectoryOptions,
+        lenient: bool,
+    ) -> Self {
+        let same = |e: usize, a: usize| difference(&expected[e], &actual[a], options, lenient).is_none();
+        let (rows, columns) = (expected.len(), actual.len());
+        let match_type = options.match_type;
+        let mut partner = match match_type.is_ordered() {
+            true => pair_in_order(rows, columns, &same),
+            false => pair_in_any_order(rows, columns, &same, options.is_exact()),
+        };
+        let mut taken = vec![false; columns];
+        partner.iter().flatten().for_each(|actual| taken[*actual] = true);
+        let mut outcomes: Vec<_> = partner.iter().map(|partner| partner.map(|_| Outcome::Matched)).collect();
+        let mut settle = |pairs: &dyn Fn(usize, usize) -> Option<Outcome>| {
+            for e in 0..rows {
+                let found = (partner[e].is_none()).then(|| {
+                    let free = (0..columns).filter(|a| !taken[*a]);
+                    free.filter_map(|a| pairs(e, a).map(|outcome| (a, outcome))).next()
+                });
+                if let Some(Some((a, outcome))) = found {
+                    partner[e] = Some(a);
+                    taken[a] = true;
+                    outcomes[e] = Some(outcome);
+                }
+            }
+        };
+        if rows.saturating_mul(columns) <= OPTIMAL_PAIRS {
+            settle(&|e, a| same(e, a).then_some(Outcome::OutOfOrder));
+            settle(&|e, a| {
+                let is_same_tool = expected[e].name == actual[a].name;
+                let why = is_same_tool.then(|| difference(&expected[e], &actual[a], options, lenient));
+                why.flatten().map(Outcome::ArgumentMismatch)
+            });
+        }
+        let mut entries: Vec<Entry> = (0..rows)
+            .map(|e| {
+                let outcome = outcomes[e].take().unwrap_or(Outcome::Missing);
+                let allowed = match outcome {
+                    Outcome::Matched => true,
+                    Outcome::Missing => match_type.allows_missing(),
+                    _ => false,
+                };
+                Entry { expected: Some(e), actual: partner[e], tool: expected[e].name.clone(), outcome, allowed }
+            })
+            .collect();
+        let extra = (0..columns).filter(|a| !taken[*a]).map(|a| Entry {
+            expected: None,
+            actual: Some(a),
+            tool: actual[a].name.clone(),
+            outcome: Outcome::Unexpected,
+            allowed: match_type.allows_unexpected(),
+        });
+        entries.extend(extra);
+        Self(entries)
+    }
+
+    /// Whether the turn's calls are as the match type wants them.
+    pub(super) fn matches(&self) -> bool {
+        self.0.iter().all(|entry| entry.allowed)
+    }
+
+    /// One object per call: indexes, tool, outcome, whether the match type allows it, and the reason.
+    pub(super) fn into_details(self) -> Value<'static> {
+        let index = |index: Option<usize>| index.map_or(Value::Null, |index| Value::Int(index as i64));
+        let entry = |entry: Entry| {
+            let (outcome, reason) = match entry.outcome {
+                Outcome::Matched => ("matched", None),
+                Outcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
+                Outcome::Unexpected => ("unexpected", Some(format!("`{}` was not expected", entry.tool))),
+                Outcome::OutOfOrder => {
+                    ("out_of_order", Some(format!("`{}` was called at another place", entry.tool)))
+                }
+                Outcome::ArgumentMismatch(reason) => ("argument_mismatch", Some(reason)),
+            };
+            let mut members = vec![
+                ("tool", Value::text(entry.tool)),
+                ("expected", index(entry.expected)),
+                ("actual", index(entry.actual)),
+                ("outcome", Value::text(outcome)),
+                ("allowed", Value::Bool(entry.allowed)),
+            ];
+            members.extend(reason.map(|reason| ("reason", Value::text(reason))));
+            Value::object(members)
+        };
+        Value::List(self.0.into_iter().map(entry).collect())
+    }
+}
+
+/// For each expected call the actual one: a longest common subsequence.
+fn pair_in_order(rows: usize, columns: usize, same: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
+    let mut partner = vec![None; rows];
+    let front = (0..rows.min(columns)).take_while(|at| same(*at, *at)).count();
+    (0..front).for_each(|at| partner[at] = Some(at));
+    let back = (0..rows.min(columns) - front).take_while(|at| same(rows - 1 - at, columns - 1 - at)).count();
+    (1..=back).for_each(|at| partner[rows - at] = Some(columns - at));
+    let (height, width) = (rows - front - back, columns - front - back);
+    if height.saturating_mul(width) > OPTIMAL_PAIRS {
+        let mut next = front;
+        for e in front..front + height {
+            if let Some(a) = (next..front + width).find(|a| same(e, *a)) {
+                partner[e] = Some(a);
+                next = a + 1;
+            }
+        }
+        return partner;
+    }
+    // best[e][a]: most pairs among the expected calls from e and the actual ones from a.
+    let mut best = vec![vec![0u32; width + 1]; height + 1];
+    let mut is_same = vec![false; height * width];
+    for e in (0..height).rev() {
+        for a in (0..width).rev() {
+            is_same[e * width + a] = same(front + e, front + a);
+            let paired = if is_same[e * width + a] { best[e + 1][a + 1] + 1 } else { 0 };
+            best[e][a] = paired.max(best[e + 1][a]).max(best[e][a + 1]);
+        }
+    }
+    let (mut e, mut a) = (0, 0);
+    while e < height && a < width {
+        if is_same[e * width + a] && best[e][a] == best[e + 1][a + 1] + 1 {
+            partner[front + e] = Some(front + a);
+            (e, a) = (e + 1, a + 1);
+        } else if best[e][a] == best[e + 1][a] {
+            e += 1;
+        } else {
+            a += 1;
+        }
+    }
+    partner
+}
+
+/// For each expected call an actual one of its own, as many pairs as possible.
+///
+/// Equal calls are interchangeable, so taking the first free one is optimal; with looser rules a call may fit
+/// several, and pairs are rearranged along augmenting paths.
+fn pair_in_any_order(
+    rows: usize,
+    columns: usize,
+    same: &dyn Fn(usize, usize) -> bool,
+    is_exact: bool,
+) -> Vec<Option<usize>> {
+    let mut partner = vec![None; rows];
+    let mut owner: Vec<Option<usize>> = vec![None; columns];
+    for e in 0..rows {
+        if let Some(a) = (0..columns).find(|a| owner[*a].is_none() && same(e, *a)) {
+            (partner[e], owner[a]) = (Some(a), Some(e));
+        }
+    }
+    if is_exact || rows.saturating_mul(columns) > OPTIMAL_PAIRS {
+        return partner;
+    }
+    for start in 0..rows {
+        if partner[start].is_some() {
+            continue;
+        }
+        // Breadth-first search for a free actual call; `reached_from` leads back to `start`.
+        let mut reached_from: Vec<Option<usize>> = vec![None; columns];
+        let mut queue = std::collections::VecDeque::from([start]);
+        'search: while let Some(e) = queue.pop_front() {
+            for a in 0..columns {
+                if reached_from[a].is_some() || !same(e, a) {
+                    continue;
+                }
+                reached_from[a] = Some(e);
+                if let Some(other) = owner[a] {
+                    queue.push_back(other);
+                    continue;
+                }
+                let mut free = Some(a);
+                while let Some(a) = free {
+                    let Some(e) = reached_from[a] else { break };
+                    free = partner[e];
+                    (partner[e], owner[a]) = (Some(a), Some(e));
+                    if e == start {
+                        break;
+                    }
+                }
+                break 'search;
+            }
+        }
+    }
+    partner
+}

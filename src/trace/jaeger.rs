@@ -1,0 +1,153 @@
+//! Decodes single spans of Jaeger JSON.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ids::join_key;
+use super::model::{Origin, Span, SpanEvent, Status};
+use super::otlp_json::{DecodedSpan, Integer, Notes, Rejection, integer, required_ids, times};
+use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
+
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+/// Reads the process table of a trace: the resource of each process id.
+pub(super) fn processes(table: Value<'_>) -> HashMap<String, Arc<Map<'_>>> {
+    let Value::Map(table) = table else { return HashMap::new() };
+    let resources = table.iter().map(|(id, process)| {
+        let name = process.get("serviceName").filter(|name| name.as_str().is_some());
+        let mut entries: Vec<_> =
+            name.map(|name| (Cow::Borrowed("service.name"), name.clone())).into_iter().collect();
+        if let Some(tags) = process.get("tags").and_then(Value::as_list) {
+            entries.extend(tags.iter().filter_map(tag));
+        }
+        (id.to_string(), Arc::new(Map::from_entries(entries)))
+    });
+    resources.collect()
+}
+
+/// Reads a `{key, type, value}` tag.
+fn tag<'a>(tag: &Value<'a>) -> Option<(Cow<'a, str>, Value<'a>)> {
+    let Value::Str(key) = tag.get("key")? else { return None };
+    let value = tag.get("value").cloned().unwrap_or_default();
+    let value = match (tag.get("type").and_then(Value::as_str), value) {
+        (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
+        (Some("float64"), Value::Str(text)) => parse_float(&text).map_or(Value::Str(text), Value::Float),
+        (_, value) => value,
+    };
+    Some((key.clone(), value))
+}
+
+fn tags<'a>(reader: &mut Reader<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>> {
+    let mut entries = Vec::new();
+    reader.array(|reader| {
+        entries.extend(tag(&reader.value()?));
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// Decodes one span; times are microseconds.
+pub(super) fn span<'a>(
+    json: &'a str,
+    processes: &HashMap<String, Arc<Map<'a>>>,
+) -> std::result::Result<DecodedSpan<'a>, Rejection> {
+    let mut notes = Notes::default();
+    let (mut trace_id, mut span_id, mut process) = (None, None, None);
+    let (mut name, mut entries, mut events) = (Cow::Borrowed(""), Vec::new(), Vec::new());
+    let (mut start, mut duration) = (Integer::Absent, Integer::Absent);
+    let mut references = Vec::new();
+    let outcome = Reader::new(json).object(|reader, key| {
+        match key {
+            "traceID" => trace_id = reader.string()?,
+            "spanID" => span_id = reader.string()?,
+            "operationName" => name = reader.string()?.unwrap_or_default(),
+            "startTime" => start = integer(reader)?,
+            "duration" => duration = integer(reader)?,
+            "processID" => process = reader.string()?,
+            "tags" => entries = tags(reader)?,
+            "logs" => events = logs(reader)?,
+            "references" => {
+                reader.array(|reader| {
+                    references.push(reader.value()?);
+                    Ok(())
+                })?;
+            }
+            _ => reader.skip()?,
+        }
+        Ok(())
+    });
+    outcome.map_err(|_| Rejection::Malformed)?;
+    let (trace_id, id) = required_ids(trace_id, span_id, &mut notes)?;
+    let attributes = Map::from_entries(entries);
+    let scope = ["otel.scope.name", "otel.library.name"].iter().find_map(|key| attributes.get(key));
+    let scope = scope.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let resource = process.and_then(|process| processes.get(&*process).cloned()).unwrap_or_default();
+    let micros = |time: Integer| match time {
+        Integer::Value(micros) => Integer::Value(micros.saturating_mul(1000)),
+        other => other,
+    };
+    let end = match (start, duration) {
+        (Integer::Value(start), Integer::Value(duration)) => Integer::Value(start.saturating_add(duration)),
+        (Integer::Value(start), Integer::Absent) => Integer::Value(start),
+        (Integer::Absent, duration) => duration,
+        (_, _) => Integer::Malformed,
+    };
+    let (start_unix_nanos, end_unix_nanos) = times(micros(start), micros(end), &mut notes);
+    let span = Span {
+        parent_id: parent(&references, &trace_id),
+        id,
+        name,
+        start_unix_nanos,
+        end_unix_nanos,
+        status: status(&attributes),
+        attributes,
+        events,
+        origin: Arc::new(Origin { resource, scope: Cow::Owned(scope) }),
+    };
+    Ok(DecodedSpan { trace_id, span, notes })
+}
+
+/// The first `CHILD_OF` reference into the same trace; all other references are links, which nothing reads.
+fn parent<'a>(references: &[Value<'a>], trace_id: &str) -> Option<Cow<'a, str>> {
+    let parent = references.iter().find(|reference| {
+        let is_child = reference.get("refType").and_then(Value::as_str) == Some("CHILD_OF");
+        let other = reference.get_str("traceID").map(str::to_lowercase);
+        is_child && other.is_none_or(|other| join_key(other.trim()) == join_key(trace_id))
+    })?;
+    let Value::Str(id) = parent.get("spanID")? else { return None };
+    super::ids::Id::read(Some(id.clone()), super::ids::SPAN_ID_BYTES).into_known()
+}
+
+fn status(attributes: &Map<'_>) -> Status {
+    let code = attributes.get("otel.status_code").and_then(Value::as_str).unwrap_or_default();
+    match &*code.to_ascii_uppercase() {
+        "OK" => Status::Ok,
+        "ERROR" => Status::Error,
+        _ if matches!(attributes.get("error"), Some(Value::Bool(true))) => Status::Error,
+        _ => Status::Unset,
+    }
+}
+
+/// Reads span logs as events: the field `event` is the name.
+fn logs<'a>(reader: &mut Reader<'a>) -> Result<Vec<SpanEvent<'a>>> {
+    let mut events = Vec::new();
+    reader.array(|reader| {
+        let mut fields = Vec::new();
+        let is_object = reader.object(|reader, key| {
+            match key {
+                "fields" => fields = tags(reader)?,
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        if is_object {
+            let name = fields.iter().rev().find(|(key, _)| key == "event").map(|(_, value)| value);
+            let name = name.and_then(Value::scalar_text).unwrap_or_else(|| "log".into());
+            fields.retain(|(key, _)| key != "event");
+            events.push(SpanEvent { name: Cow::Owned(name), attributes: Map::from_entries(fields) });
+        }
+        Ok(())
+    })?;
+    Ok(events)
+}
