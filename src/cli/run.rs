@@ -10,14 +10,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::settings::{
-    Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold,
-};
+use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output};
 use crate::eval_set::EvalSet;
 use crate::evaluation::{EvaluatorKind, GroupBy, Report, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
-use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Trace};
+use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 
 /// Score trace files against a golden eval set
 ///
@@ -62,7 +60,8 @@ pub struct RunArguments {
     /// What is evaluated together: auto, trace or conversation [default: auto]
     #[arg(long, value_name = "WHAT", value_parser = parse_group_by)]
     pub(super) group_by: Option<GroupBy>,
-    /// Score like the reference implementation: missing turns and unmatched cases do not fail
+    /// Score like the reference implementation: missing turns and unmatched cases do not fail, and nothing is
+    /// joined across files
     #[arg(long)]
     pub(super) lenient: bool,
     /// Threads to use [default: all cores]
@@ -90,9 +89,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         pool.build_global().context("starting threads")?;
     }
     let mut errors = Vec::new();
-    let eval_set = settings.eval_set.as_deref().and_then(|path| {
-        read_eval_set(path).map_err(|error| errors.push(format!("{error:#}"))).ok()
-    });
+    let eval_set = settings
+        .eval_set
+        .as_deref()
+        .and_then(|path| read_eval_set(path).map_err(|error| errors.push(format!("{error:#}"))).ok());
     let read = |file: &PathBuf| inputs::read(file, arguments.max_input_bytes);
     let read: Vec<_> = match files.len() {
         1 => files.iter().map(read).collect(),
@@ -105,7 +105,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
             Err(error) => errors.push(error),
         }
     }
-    let loaded = trace::load(&documents, settings.format);
+    let join = if arguments.lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
+    let loaded = trace::load(&documents, settings.format, join);
     errors.extend(loaded.errors.iter().map(ToString::to_string));
     if loaded.traces.is_empty() {
         errors.push(match loaded.log_records {
@@ -123,6 +124,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);
     output::print(&report, settings.output)?;
+    // The process is about to end; freeing a large recording span by span would only delay that.
+    std::mem::forget(loaded.traces);
     Ok(match report.verdict {
         _ if has_bad_input => EXIT_USAGE,
         Verdict::Passed => EXIT_PASSED,
@@ -149,8 +152,7 @@ fn evaluate_interruptibly(
     let evaluation = evaluate(traces, eval_set, &settings.plan, &tick);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("starting the runtime")?;
-    let has_custom =
-        settings.plan.evaluators.iter().any(|e| matches!(e.kind, EvaluatorKind::Custom { .. }));
+    let has_custom = settings.plan.evaluators.iter().any(|e| matches!(e.kind, EvaluatorKind::Custom { .. }));
     let report = runtime.block_on(async {
         if !has_custom {
             return Ok(Some(evaluation.await)); // nothing to clean up: a signal may simply end the process

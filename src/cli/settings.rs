@@ -119,7 +119,8 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 pub(super) fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
     let reading = || format!("reading configuration `{}`", path.display());
-    let document = super::inputs::read(path, MAX_CONFIG_BYTES).map_err(|error| anyhow!(error)).with_context(reading)?;
+    let document =
+        super::inputs::read(path, MAX_CONFIG_BYTES).map_err(|error| anyhow!(error)).with_context(reading)?;
     EvalConfig::parse(document.text()).with_context(reading)
 }
 
@@ -167,7 +168,9 @@ fn select_specs(
 
 /// Applies `-t` and the trajectory options to a built-in metric.
 fn with_overrides(mut spec: EvaluatorSpec, arguments: &RunArguments) -> EvaluatorSpec {
-    let SpecKind::Builtin { metric, trajectory } = &mut spec.kind else { return spec };
+    let SpecKind::Builtin { metric, trajectory } = &mut spec.kind else {
+        return spec;
+    };
     if let (Some(threshold), true) = (arguments.threshold, metric.takes_threshold()) {
         spec.threshold = Some(threshold);
     }
@@ -190,9 +193,12 @@ fn warn_unused(arguments: &RunArguments, specs: &[EvaluatorSpec]) {
     if arguments.threshold.is_some() && !has(Builtin::takes_threshold) {
         warn!("--threshold has no effect: none of the metrics takes one");
     }
-    let shapes_trajectory = arguments.trajectory_match_type.is_some() || !arguments.trajectory_args.is_empty();
+    let shapes_trajectory =
+        arguments.trajectory_match_type.is_some() || !arguments.trajectory_args.is_empty();
     if shapes_trajectory && !has(|metric| metric == Builtin::Trajectory) {
-        warn!("the --trajectory options have no effect: `tool_trajectory_avg_score` is not among the metrics");
+        warn!(
+            "the --trajectory options have no effect: `tool_trajectory_avg_score` is not among the metrics"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ mod select;
 use std::collections::HashMap;
 
 pub use parse::EvalSetError;
-pub use select::{CaseMatch, NoMatch, select, start_key};
+pub use select::{CaseIndex, CaseMatch, NoMatch, start_key};
 
 use crate::invocation::ExpectedInvocation;
 use crate::json::checked::Problem;
@@ -71,7 +71,10 @@ impl EvalSet {
             let texts = case.conversation.iter().map(|turn| start_key(&turn.user_text())).collect();
             if let Some(first) = by_start.get(&texts) {
                 let other = &self.cases[*first].id;
-                report(index, format!("cases `{other}` and `{}` have the same user texts: ambiguous", case.id));
+                report(
+                    index,
+                    format!("cases `{other}` and `{}` have the same user texts: ambiguous", case.id),
+                );
             }
             by_start.entry(texts).or_insert(index);
         }

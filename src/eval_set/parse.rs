@@ -206,9 +206,8 @@ fn read_function_response(cursor: &Cursor<'_, '_>) -> Option<FunctionResponse> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let id = object.optional("id", |id| id.string());
     let name = object.optional("name", |name| name.string());
-    let response = object.optional("response", |answer| {
-        answer.map().map(|_| answer.value().clone().into_owned())
-    });
+    let response =
+        object.optional("response", |answer| answer.map().map(|_| answer.value().clone().into_owned()));
     object.optional("parts", |parts| parts.list(|_| Some(())));
     object.optional("scheduling", |scheduling| scheduling.string());
     object.optional("will_continue", |flag| flag.boolean());

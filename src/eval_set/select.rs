@@ -1,5 +1,7 @@
 //! Which eval case a conversation is compared with.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{EvalCase, EvalSet};
@@ -48,56 +50,75 @@ pub fn start_key(text: &str) -> String {
     caseless::default_case_fold_str(&words.join(" "))
 }
 
-/// Chooses the case for a conversation. `single_unit` says that it is the only one evaluated.
-///
-/// # Errors
-/// Says why there is none; there is no fall-back to some other case.
-pub fn select<'e>(
-    eval_set: Option<&'e EvalSet>,
-    invocations: &[Invocation],
-    explicit_id: Option<&str>,
-    single_unit: bool,
-    lenient: bool,
-) -> Result<(&'e EvalCase, CaseMatch), NoMatch> {
-    let eval_set = eval_set.ok_or(NoMatch::NoEvalSet)?;
-    if let Some(id) = explicit_id {
-        let found = eval_set.candidates().find(|case| case.id == id);
-        return found
-            .map(|case| (case, CaseMatch::Explicit))
-            .ok_or_else(|| NoMatch::UnknownCase(id.to_owned()));
+/// The cases of a set by what they are looked up with.
+pub struct CaseIndex<'e> {
+    candidates: Vec<&'e EvalCase>,
+    by_id: HashMap<&'e str, &'e EvalCase>,
+    /// By the key of the first user text.
+    by_start: HashMap<String, Vec<&'e EvalCase>>,
+}
+
+impl<'e> CaseIndex<'e> {
+    /// Indexes the cases that a conversation can be matched with.
+    pub fn new(eval_set: &'e EvalSet) -> Self {
+        let candidates: Vec<_> = eval_set.candidates().collect();
+        let mut by_id = HashMap::with_capacity(candidates.len());
+        let mut by_start: HashMap<String, Vec<_>> = HashMap::with_capacity(candidates.len());
+        for case in candidates.iter().copied() {
+            by_id.entry(&*case.id).or_insert(case);
+            by_start.entry(start_key(&case.conversation[0].user_text())).or_default().push(case);
+        }
+        Self { candidates, by_id, by_start }
     }
-    let candidates: Vec<&EvalCase> = eval_set.candidates().collect();
-    let first = invocations.first().ok_or(NoMatch::NoTurns)?;
-    let single = match candidates[..] {
-        [only] if single_unit => Some((only, CaseMatch::SingleCase)),
-        _ => None,
-    };
-    let written = first.user_text.as_deref().unwrap_or_default();
-    let start = start_key(written);
-    if start.is_empty() {
-        return single.ok_or(NoMatch::NoUserInput);
+
+    /// Chooses the case for a conversation. `single_unit` says that it is the only one evaluated.
+    ///
+    /// # Errors
+    /// Says why there is none; there is no fall-back to some other case.
+    pub fn select(
+        &self,
+        invocations: &[Invocation],
+        explicit_id: Option<&str>,
+        single_unit: bool,
+        lenient: bool,
+    ) -> Result<(&'e EvalCase, CaseMatch), NoMatch> {
+        if let Some(id) = explicit_id {
+            let found = self.by_id.get(id).map(|case| (*case, CaseMatch::Explicit));
+            return found.ok_or_else(|| NoMatch::UnknownCase(id.to_owned()));
+        }
+        let first = invocations.first().ok_or(NoMatch::NoTurns)?;
+        let single = match self.candidates[..] {
+            [only] if single_unit => Some((only, CaseMatch::SingleCase)),
+            _ => None,
+        };
+        let written = first.user_text.as_deref().unwrap_or_default();
+        let start = start_key(written);
+        if start.is_empty() {
+            return single.ok_or(NoMatch::NoUserInput);
+        }
+        let mut equal = self.by_start.get(&start).cloned().unwrap_or_default();
+        match equal[..] {
+            [] => return single.ok_or_else(|| NoMatch::NoCase(written.chars().take(100).collect())),
+            [only] => return Ok((only, CaseMatch::UserText)),
+            _ => {}
+        }
+        let names = equal.iter().map(|case| case.id.clone()).collect();
+        equal.retain(|case| case.conversation.len() == invocations.len());
+        if equal.len() > 1 && !lenient {
+            // Later turns may tell apart what starts alike; the reference does not look at them.
+            equal.retain(|case| has_same_user_texts(case, invocations));
+        }
+        match equal[..] {
+            [only] => Ok((only, CaseMatch::UserText)),
+            _ => Err(NoMatch::Ambiguous(names)),
+        }
     }
-    let mut equal = candidates;
-    equal.retain(|case| start_key(&case.conversation[0].user_text()) == start);
-    match equal[..] {
-        [] => return single.ok_or_else(|| NoMatch::NoCase(written.chars().take(100).collect())),
-        [only] => return Ok((only, CaseMatch::UserText)),
-        _ => {}
-    }
-    let names = equal.iter().map(|case| case.id.clone()).collect();
-    equal.retain(|case| case.conversation.len() == invocations.len());
-    if equal.len() > 1 && !lenient {
-        // Later turns may tell apart what starts alike; the reference does not look at them.
-        equal.retain(|case| {
-            case.conversation.iter().zip(invocations).all(|(expected, actual)| {
-                start_key(&expected.user_text()) == start_key(actual.user_text.as_deref().unwrap_or_default())
-            })
-        });
-    }
-    match equal[..] {
-        [only] => Ok((only, CaseMatch::UserText)),
-        _ => Err(NoMatch::Ambiguous(names)),
-    }
+}
+
+fn has_same_user_texts(case: &EvalCase, invocations: &[Invocation]) -> bool {
+    case.conversation.iter().zip(invocations).all(|(expected, actual)| {
+        start_key(&expected.user_text()) == start_key(actual.user_text.as_deref().unwrap_or_default())
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::GroupBy;
 use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
 use crate::json::{self, SyntaxError, Value};
 use crate::metrics::catalog::{self, Builtin};
-use crate::metrics::trajectory::{ArgsMode, ArgsRule, Matcher, MatchType, PathPattern, TrajectoryOptions};
+use crate::metrics::trajectory::{ArgsMode, ArgsRule, MatchType, Matcher, PathPattern, TrajectoryOptions};
 use crate::trace::Format;
 
 /// Why a document is no evaluation configuration.
@@ -195,11 +195,7 @@ fn read_threshold(cursor: &Cursor<'_, '_>) -> Option<f64> {
     Some(threshold)
 }
 
-fn read_builtin<'v>(
-    cursor: &Cursor<'v, '_>,
-    object: &Object<'v, '_>,
-    name: &str,
-) -> Option<SpecKind> {
+fn read_builtin<'v>(cursor: &Cursor<'v, '_>, object: &Object<'v, '_>, name: &str) -> Option<SpecKind> {
     let metric = catalog::find(name).map_err(|error| cursor.fault(error)).ok()?;
     for judge_only in ["judge_model", "judge_base_url", "credential_ref", "rubrics"] {
         object.optional(judge_only, |member| {
@@ -293,7 +289,8 @@ fn read_code(object: &Object<'_, '_>) -> Option<SpecKind> {
         Some(text)
     });
     let timeout = object.optional("timeout", |timeout| timeout.integer(1..=86_400));
-    let config = object.optional("config", |config| config.map().map(|_| config.value().clone().into_owned()));
+    let config =
+        object.optional("config", |config| config.map().map(|_| config.value().clone().into_owned()));
     object.optional("executor", |executor| {
         let text = executor.string()?;
         if text != "local" {
@@ -364,7 +361,10 @@ group_by: trace
             ("evaluators: [{name: x, type: remote}]", "use `type: code`"),
             ("evaluators: [{name: x, type: openai_eval}]", "removed"),
             ("evaluators: [{name: x, type: code, path: x.sh}]", "$.evaluators[0].path: `x.sh` is no .py"),
-            ("evaluators: [{name: x, type: code, path: x.py, timeout: 0}]", "timeout: 0 is outside 1..=86400"),
+            (
+                "evaluators: [{name: x, type: code, path: x.py, timeout: 0}]",
+                "timeout: 0 is outside 1..=86400",
+            ),
             (
                 "evaluators: [{name: response_match_score, type: builtin, threshold: 2}]",
                 "$.evaluators[0].threshold: threshold 2 is outside",

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 pub use report::{Report, TurnRef, UnitReport, Verdict};
 pub use units::GroupBy;
 
-use crate::eval_set::{EvalSet, NoMatch, select};
+use crate::eval_set::{CaseIndex, EvalSet, NoMatch};
 use crate::extraction::{self, Conversation, performance::RunPerformance};
 use crate::invocation::ExpectedInvocation;
 use crate::json::Value;
@@ -82,8 +82,9 @@ pub async fn evaluate(
 ) -> Report {
     let units = units::group(traces, eval_set, plan.group_by);
     let single_unit = units.len() == 1;
+    let cases = eval_set.map(CaseIndex::new);
     let draft = |unit: &units::Unit<'_>| {
-        let draft = draft_unit(unit, eval_set, single_unit, plan);
+        let draft = draft_unit(unit, cases.as_ref(), single_unit, plan);
         if draft.pending.is_empty() {
             progress(units.len());
         }
@@ -110,19 +111,15 @@ struct Draft {
 
 fn draft_unit(
     unit: &units::Unit<'_>,
-    eval_set: Option<&EvalSet>,
+    cases: Option<&CaseIndex<'_>>,
     single_unit: bool,
     plan: &Plan,
 ) -> Draft {
     let conversation = extraction::extract(&unit.traces);
     let explicit_id = extraction::explicit_case_id(&unit.traces);
-    let selected = select(
-        eval_set,
-        &conversation.invocations,
-        explicit_id.as_deref(),
-        single_unit,
-        plan.lenient,
-    );
+    let selected = cases.ok_or(NoMatch::NoEvalSet).and_then(|cases| {
+        cases.select(&conversation.invocations, explicit_id.as_deref(), single_unit, plan.lenient)
+    });
     let mut report = UnitReport::new(unit, &conversation, &selected);
     if let Some(reason) = &conversation.emptiness {
         report.metrics = vec![MetricResult::failed("(all)", "NoInvocations", reason)];
@@ -168,7 +165,8 @@ fn run_builtin(
     match (metric, expected) {
         (Builtin::Efficiency(_), expected) if lenient => {
             // The reference lists these metrics and always refuses them.
-            let error = format!("`{name}` has no score in the reference; run without --lenient to measure it");
+            let error =
+                format!("`{name}` has no score in the reference; run without --lenient to measure it");
             let mismatch = expected.as_ref().ok().and_then(|expected| turns(expected).mismatch());
             let details = mismatch.map(Value::object);
             MetricResult { details, ..MetricResult::failed(name, "NotInReference", error) }
@@ -191,7 +189,9 @@ async fn run_custom(drafts: &mut [Draft], plan: &Plan, progress: &(dyn Fn(usize)
     }
     let runs = jobs.into_iter().map(|(unit, index, input)| async move {
         let evaluator = &plan.evaluators[index];
-        let EvaluatorKind::Custom { port, .. } = &evaluator.kind else { return (unit, index, None) };
+        let EvaluatorKind::Custom { port, .. } = &evaluator.kind else {
+            return (unit, index, None);
+        };
         let started = Instant::now();
         let answer = port.evaluate(&input).await;
         let mut result = custom::into_result(&evaluator.name, evaluator.threshold, answer);

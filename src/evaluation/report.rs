@@ -1,5 +1,7 @@
 //! What an evaluation says: results, warnings, verdict. Members of the reference keep their names and shapes.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::units::{Selected, Unit};
@@ -121,9 +123,9 @@ impl Report {
         performance_metrics: Option<RunPerformance>,
         lenient: bool,
     ) -> Self {
-        let is_matched = |id: &str| traces.iter().any(|unit| unit.eval_case_id.as_deref() == Some(id));
+        let matched: HashSet<_> = traces.iter().filter_map(|unit| unit.eval_case_id.as_deref()).collect();
         let cases = eval_set.into_iter().flat_map(|set| &set.cases);
-        let unmatched = cases.map(|case| case.id.clone()).filter(|id| !is_matched(id)).collect();
+        let unmatched = cases.map(|case| case.id.clone()).filter(|id| !matched.contains(&**id)).collect();
         let (errors, warnings) = (Vec::new(), Vec::new());
         let mut report = Self {
             verdict: Verdict::Errored,

@@ -48,14 +48,13 @@ pub(super) fn group<'t>(
             has_long_case || traces.iter().any(has_session_name)
         }
     };
-    if !by_conversation {
-        let unit = |trace: &'t Trace<'t>| Unit { key: GroupKey(trace.id.to_string()), traces: vec![trace] };
-        return traces.iter().map(unit).collect();
-    }
     let mut units: Vec<Unit<'t>> = Vec::new();
     let mut by_key: HashMap<GroupKey, usize> = HashMap::new();
     for trace in traces {
-        let key = conversation_key(trace);
+        let key = match by_conversation {
+            true => conversation_key(trace),
+            false => GroupKey(trace.id.to_string()),
+        };
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
             units.push(Unit { key, traces: Vec::new() });
             units.len() - 1

@@ -20,9 +20,26 @@ const KEPT_STDERR_BYTES: usize = 4 << 10;
 
 /// Environment variables that every evaluator sees: what an interpreter needs to start, and no secrets.
 const PASSED_ENV: [&str; 20] = [
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV",
-    "PYTHONPATH", "PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "NODE_PATH", "NODE_OPTIONS",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME",
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONUTF8",
+    "PYTHONDONTWRITEBYTECODE",
+    "NODE_PATH",
+    "NODE_OPTIONS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_CACHE_HOME",
 ];
 
 /// A script that speaks the evaluator protocol over standard input and output.
@@ -94,7 +111,9 @@ impl ProcessEvaluator {
         if !outcome.status.success() {
             let hint = self.missing_module_hint(&stderr);
             let status = outcome.status;
-            return Err(EvaluatorError::Failed(format!("evaluator `{name}` ended with {status}{said}{hint}")));
+            return Err(EvaluatorError::Failed(format!(
+                "evaluator `{name}` ended with {status}{said}{hint}"
+            )));
         }
         if outcome.stdout.len() > MAX_STDOUT_BYTES {
             let text = format!("evaluator `{name}` printed more than {MAX_STDOUT_BYTES} bytes");
@@ -173,8 +192,7 @@ impl ProcessGroup {
             kill_group(id);
             status
         };
-        let (status, stdout, stderr, ()) =
-            tokio::join!(wait, read_head(stdout), read_tail(stderr), write);
+        let (status, stdout, stderr, ()) = tokio::join!(wait, read_head(stdout), read_tail(stderr), write);
         let status = status.map_err(|error| {
             EvaluatorError::Failed(format!("evaluator `{}`: waiting for it: {error}", self.name))
         })?;

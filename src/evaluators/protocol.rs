@@ -13,7 +13,9 @@ pub(super) fn read_output(name: &str, stdout: &str) -> Result<EvaluatorOutput, E
     let last_line = || stdout.trim_end().lines().last().and_then(|line| json::parse(line).ok());
     let value = match json::parse(stdout.trim()) {
         Ok(value) => value,
-        Err(error) => last_line().ok_or_else(|| invalid(format!("did not print one JSON document: {error}")))?,
+        Err(error) => {
+            last_line().ok_or_else(|| invalid(format!("did not print one JSON document: {error}")))?
+        }
     };
     let problems = Problems::default();
     let output = read_document(&Cursor::root(&value, &problems));

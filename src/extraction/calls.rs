@@ -3,6 +3,7 @@
 //! One call often leaves several spans (a framework's span around the provider's, a tool's span around its MCP
 //! client's) and traces in messages (the request in one call's output, the result in a later call's input).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::messages::{Message, Part, parsed_or_kept};
@@ -22,7 +23,7 @@ pub(super) struct ModelCall<'v> {
     pub(super) usage: Option<Usage>,
     /// The model asked for, else the one that answered.
     pub(super) model: Option<&'v str>,
-    pub(super) finish_reasons: &'v [String],
+    pub(super) finish_reasons: &'v [Cow<'v, str>],
     pub(super) input: &'v [Message<'v>],
     pub(super) output: &'v [Message<'v>],
     pub(super) agent_name: Option<&'v str>,
@@ -33,9 +34,8 @@ pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Ve
     let is_call = |span: &u32| analysis.views[*span as usize].operation == Operation::Inference;
     let spans: Vec<u32> = members.iter().copied().filter(is_call).collect();
     let own: HashSet<u32> = spans.iter().copied().collect();
-    let parent = |span: u32| {
-        analysis.places[span as usize].inference_parent.filter(|parent| own.contains(parent))
-    };
+    let parent =
+        |span: u32| analysis.places[span as usize].inference_parent.filter(|parent| own.contains(parent));
     // Members come depth first, so children stand behind their parents.
     let mut leaves: HashMap<u32, usize> = HashMap::new();
     let mut child: HashMap<u32, u32> = HashMap::new();
@@ -63,7 +63,8 @@ pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Ve
 impl<'v> ModelCall<'v> {
     /// Reads a chain of spans, outermost first; the innermost span's word counts most.
     fn new(analysis: &'v Analysis<'v>, chain: &[u32]) -> Self {
-        let views: Vec<&'v View<'v>> = chain.iter().rev().map(|span| &analysis.views[*span as usize]).collect();
+        let views: Vec<&'v View<'v>> =
+            chain.iter().rev().map(|span| &analysis.views[*span as usize]).collect();
         let spans = || chain.iter().map(|span| &analysis.trace.spans[*span as usize]);
         let messages = |of: fn(&'v View<'v>) -> &'v [Message<'v>]| {
             views.iter().map(|view| of(view)).find(|list| !list.is_empty()).unwrap_or_default()
@@ -78,7 +79,11 @@ impl<'v> ModelCall<'v> {
             delegated: leaf.under_tool,
             usage: views.iter().find_map(|view| view.usage),
             model: request_model.or_else(response_model),
-            finish_reasons: views.iter().map(|view| &*view.finish_reasons).find(|r| !r.is_empty()).unwrap_or_default(),
+            finish_reasons: views
+                .iter()
+                .map(|view| &*view.finish_reasons)
+                .find(|r| !r.is_empty())
+                .unwrap_or_default(),
             input: messages(|view| &view.input),
             output: messages(|view| &view.output),
             agent_name: agent_name.or_else(|| views.iter().find_map(|view| view.agent_name.as_deref())),
@@ -237,7 +242,8 @@ pub(super) fn tool_calls<'v>(
         if !parts[part].claimed {
             slot_of_part[part] = if part == 0 { 0 } else { slot_of_part[part - 1] };
             behind[slot_of_part[part]].push(part);
-            let text = format!("tool {} appears only in message parts, without a tool span", parts[part].name);
+            let text =
+                format!("tool {} appears only in message parts, without a tool span", parts[part].name);
             warnings.push("tool_from_parts_only", text);
         }
     }
@@ -262,13 +268,13 @@ pub(super) fn tool_calls<'v>(
 
 /// For each span call the part call it stands for, by id or else by name, and whether it was by name.
 fn claim_parts(spans: &[SpanCall<'_>], parts: &mut [PartCall<'_>]) -> Vec<Option<(usize, bool)>> {
-    let mut by_id: HashMap<String, VecDeque<usize>> = HashMap::new();
-    let mut by_name: HashMap<String, VecDeque<usize>> = HashMap::new();
+    let mut by_id: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
     for (index, part) in parts.iter().enumerate() {
         if let Some(id) = part.id {
-            by_id.entry(id.to_owned()).or_default().push_back(index);
+            by_id.entry(id).or_default().push_back(index);
         }
-        by_name.entry(part.name.to_owned()).or_default().push_back(index);
+        by_name.entry(part.name).or_default().push_back(index);
     }
     let mut claim = |queue: Option<&mut VecDeque<usize>>| {
         let queue = queue?;
@@ -342,10 +348,13 @@ fn part_calls<'v>(calls: &[ModelCall<'v>], warnings: &mut Warnings) -> Vec<PartC
     let mut parts = Vec::new();
     for (at, call) in calls.iter().enumerate() {
         for part in call.output.iter().flat_map(|message| &message.parts) {
-            let Part::ToolCall { id, name: Some(name), arguments } = part else { continue };
+            let Part::ToolCall { id, name: Some(name), arguments } = part else {
+                continue;
+            };
             let (id, name) = (id.as_deref(), &**name);
             let same_id = id.and_then(|id| by_id.get(id).copied());
-            let same_id = same_id.filter(|index| !responses[*index].claimed && responses[*index].shown_to > at);
+            let same_id =
+                same_id.filter(|index| !responses[*index].claimed && responses[*index].shown_to > at);
             let claimed = same_id.or_else(|| {
                 let candidates = [Some(name), None].map(|key| {
                     let queue = unnamed.get_mut(&key)?;
@@ -380,7 +389,9 @@ fn responses<'v>(calls: &[ModelCall<'v>]) -> Vec<Response<'v>> {
     let mut responses = Vec::new();
     for (shown_to, call) in calls.iter().enumerate() {
         for part in call.input.iter().flat_map(|message| &message.parts) {
-            let Part::ToolResponse { id, name, response } = part else { continue };
+            let Part::ToolResponse { id, name, response } = part else {
+                continue;
+            };
             let (id, name) = (id.as_deref(), name.as_deref());
             let is_new = match id {
                 Some(id) => seen_ids.insert(id),

@@ -13,15 +13,15 @@ pub(super) struct Message<'t> {
     pub(super) role: Cow<'t, str>,
     pub(super) parts: Vec<Part<'t>>,
     /// Why the model stopped, when the message says so.
-    pub(super) finish_reason: Option<String>,
+    pub(super) finish_reason: Option<Cow<'t, str>>,
 }
 
 /// A part of a message; parts that nothing reads keep only that they are content.
 #[derive(Debug, Clone)]
 pub(super) enum Part<'t> {
     Text(Value<'t>),
-    ToolCall { id: Option<String>, name: Option<String>, arguments: Value<'t> },
-    ToolResponse { id: Option<String>, name: Option<String>, response: Value<'t> },
+    ToolCall { id: Option<Cow<'t, str>>, name: Option<Cow<'t, str>>, arguments: Value<'t> },
+    ToolResponse { id: Option<Cow<'t, str>>, name: Option<Cow<'t, str>>, response: Value<'t> },
     Other,
 }
 
@@ -125,7 +125,9 @@ pub(super) fn ends_with_tool_response(messages: &[Message<'_>]) -> bool {
 /// What the user said last: the unbroken run of user messages with text nearest to the end.
 pub(super) fn user_turn<'m, 't>(messages: &'m [Message<'t>]) -> &'m [Message<'t>] {
     let is_user = |message: &Message<'_>| message.role == "user" && message.text().is_some();
-    let Some(last) = messages.iter().rposition(is_user) else { return &[] };
+    let Some(last) = messages.iter().rposition(is_user) else {
+        return &[];
+    };
     let before = messages[..last].iter().rposition(|message| !is_user(message));
     &messages[before.map_or(0, |index| index + 1)..=last]
 }
@@ -147,7 +149,7 @@ fn read_message(value: Value<'_>) -> Option<Message<'_>> {
         Some(Value::Str(role)) if !role.is_empty() => role.clone(),
         _ => Cow::Borrowed("user"),
     };
-    let finish_reason = map.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
+    let finish_reason = map.get("finish_reason").and_then(Value::scalar_text);
     let parts = match (map.get("parts"), map.get("content")) {
         (Some(Value::List(parts)), _) => parts.iter().filter_map(read_part).collect(),
         (_, Some(content)) => {
@@ -168,7 +170,8 @@ fn read_part<'t>(value: &Value<'t>) -> Option<Part<'t>> {
     Some(match kind {
         "text" => Part::Text(value.get("content").or_else(|| value.get("text")).cloned().unwrap_or_default()),
         "tool_call" => {
-            let name = value.get_str("name").map(str::to_owned);
+            let name = value.get("name").filter(|name| name.as_str().is_some());
+            let name = name.and_then(Value::scalar_text).filter(|name| !name.is_empty());
             Part::ToolCall { id: text("id"), name, arguments: member("arguments") }
         }
         "tool_call_response" => {
@@ -216,10 +219,12 @@ fn read_content_item<'t>(item: &Value<'t>) -> Option<Part<'t>> {
 pub(super) fn read_tool_calls<'t>(calls: &Value<'t>) -> Vec<Part<'t>> {
     let read = |entry: &Value<'t>| {
         let function = entry.get("function").filter(|function| function.as_map().is_some()).unwrap_or(entry);
-        let Value::Str(name) = function.get("name")? else { return None };
+        let Value::Str(name) = function.get("name")? else {
+            return None;
+        };
         let arguments = function.get("arguments").cloned().unwrap_or_default();
         let id = entry.get("id").and_then(Value::scalar_text).filter(|id| !id.is_empty());
-        Some(Part::ToolCall { id, name: Some(name.to_string()), arguments: parsed_or_kept(arguments) })
+        Some(Part::ToolCall { id, name: Some(name.clone()), arguments: parsed_or_kept(arguments) })
     };
     calls.as_list().unwrap_or_default().iter().filter_map(read).collect()
 }
@@ -293,7 +298,9 @@ impl<'t> EventFields<'t> {
     }
 
     fn content_parts(&self) -> Vec<Part<'t>> {
-        let Some(content) = self.structured("content") else { return Vec::new() };
+        let Some(content) = self.structured("content") else {
+            return Vec::new();
+        };
         match (&content, self.0.get("content")) {
             // A string that merely looks like JSON is still what was said.
             (Value::Map(map), Some(Value::Str(_))) if map.get("parts").is_none() => {
@@ -351,7 +358,7 @@ impl<'t> EventFields<'t> {
             parts.extend(self.tool_calls());
         }
         let finish_reason =
-            self.0.get("finish_reason").and_then(Value::as_str).map(|reason| reason.to_lowercase());
+            self.0.get("finish_reason").and_then(Value::as_str).map(|reason| reason.to_lowercase().into());
         (!parts.is_empty()).then(|| Message { finish_reason, ..Message::new("assistant", parts) })
     }
 }
@@ -367,9 +374,11 @@ pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<Mes
     }
     let messages = indexed.into_values().map(|fields| {
         let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
-        let text = |name: &str| field(name).and_then(Value::scalar_text).filter(|text| !text.is_empty());
+        let text = |name: &str| {
+            field(name).and_then(|value| value.borrowed().scalar_text()).filter(|text| !text.is_empty())
+        };
         let default_role = if prefix.contains("completion") { "assistant" } else { "user" };
-        let role = text("role").map_or(Cow::Borrowed(default_role), Cow::Owned);
+        let role = text("role").unwrap_or(Cow::Borrowed(default_role));
         let content = field("content").map(Value::borrowed).unwrap_or_default();
         let mut parts = if role == "tool" {
             let response = parsed_or_kept(content);

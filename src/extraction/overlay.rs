@@ -44,19 +44,19 @@ pub(super) struct Usage {
 #[derive(Debug)]
 pub(super) struct View<'t> {
     pub(super) operation: Operation,
-    pub(super) agent_name: Option<String>,
-    pub(super) request_model: Option<String>,
-    pub(super) response_model: Option<String>,
+    pub(super) agent_name: Option<Cow<'t, str>>,
+    pub(super) request_model: Option<Cow<'t, str>>,
+    pub(super) response_model: Option<Cow<'t, str>>,
     /// Lower case.
-    pub(super) finish_reasons: Vec<String>,
+    pub(super) finish_reasons: Vec<Cow<'t, str>>,
     /// Present when input or output tokens are.
     pub(super) usage: Option<Usage>,
     /// Empty when absent.
     pub(super) input: Vec<Message<'t>>,
     /// Empty when absent.
     pub(super) output: Vec<Message<'t>>,
-    pub(super) tool_name: Option<String>,
-    pub(super) tool_call_id: Option<String>,
+    pub(super) tool_name: Option<Cow<'t, str>>,
+    pub(super) tool_call_id: Option<Cow<'t, str>>,
     pub(super) tool_arguments: Option<Value<'t>>,
     pub(super) tool_result: Option<Value<'t>>,
     /// Status error or an error type.
@@ -86,7 +86,7 @@ impl<'t> View<'t> {
 
 impl<'t> Sources<'t> {
     fn view(&self) -> View<'t> {
-        let text = |value: Option<&Value<'_>>| value.and_then(Value::scalar_text);
+        let text = |value: Option<&'t Value<'t>>| value.and_then(|value| value.borrowed().scalar_text());
         let adk = self.adk.as_ref();
         let request_model =
             text(self.fact(attrs::REQUEST_MODEL, None)).or_else(|| adk?.request_text("model"));
@@ -142,8 +142,9 @@ impl<'t> Sources<'t> {
             (Some(_), "invocation") => return Operation::Workflow,
             _ => {}
         }
-        let has_provider =
-            [attrs::PROVIDER_NAME, attrs::SYSTEM].iter().any(|key| present(span.attributes.get(key)).is_some());
+        let has_provider = [attrs::PROVIDER_NAME, attrs::SYSTEM]
+            .iter()
+            .any(|key| present(span.attributes.get(key)).is_some());
         let is_call = |key: &str| {
             key.starts_with(attrs::USAGE_PREFIX)
                 || key.starts_with(attrs::PROMPT_PREFIX)
@@ -171,18 +172,17 @@ impl<'t> Sources<'t> {
         (usage.input.is_some() || usage.output.is_some()).then_some(usage)
     }
 
-    fn finish_reasons(&self, event_reasons: Vec<String>) -> Vec<String> {
-        let texts = |value: &Value<'_>| match value {
+    fn finish_reasons(&self, event_reasons: Vec<Cow<'t, str>>) -> Vec<Cow<'t, str>> {
+        let texts = |value: &'t Value<'t>| match parsed_or_kept(value.borrowed()) {
             Value::List(items) => items.iter().filter_map(Value::scalar_text).collect(),
             other => other.scalar_text().into_iter().collect::<Vec<_>>(),
         };
         let reported = self.fact(attrs::FINISH_REASONS, Some(attrs::FINISH_REASON)).map(texts);
-        let reasons = reported.unwrap_or(event_reasons);
-        if !reasons.is_empty() {
-            return reasons.into_iter().map(|reason| reason.to_lowercase()).collect();
+        let mut reasons = reported.unwrap_or(event_reasons);
+        if reasons.is_empty() {
+            reasons.extend(self.adk.as_ref().and_then(|adk| adk.response_text("finish_reason")));
         }
-        let adk_reason = self.adk.as_ref().and_then(|adk| adk.response_text("finish_reason"));
-        adk_reason.map(|reason| reason.to_lowercase()).into_iter().collect()
+        reasons.into_iter().map(|reason| reason.to_lowercase().into()).collect()
     }
 
     fn tool_value(&self, key: &str, adk_key: &str) -> Option<Value<'t>> {
@@ -195,7 +195,7 @@ impl<'t> Sources<'t> {
     }
 
     /// Input messages, output messages, and the finish reasons of choice events.
-    fn messages(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>, Vec<String>) {
+    fn messages(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>, Vec<Cow<'t, str>>) {
         let listed = |key: &str| {
             let parse = |value: &'t Value<'t>| as_json(value).and_then(read_list);
             let on_span = self.span.attributes.get(key).and_then(parse);
@@ -224,9 +224,8 @@ impl<'t> Sources<'t> {
     /// Input and output from the deprecated message events: those on the span, else those in logs by time.
     fn message_events(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>) {
         let on_span = self.span.events.iter().filter(|event| is_message_event(&event.name));
-        let mut events: Vec<_> = on_span
-            .map(|event| (&*event.name, EventFields::from_attributes(&event.attributes)))
-            .collect();
+        let mut events: Vec<_> =
+            on_span.map(|event| (&*event.name, EventFields::from_attributes(&event.attributes))).collect();
         if events.is_empty() {
             let mut logs: Vec<_> = self.logs.clone();
             logs.sort_by_key(|log| log.time_unix_nanos);
@@ -287,12 +286,12 @@ impl<'t> Adk<'t> {
         })
     }
 
-    fn request_text(&self, key: &str) -> Option<String> {
-        self.request.get_str(key).map(str::to_owned)
+    fn request_text(&self, key: &str) -> Option<Cow<'t, str>> {
+        self.request.get(key).filter(|value| !value.is_empty()).and_then(Value::scalar_text)
     }
 
-    fn response_text(&self, key: &str) -> Option<String> {
-        self.response.get_str(key).map(str::to_owned)
+    fn response_text(&self, key: &str) -> Option<Cow<'t, str>> {
+        self.response.get(key).filter(|value| !value.is_empty()).and_then(Value::scalar_text)
     }
 
     fn input(&self) -> Vec<Message<'t>> {

@@ -43,7 +43,8 @@ impl<'t> Analysis<'t> {
     /// Views every span and walks the tree.
     pub(super) fn new(trace: &'t Trace<'t>) -> Self {
         let logs_of = |index: usize| trace.logs[index].iter().collect::<Vec<_>>();
-        let mut views: Vec<_> = trace.spans.iter().zip(0..).map(|(span, index)| View::new(span, logs_of(index))).collect();
+        let mut views: Vec<_> =
+            trace.spans.iter().zip(0..).map(|(span, index)| View::new(span, logs_of(index))).collect();
         let mut warnings = trace.warnings.clone();
         join_orphan_logs(trace, &mut views, &mut warnings);
         let (places, order) = walk(trace, &views);
@@ -70,7 +71,9 @@ fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: 
     let inference: Vec<_> =
         (0..views.len()).filter(|index| views[*index].operation == Operation::Inference).collect();
     match inference[..] {
-        [only] => views[only] = View::new(&trace.spans[only], trace.logs[only].iter().chain(unnamed).collect()),
+        [only] => {
+            views[only] = View::new(&trace.spans[only], trace.logs[only].iter().chain(unnamed).collect())
+        }
         _ => {
             let (logs, calls) = (unnamed.len(), inference.len());
             let text = format!(
@@ -83,7 +86,8 @@ fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: 
 
 /// Walks the tree without recursion, whatever its depth.
 fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<Place>, Vec<u32>) {
-    let nowhere = Place { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
+    let nowhere =
+        Place { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
     let mut places = vec![nowhere; views.len()];
     let mut order = Vec::with_capacity(views.len());
     let at_root = |root: u32| Context { place: Place { owner: root, ..nowhere }, covered: false };

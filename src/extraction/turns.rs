@@ -95,14 +95,17 @@ impl<'v> Turn<'v> {
 
     /// Whether this turn answers the tool calls with which `earlier` ended; `None` when that cannot be told.
     fn continues(&self, earlier: &Turn<'_>) -> Option<bool> {
-        let (Some(first), Some(last)) = (self.calls.first(), earlier.last_call()) else { return Some(false) };
+        let (Some(first), Some(last)) = (self.calls.first(), earlier.last_call()) else {
+            return Some(false);
+        };
         if !self.is_root {
             return Some(false);
         }
         if first.input.is_empty() {
-            let asked_for_tools = last.finish_reasons.iter().any(|reason| {
-                matches!(&**reason, "tool_calls" | "tool_call" | "tool_use" | "function_call")
-            });
+            let asked_for_tools = last
+                .finish_reasons
+                .iter()
+                .any(|reason| matches!(&**reason, "tool_calls" | "tool_call" | "tool_use" | "function_call"));
             return if asked_for_tools { None } else { Some(false) };
         }
         let mut requested = last.requested_tools().peekable();
@@ -130,10 +133,8 @@ impl<'v> Turn<'v> {
     /// Settles the turn.
     pub(super) fn into_invocation(self, warnings: &mut Warnings) -> Invocation {
         if !self.has_content() && !self.calls.is_empty() {
-            let text = format!(
-                "turn {} carries no message content; was content capture switched on?",
-                self.span_id
-            );
+            let text =
+                format!("turn {} carries no message content; was content capture switched on?", self.span_id);
             warnings.push("content_not_captured", text);
         }
         let usage = self.usage();
@@ -232,7 +233,9 @@ pub(super) fn join_continuations<'v>(turns: Vec<Turn<'v>>, warnings: &mut Warnin
 impl Turn<'_> {
     /// Whether ids prove that this turn answers the tool calls of `earlier`.
     fn answers(&self, earlier: &Turn<'_>) -> bool {
-        let Some((first, last)) = self.calls.first().zip(earlier.last_call()) else { return false };
+        let Some((first, last)) = self.calls.first().zip(earlier.last_call()) else {
+            return false;
+        };
         let requested: HashSet<&str> = last.requested_tools().filter_map(|(id, _)| id).collect();
         self.continues(earlier) == Some(true) && first.answered_ids().any(|id| requested.contains(id))
     }

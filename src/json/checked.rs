@@ -135,7 +135,9 @@ impl<'v, 'p> Cursor<'v, 'p> {
 
     /// Reads each element of a list; the elements that cannot be read are left out, their faults reported.
     pub fn list<T>(&self, mut read: impl FnMut(&Cursor<'v, '_>) -> Option<T>) -> Option<Vec<T>> {
-        let Value::List(items) = self.value else { return self.expected("a list") };
+        let Value::List(items) = self.value else {
+            return self.expected("a list");
+        };
         let mut out = Vec::with_capacity(items.len());
         for (index, value) in items.iter().enumerate() {
             let path = Path::Index(&self.path, index);

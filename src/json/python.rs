@@ -1,21 +1,22 @@
 //! Python's ways with scalars, where the reference's output depends on them.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use num_bigint::BigInt;
 
 use super::Value;
 
-impl Value<'_> {
+impl<'a> Value<'a> {
     /// A scalar as Python prints it (`True`, `1`, `1.5`); strings pass, everything else is absent.
-    pub fn scalar_text(&self) -> Option<String> {
+    pub fn scalar_text(&self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Str(text) => Some(text.to_string()),
+            Self::Str(text) => Some(text.clone()),
             Self::Bool(true) => Some("True".into()),
             Self::Bool(false) => Some("False".into()),
-            Self::Int(number) => Some(number.to_string()),
-            Self::BigInt(number) => Some(number.to_string()),
-            Self::Float(number) => Some(float_repr(*number)),
+            Self::Int(number) => Some(number.to_string().into()),
+            Self::BigInt(number) => Some(number.to_string().into()),
+            Self::Float(number) => Some(float_repr(*number).into()),
             Self::Null | Self::List(_) | Self::Map(_) => None,
         }
     }
@@ -77,7 +78,9 @@ impl Value<'_> {
                 }
                 out.push('}');
             }
-            Self::Int(_) | Self::BigInt(_) | Self::Float(_) => out.push_str(&self.scalar_text().unwrap_or_default()),
+            Self::Int(_) | Self::BigInt(_) | Self::Float(_) => {
+                out.push_str(&self.scalar_text().unwrap_or_default())
+            }
         }
     }
 
@@ -149,7 +152,9 @@ pub fn float_repr(number: f64) -> String {
         return if number > 0.0 { "inf".into() } else { "-inf".into() };
     }
     let scientific = format!("{number:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
     match exponent.parse::<i32>() {
         Ok(power) if number != 0.0 && !(-4..16).contains(&power) => {
             let sign = if power < 0 { '-' } else { '+' };

@@ -182,7 +182,10 @@ impl IntermediateSteps {
                 response,
             }
         };
-        Self { tool_calls: calls.iter().map(call).collect(), tool_responses: answered.map(response).collect() }
+        Self {
+            tool_calls: calls.iter().map(call).collect(),
+            tool_responses: answered.map(response).collect(),
+        }
     }
 }
 

@@ -27,8 +27,7 @@ pub fn evaluate(name: &str, metric: Efficiency, invocations: &[Invocation]) -> M
         Efficiency::Tokens => "tokens",
         Efficiency::Duration => "seconds",
     };
-    let details =
-        Value::object([("unit", Value::text(unit)), ("per_invocation", Value::List(breakdown))]);
+    let details = Value::object([("unit", Value::text(unit)), ("per_invocation", Value::List(breakdown))]);
     let mut result = MetricResult::scored(name, mean(&known), per_invocation, 0.0, Some(details));
     let inform = |status: &mut Status| {
         if *status != Status::NotEvaluated {

@@ -74,7 +74,10 @@ impl MetricResult {
             metric_name: name.to_owned(),
             score,
             eval_status: Status::of(score, threshold),
-            per_invocation_statuses: per_invocation.iter().map(|score| Status::of(*score, threshold)).collect(),
+            per_invocation_statuses: per_invocation
+                .iter()
+                .map(|score| Status::of(*score, threshold))
+                .collect(),
             per_invocation_scores: per_invocation,
             error: None,
             error_type: None,

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use rayon::prelude::*;
+
 use super::Document;
 use super::ids::join_key;
 use super::model::{LogRecord, Span, Trace, Warning, Warnings};
 use super::otlp_json::{DecodedLog, DecodedSpan, Notes, Rejection};
 use crate::json::SyntaxError;
+
+/// From this many traces the trees are derived on all cores.
+const PARALLEL_TRACES: usize = 64;
 
 /// Collects decoded spans and log records of all documents.
 #[derive(Default)]
@@ -86,7 +91,7 @@ impl<'a> Builder<'a> {
     ) {
         match log {
             Ok(DecodedLog { trace_id, span_id, log, notes }) => {
-                self.warnings.extend(&note_warnings("log record", &notes));
+                note_warnings(&mut self.warnings, &notes, || "a log record".into());
                 self.logs.push(PendingLog { trace_id, span_id, log });
             }
             Err(rejection) => self.reject(Signal::Logs, rejection, document, offset),
@@ -133,7 +138,11 @@ impl<'a> Builder<'a> {
             let place = format!("first at line {line} column {column}");
             self.warnings.push(code, format!("`{document}`: {count} {what} rejected for {reason}, {place}"));
         }
-        let traces = self.traces.into_iter().zip(logs).map(|(draft, logs)| draft.finish(logs)).collect();
+        let drafts: Vec<_> = self.traces.into_iter().zip(logs).collect();
+        let traces = match drafts.len() {
+            0..PARALLEL_TRACES => drafts.into_iter().map(|(draft, logs)| draft.finish(logs)).collect(),
+            _ => drafts.into_par_iter().map(|(draft, logs)| draft.finish(logs)).collect(),
+        };
         (traces, self.warnings.to_vec(), log_records)
     }
 }
@@ -154,7 +163,7 @@ impl<'a> Draft<'a> {
                 self.warnings.push("span_duplicate", format!("duplicate span {} ignored", span.id));
             }
             std::collections::hash_map::Entry::Vacant(place) => {
-                self.warnings.extend(&note_warnings(&format!("span {}", span.id), &notes));
+                note_warnings(&mut self.warnings, &notes, || format!("span {}", span.id));
                 place.insert(index);
                 self.spans.push(span);
             }
@@ -229,9 +238,12 @@ fn sort_key<'s>(span: &'s Span<'_>) -> (i64, &'s str) {
     (span.start_unix_nanos, &span.id)
 }
 
-/// The warnings that leniency about one item calls for.
-fn note_warnings(item: &str, notes: &Notes) -> Warnings {
-    let mut warnings = Warnings::default();
+/// Adds the warnings that leniency about one item calls for.
+fn note_warnings(warnings: &mut Warnings, notes: &Notes, item: impl FnOnce() -> String) {
+    if *notes == Notes::default() {
+        return;
+    }
+    let item = item();
     let Notes { base64_ids, odd_ids, bad_parent, bad_times, bad_values, deep_values } = *notes;
     if base64_ids {
         warnings.push("ids_base64", "ids are base64 and were read as hexadecimal");
@@ -253,5 +265,4 @@ fn note_warnings(item: &str, notes: &Notes) -> Warnings {
         let text = format!("{item} has {deep_values} values nested deeper than 64 levels; cut there");
         warnings.push("value_too_deep", text);
     }
-    warnings
 }

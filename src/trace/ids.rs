@@ -27,7 +27,9 @@ pub(super) enum Id<'a> {
 impl<'a> Id<'a> {
     /// Reads an id of `bytes` bytes.
     pub(super) fn read(text: Option<Cow<'a, str>>, bytes: usize) -> Self {
-        let Some(text) = text.map(trim).filter(|text| !text.is_empty()) else { return Self::Absent };
+        let Some(text) = text.map(trim).filter(|text| !text.is_empty()) else {
+            return Self::Absent;
+        };
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             if text.bytes().all(|byte| byte == b'0') {
                 return Self::Invalid;

@@ -13,7 +13,9 @@ type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Reads the process table of a trace: the resource of each process id.
 pub(super) fn processes(table: Value<'_>) -> HashMap<String, Arc<Map<'_>>> {
-    let Value::Map(table) = table else { return HashMap::new() };
+    let Value::Map(table) = table else {
+        return HashMap::new();
+    };
     let resources = table.iter().map(|(id, process)| {
         let name = process.get("serviceName").filter(|name| name.as_str().is_some());
         let mut entries: Vec<_> =
@@ -28,7 +30,9 @@ pub(super) fn processes(table: Value<'_>) -> HashMap<String, Arc<Map<'_>>> {
 
 /// Reads a `{key, type, value}` tag.
 fn tag<'a>(tag: &Value<'a>) -> Option<(Cow<'a, str>, Value<'a>)> {
-    let Value::Str(key) = tag.get("key")? else { return None };
+    let Value::Str(key) = tag.get("key")? else {
+        return None;
+    };
     let value = tag.get("value").cloned().unwrap_or_default();
     let value = match (tag.get("type").and_then(Value::as_str), value) {
         (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
@@ -115,7 +119,9 @@ fn parent<'a>(references: &[Value<'a>], trace_id: &str) -> Option<Cow<'a, str>> 
         let other = reference.get_str("traceID").map(str::to_lowercase);
         is_child && other.is_none_or(|other| join_key(other.trim()) == join_key(trace_id))
     })?;
-    let Value::Str(id) = parent.get("spanID")? else { return None };
+    let Value::Str(id) = parent.get("spanID")? else {
+        return None;
+    };
     super::ids::Id::read(Some(id.clone()), super::ids::SPAN_ID_BYTES).into_known()
 }
 
@@ -145,7 +151,7 @@ fn logs<'a>(reader: &mut Reader<'a>) -> Result<Vec<SpanEvent<'a>>> {
             let name = fields.iter().rev().find(|(key, _)| key == "event").map(|(_, value)| value);
             let name = name.and_then(Value::scalar_text).unwrap_or_else(|| "log".into());
             fields.retain(|(key, _)| key != "event");
-            events.push(SpanEvent { name: Cow::Owned(name), attributes: Map::from_entries(fields) });
+            events.push(SpanEvent { name, attributes: Map::from_entries(fields) });
         }
         Ok(())
     })?;

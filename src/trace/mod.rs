@@ -137,18 +137,33 @@ pub struct Loaded<'a> {
     pub log_records: usize,
 }
 
+/// How far spans and log records of one trace are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// Whatever document they come from.
+    #[default]
+    AcrossDocuments,
+    /// Only within a document, as the reference does; a trace split over two documents becomes two.
+    WithinDocuments,
+}
+
 /// Reads all documents and joins their spans and log records by trace and span id.
 ///
 /// A document that cannot be read is reported in `errors`; the others are still read. With `format`, detection
 /// is replaced. Decoding uses the current rayon pool; the result does not depend on it.
-pub fn load<'a>(documents: &'a [Document], format: Option<Format>) -> Loaded<'a> {
+pub fn load<'a>(documents: &'a [Document], format: Option<Format>, join: Join) -> Loaded<'a> {
+    let mut loaded = Loaded::default();
     let mut builder = build::Builder::default();
-    let mut errors = Vec::new();
-    for document in documents {
+    for (index, document) in documents.iter().enumerate() {
         let scanned = scan::scan(document, format);
-        errors.extend(scanned.errors);
+        loaded.errors.extend(scanned.errors);
         decode::decode(document, scanned.found, &mut builder);
+        if join == Join::WithinDocuments || index + 1 == documents.len() {
+            let (traces, warnings, log_records) = std::mem::take(&mut builder).finish();
+            loaded.traces.extend(traces);
+            loaded.warnings.extend(warnings);
+            loaded.log_records += log_records;
+        }
     }
-    let (traces, warnings, log_records) = builder.finish();
-    Loaded { traces, errors, warnings, log_records }
+    loaded
 }

@@ -13,7 +13,7 @@ use crate::json::{Map, Reader, SyntaxError, Token, Value, parse_float, parse_int
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// What was mended or given up while decoding one item.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Notes {
     pub(super) base64_ids: bool,
     pub(super) odd_ids: bool,
@@ -277,7 +277,7 @@ fn any_value<'a>(reader: &mut Reader<'a>, notes: &mut Notes, depth: usize) -> Re
             (0, Token::Str) => reader.string()?.map(Value::Str),
             (0, _) => {
                 let value = reader.value()?;
-                Some(Value::text(value.scalar_text().unwrap_or_else(|| value.to_json_text())))
+                Some(Value::Str(value.scalar_text().unwrap_or_else(|| value.to_json_text().into())))
             }
             (1, _) => Some(Value::Bool(match reader.value()? {
                 Value::Str(text) => !matches!(&*text.trim().to_lowercase(), "" | "false" | "0"),
@@ -407,7 +407,9 @@ pub(super) fn exact_integer(text: &str) -> Integer {
     if whole.len() + fraction.len() == 0 || !digits.clone().all(|byte| byte.is_ascii_digit()) {
         return Integer::Malformed;
     }
-    let Ok(exponent) = exponent else { return Integer::Malformed };
+    let Ok(exponent) = exponent else {
+        return Integer::Malformed;
+    };
     let kept = (whole.len() as i64 + i64::from(exponent)).clamp(0, 20) as usize;
     let mut number: i128 = 0;
     for digit in digits.map(|byte| i128::from(byte - b'0')).chain(std::iter::repeat(0)).take(kept) {

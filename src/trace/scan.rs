@@ -265,9 +265,14 @@ fn resource_list<'a>(reader: &mut Reader<'a>, key: &str, found: &mut Found<'a>) 
                     }
                     _ => reader.skip(),
                 })?),
-                "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans"
-                | "instrumentation_library_spans" | "scopeLogs" | "scope_logs"
-                | "instrumentationLibraryLogs" | "instrumentation_library_logs"
+                "scopeSpans"
+                | "scope_spans"
+                | "instrumentationLibrarySpans"
+                | "instrumentation_library_spans"
+                | "scopeLogs"
+                | "scope_logs"
+                | "instrumentationLibraryLogs"
+                | "instrumentation_library_logs"
                     if key.ends_with("ogs") == is_logs =>
                 {
                     let is_list = reader.array(|reader| {

@@ -186,11 +186,8 @@ fn write_run_performance(performance: &RunPerformance, out: &mut impl Write) -> 
             models.join(", ")
         ))
     )?;
-    let percentiles: Vec<_> = latency
-        .overall_per_trace
-        .iter()
-        .map(|(name, ms)| format!("{name} {}", duration(*ms)))
-        .collect();
+    let percentiles: Vec<_> =
+        latency.overall_per_trace.iter().map(|(name, ms)| format!("{name} {}", duration(*ms))).collect();
     if !percentiles.is_empty() {
         writeln!(out, "  median turn per unit: {}", percentiles.join(", "))?;
     }

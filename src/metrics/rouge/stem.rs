@@ -52,8 +52,14 @@ fn is_consonant(word: &[u8], index: usize) -> bool {
 
 /// Number of vowel-to-consonant transitions: Porter's m.
 fn measure(stem: &str) -> usize {
-    let consonants: Vec<bool> = (0..stem.len()).map(|index| is_consonant(stem.as_bytes(), index)).collect();
-    consonants.windows(2).filter(|pair| !pair[0] && pair[1]).count()
+    let mut transitions = 0;
+    let mut after_vowel = false;
+    for index in 0..stem.len() {
+        let is_vowel = !is_consonant(stem.as_bytes(), index);
+        transitions += usize::from(after_vowel && !is_vowel);
+        after_vowel = is_vowel;
+    }
+    transitions
 }
 
 fn has_vowel(stem: &str) -> bool {
@@ -103,7 +109,8 @@ fn step1b(word: String) -> String {
     if let Some(stem) = word.strip_suffix("eed") {
         return if measure(stem) > 0 { format!("{stem}ee") } else { word };
     }
-    let stem = ["ed", "ing"].iter().find_map(|suffix| word.strip_suffix(suffix)).filter(|stem| has_vowel(stem));
+    let stem =
+        ["ed", "ing"].iter().find_map(|suffix| word.strip_suffix(suffix)).filter(|stem| has_vowel(stem));
     let Some(stem) = stem else { return word };
     for (suffix, replacement) in [("at", "ate"), ("bl", "ble"), ("iz", "ize")] {
         if let Some(rest) = stem.strip_suffix(suffix) {
@@ -118,9 +125,7 @@ fn step1b(word: String) -> String {
 }
 
 fn step1c(word: String) -> String {
-    replace_first(word, &[("y", "i")], |stem| {
-        stem.len() > 1 && is_consonant(stem.as_bytes(), stem.len() - 1)
-    })
+    replace_first(word, &[("y", "i")], |stem| stem.len() > 1 && is_consonant(stem.as_bytes(), stem.len() - 1))
 }
 
 fn step2(word: String) -> String {
@@ -174,16 +179,16 @@ fn step4(word: String) -> String {
         "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism",
         "ate", "iti", "ous", "ive", "ize",
     ];
-    let Some(suffix) = SUFFIXES.iter().find(|suffix| word.ends_with(**suffix)) else { return word };
+    let Some(suffix) = SUFFIXES.iter().find(|suffix| word.ends_with(**suffix)) else {
+        return word;
+    };
     let stem = &word[..word.len() - suffix.len()];
     let fits = measure(stem) > 1 && (*suffix != "ion" || stem.ends_with(['s', 't']));
     if fits { stem.to_owned() } else { word }
 }
 
 fn step5a(word: String) -> String {
-    replace_first(word, &[("e", "")], |stem| {
-        measure(stem) > 1 || (measure(stem) == 1 && !ends_short(stem))
-    })
+    replace_first(word, &[("e", "")], |stem| measure(stem) > 1 || (measure(stem) == 1 && !ends_short(stem)))
 }
 
 fn step5b(word: String) -> String {

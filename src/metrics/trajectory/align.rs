@@ -116,7 +116,13 @@ impl Alignment {
                     Outcome::Missing => match_type.allows_missing(),
                     _ => false,
                 };
-                Entry { expected: Some(e), actual: partner[e], tool: expected[e].name.clone(), outcome, allowed }
+                Entry {
+                    expected: Some(e),
+                    actual: partner[e],
+                    tool: expected[e].name.clone(),
+                    outcome,
+                    allowed,
+                }
             })
             .collect();
         let extra = (0..columns).filter(|a| !taken[*a]).map(|a| Entry {

@@ -174,7 +174,7 @@ impl<'v> Walk<'_, 'v> {
         let fits = match (matcher, expected, actual) {
             (Matcher::Any, ..) => true,
             (Matcher::Regex(regex), _, Some(actual)) => {
-                regex.is_match(&actual.scalar_text().unwrap_or_else(|| actual.to_json_text()))
+                regex.is_match(&actual.scalar_text().unwrap_or_else(|| actual.to_json_text().into()))
             }
             (Matcher::Tolerance(tolerance), Some(expected), Some(actual)) => {
                 match (as_number(expected), as_number(actual)) {
@@ -192,9 +192,11 @@ impl<'v> Walk<'_, 'v> {
             return None;
         }
         match matcher {
-            Matcher::Regex(regex) => {
-                Some(format!("argument `{}`: expected a match of /{regex}/, got {}", self.place(), shown(actual)))
-            }
+            Matcher::Regex(regex) => Some(format!(
+                "argument `{}`: expected a match of /{regex}/, got {}",
+                self.place(),
+                shown(actual)
+            )),
             Matcher::Tolerance(tolerance) => Some(format!(
                 "argument `{}`: expected {} ± {tolerance}, got {}",
                 self.place(),
@@ -243,7 +245,9 @@ fn as_number(value: &Value<'_>) -> Option<f64> {
 const SHOWN_CHARS: usize = 200;
 
 fn shown(value: Option<&Value<'_>>) -> String {
-    let Some(value) = value else { return "nothing".into() };
+    let Some(value) = value else {
+        return "nothing".into();
+    };
     let text = value.to_json_text();
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -56,12 +56,7 @@ fn difference(
 }
 
 /// Scores each turn 1 or 0; details say call by call what matched and what did not.
-pub fn evaluate(
-    name: &str,
-    turns: Turns<'_>,
-    options: &TrajectoryOptions,
-    threshold: f64,
-) -> MetricResult {
+pub fn evaluate(name: &str, turns: Turns<'_>, options: &TrajectoryOptions, threshold: f64) -> MetricResult {
     let pairs = turns.pairs();
     let comparisons: Vec<_> =
         pairs.map(|(actual, expected)| compare(actual, expected, options, turns.lenient)).collect();
@@ -85,10 +80,8 @@ fn compare(
     options: &TrajectoryOptions,
     lenient: bool,
 ) -> Comparison {
-    let (actual_calls, expected_calls) = (
-        actual.map_or(&[][..], |turn| &turn.tool_calls),
-        expected.map_or(&[][..], |turn| &turn.tool_calls),
-    );
+    let (actual_calls, expected_calls) =
+        (actual.map_or(&[][..], |turn| &turn.tool_calls), expected.map_or(&[][..], |turn| &turn.tool_calls));
     let alignment = Alignment::of(expected_calls, actual_calls, options, lenient);
     let turn_problem = match (actual, expected) {
         (None, Some(_)) => Some("the turn is missing"),

@@ -115,7 +115,11 @@ fn every_mismatch_has_a_reason() {
 #[test]
 fn loose_rules_still_find_a_pairing_when_there_is_one() {
     let loose = options(MatchType::AnyOrder, ArgsMode::Subset);
-    assert!(matches(&[("f", "{}"), ("f", r#"{"x":1}"#)], &[("f", r#"{"x":1}"#), ("f", r#"{"x":2}"#)], &loose));
+    assert!(matches(
+        &[("f", "{}"), ("f", r#"{"x":1}"#)],
+        &[("f", r#"{"x":1}"#), ("f", r#"{"x":2}"#)],
+        &loose
+    ));
     let chain = [("f", "{}"), ("f", "{}"), ("f", r#"{"a":1}"#), ("f", r#"{"b":1}"#)];
     let actual = [("f", r#"{"a":1}"#), ("f", r#"{"b":1}"#), ("f", r#"{"c":1}"#), ("f", "{}")];
     assert!(matches(&chain, &actual, &loose));
