@@ -95,8 +95,19 @@ mod generate {
     const ANSWER: &str = "The cheapest connection leaves at 09:24 from platform 7, changes once and arrives at \
         13:05; a seat by the window costs 34.90 in the first direction and 29.50 back.";
 
-    /// The spans of one trace: id, parent, name, start and duration in milliseconds, attributes.
-    fn spans(trace: usize) -> Vec<(u64, u64, &'static str, u64, u64, Vec<(&'static str, String)>)> {
+    /// A span as both formats write it; times in milliseconds, relative to the trace.
+    struct Span {
+        id: u64,
+        /// 0 for the root.
+        parent: u64,
+        name: &'static str,
+        start: u64,
+        duration: u64,
+        attributes: Vec<(&'static str, String)>,
+    }
+
+    /// The spans of one trace.
+    fn spans(trace: usize) -> Vec<Span> {
         let question =
             format!("Question {trace}: which train takes me from Aarhus to Odense tomorrow morning?");
         let user = format!(r#"{{"role":"user","parts":[{{"type":"text","content":"{question}"}}]}}"#);
@@ -143,13 +154,17 @@ mod generate {
             ("gen_ai.conversation.id", format!("conversation-{trace}")),
         ];
         let (one, two) = (result("call-1"), result("call-2"));
+        let span = |id, name, start, duration, attributes| {
+            let parent = if id == 1 { 0 } else { 1 };
+            Span { id, parent, name, start, duration, attributes }
+        };
         vec![
-            (1, 0, "invoke_agent travel_desk", 0, 3_000, agent),
-            (2, 1, "chat gpt-4.1-mini", 10, 900, model(&[&user], &first)),
-            (3, 1, "execute_tool find_trains", 920, 200, tool("call-1", "find_trains")),
-            (4, 1, "chat gpt-4.1-mini", 1_130, 700, model(&[&user, &first, &one], &second)),
-            (5, 1, "execute_tool book_seat", 1_840, 150, tool("call-2", "book_seat")),
-            (6, 1, "chat gpt-4.1-mini", 2_000, 950, model(&[&user, &first, &one, &second, &two], &answer)),
+            span(1, "invoke_agent travel_desk", 0, 3_000, agent),
+            span(2, "chat gpt-4.1-mini", 10, 900, model(&[&user], &first)),
+            span(3, "execute_tool find_trains", 920, 200, tool("call-1", "find_trains")),
+            span(4, "chat gpt-4.1-mini", 1_130, 700, model(&[&user, &first, &one], &second)),
+            span(5, "execute_tool book_seat", 1_840, 150, tool("call-2", "book_seat")),
+            span(6, "chat gpt-4.1-mini", 2_000, 950, model(&[&user, &first, &one, &second, &two], &answer)),
         ]
     }
 
@@ -175,7 +190,7 @@ mod generate {
         let all = join(
             (0..traces).flat_map(|trace| spans(trace).into_iter().map(move |span| (trace, span))),
             |out, (trace, span)| {
-                let (id, parent, name, start, duration, attributes) = span;
+                let Span { id, parent, name, start, duration, attributes } = span;
                 let start = 1_760_000_000_000 + trace as u64 * 5_000 + start;
                 let parent =
                     if parent == 0 { String::new() } else { format!("{:016x}", parent + trace as u64 * 16) };
@@ -204,7 +219,7 @@ mod generate {
     /// All traces as one Jaeger JSON document.
     pub(super) fn jaeger(traces: usize) -> String {
         let all = join(0..traces, |out, trace| {
-            let spans = join(spans(trace), |out, (id, parent, name, start, duration, attributes)| {
+            let spans = join(spans(trace), |out, Span { id, parent, name, start, duration, attributes }| {
                 let start = (1_760_000_000_000 + trace as u64 * 5_000 + start) * 1_000;
                 let references = match parent {
                     0 => String::new(),

@@ -1,4 +1,10 @@
 //! Scores the behaviour of AI agents from OpenTelemetry traces that already exist.
+//!
+//! [`trace`] reads recordings, [`extraction`] turns them into [`invocation`]s, [`eval_set`] reads what was
+//! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
+//! [`evaluators`] reaches evaluators outside this program and [`cli`] is the command line. [`json`] is the value
+//! type that all of them share. A module uses only those below it; `tests/it/architecture.rs` holds the map.
+
 pub mod cli;
 pub mod eval_set;
 pub mod evaluation;

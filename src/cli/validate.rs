@@ -59,7 +59,7 @@ fn check(path: &Path) -> (String, Vec<String>) {
 fn check_eval_set(text: &str) -> (String, Vec<String>) {
     match EvalSet::parse(text) {
         Ok(set) => {
-            let what = format!("eval set `{}` with {} cases", set.id, set.cases.len());
+            let what = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
             (what, set.lint().iter().map(ToString::to_string).collect())
         }
         Err(error) => (String::new(), error.problems()),
@@ -89,5 +89,10 @@ fn check_config(path: &Path, text: &str) -> (String, Vec<String>) {
     {
         problems.push(format!("$.eval_set: there is no file `{eval_set}`"));
     }
-    (format!("configuration with {} evaluators", evaluators.len()), problems)
+    (format!("configuration, {}", counted(evaluators.len(), "evaluator")), problems)
+}
+
+/// `1 case`, `2 cases`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -262,13 +262,6 @@ fn present<'v, 't>(value: Option<&'v Value<'t>>) -> Option<&'v Value<'t>> {
     value.filter(|value| !value.is_null() && value.as_str() != Some("") && value.as_list() != Some(&[]))
 }
 
-impl PartialEq for Value<'_> {
-    /// Equality by value with booleans apart from numbers; see [`Value::equals`].
-    fn eq(&self, other: &Self) -> bool {
-        self.equals(other, false)
-    }
-}
-
 /// ADK's request and response documents, for spans of its scope.
 struct Adk<'t> {
     request: Value<'t>,

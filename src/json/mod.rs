@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<Value<'_>, SyntaxError> {
 ///
 /// Python and JavaScript write half an emoji when they cut a text for a preview; Rust strings cannot hold it,
 /// and one such escape must not cost the document. Both escapes have six bytes, so every offset stays.
-pub fn repair_lone_surrogates(text: &mut Vec<u8>) {
+pub fn repair_lone_surrogates(text: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = memchr::memmem::find(&text[at..], b"\\u") {
         let start = at + found;

@@ -111,6 +111,13 @@ impl<'a> Value<'a> {
     }
 }
 
+impl PartialEq for Value<'_> {
+    /// Equality by value with booleans apart from numbers; see [`Value::equals`].
+    fn eq(&self, other: &Self) -> bool {
+        self.equals(other, false)
+    }
+}
+
 /// Whether `float` is exactly the integer; Python compares the two without rounding.
 fn float_equals(float: f64, integer: &Value<'_>) -> bool {
     if !float.is_finite() || float.fract() != 0.0 {

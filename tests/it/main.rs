@@ -1,1 +1,11 @@
+//! Integration tests: the library as a whole, and the program as users run it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod architecture;
+mod cli;
+mod evaluators;
+mod golden;
+mod hostile;
+mod reading;
+mod readme;
+mod support;

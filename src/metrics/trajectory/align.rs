@@ -1,5 +1,6 @@
 //! Which expected call is which actual call, and what is wrong with the rest.
 
+use super::pairing::{OPTIMAL_PAIRS, pair_in_any_order, pair_in_order};
 use super::{TrajectoryOptions, difference};
 use crate::invocation::ToolCall;
 use crate::json::Value;
@@ -65,9 +66,6 @@ struct Entry {
 /// The calls of a turn, expected and actual, side by side.
 #[derive(Debug)]
 pub(super) struct Alignment(Vec<Entry>);
-
-/// Above this many pairs calls are paired greedily instead of optimally, to bound time and memory.
-const OPTIMAL_PAIRS: usize = 4_000_000;
 
 impl Alignment {
     /// Aligns the calls of one turn.
@@ -166,99 +164,4 @@ impl Alignment {
         };
         Value::List(self.0.into_iter().map(entry).collect())
     }
-}
-
-/// For each expected call the actual one: a longest common subsequence.
-fn pair_in_order(rows: usize, columns: usize, same: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
-    let mut partner = vec![None; rows];
-    let front = (0..rows.min(columns)).take_while(|at| same(*at, *at)).count();
-    (0..front).for_each(|at| partner[at] = Some(at));
-    let back = (0..rows.min(columns) - front).take_while(|at| same(rows - 1 - at, columns - 1 - at)).count();
-    (1..=back).for_each(|at| partner[rows - at] = Some(columns - at));
-    let (height, width) = (rows - front - back, columns - front - back);
-    if height.saturating_mul(width) > OPTIMAL_PAIRS {
-        let mut next = front;
-        for e in front..front + height {
-            if let Some(a) = (next..front + width).find(|a| same(e, *a)) {
-                partner[e] = Some(a);
-                next = a + 1;
-            }
-        }
-        return partner;
-    }
-    // best[e][a]: most pairs among the expected calls from e and the actual ones from a.
-    let mut best = vec![vec![0u32; width + 1]; height + 1];
-    let mut is_same = vec![false; height * width];
-    for e in (0..height).rev() {
-        for a in (0..width).rev() {
-            is_same[e * width + a] = same(front + e, front + a);
-            let paired = if is_same[e * width + a] { best[e + 1][a + 1] + 1 } else { 0 };
-            best[e][a] = paired.max(best[e + 1][a]).max(best[e][a + 1]);
-        }
-    }
-    let (mut e, mut a) = (0, 0);
-    while e < height && a < width {
-        if is_same[e * width + a] && best[e][a] == best[e + 1][a + 1] + 1 {
-            partner[front + e] = Some(front + a);
-            (e, a) = (e + 1, a + 1);
-        } else if best[e][a] == best[e + 1][a] {
-            e += 1;
-        } else {
-            a += 1;
-        }
-    }
-    partner
-}
-
-/// For each expected call an actual one of its own, as many pairs as possible.
-///
-/// Equal calls are interchangeable, so taking the first free one is optimal; with looser rules a call may fit
-/// several, and pairs are rearranged along augmenting paths.
-fn pair_in_any_order(
-    rows: usize,
-    columns: usize,
-    same: &dyn Fn(usize, usize) -> bool,
-    is_exact: bool,
-) -> Vec<Option<usize>> {
-    let mut partner = vec![None; rows];
-    let mut owner: Vec<Option<usize>> = vec![None; columns];
-    for e in 0..rows {
-        if let Some(a) = (0..columns).find(|a| owner[*a].is_none() && same(e, *a)) {
-            (partner[e], owner[a]) = (Some(a), Some(e));
-        }
-    }
-    if is_exact || rows.saturating_mul(columns) > OPTIMAL_PAIRS {
-        return partner;
-    }
-    for start in 0..rows {
-        if partner[start].is_some() {
-            continue;
-        }
-        // Breadth-first search for a free actual call; `reached_from` leads back to `start`.
-        let mut reached_from: Vec<Option<usize>> = vec![None; columns];
-        let mut queue = std::collections::VecDeque::from([start]);
-        'search: while let Some(e) = queue.pop_front() {
-            for a in 0..columns {
-                if reached_from[a].is_some() || !same(e, a) {
-                    continue;
-                }
-                reached_from[a] = Some(e);
-                if let Some(other) = owner[a] {
-                    queue.push_back(other);
-                    continue;
-                }
-                let mut free = Some(a);
-                while let Some(a) = free {
-                    let Some(e) = reached_from[a] else { break };
-                    free = partner[e];
-                    (partner[e], owner[a]) = (Some(a), Some(e));
-                    if e == start {
-                        break;
-                    }
-                }
-                break 'search;
-            }
-        }
-    }
-    partner
 }

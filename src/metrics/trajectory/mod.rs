@@ -2,6 +2,7 @@
 
 mod align;
 mod args;
+mod pairing;
 
 pub use align::MatchType;
 pub use args::{ArgsMode, ArgsRule, Matcher, PathPattern};

@@ -1,0 +1,24 @@
+# Lists the recipes.
+default:
+    @{{ just_executable() }} --list
+
+# Everything that CI checks.
+check:
+    .ci/run
+
+# Runs the tests; arguments select some of them.
+test *arguments:
+    cargo test {{ arguments }}
+
+# Formats the code and fixes what clippy can fix.
+fix:
+    cargo clippy --fix --allow-dirty --all-targets
+    cargo fmt
+
+# Measures load, extract and score.
+bench:
+    cargo bench --bench offline
+
+# Writes the sample recordings again.
+samples:
+    python3 samples/generate.py
