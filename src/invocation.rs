@@ -79,6 +79,10 @@ pub struct Invocation {
     pub trace_id: String,
     /// Id of the anchor span, which is also the invocation id.
     pub span_id: String,
+    /// The span that results about this turn belong to: the anchor, or the last model call of a bare root.
+    pub evaluated_span_id: String,
+    /// Response id of the last model call.
+    pub response_id: Option<String>,
     /// What the user said.
     pub user_text: Option<String>,
     /// What the agent answered in the end.

@@ -1,5 +1,6 @@
 //! The command line: arguments to settings, settings to work, results to text and exit codes.
 
+mod events;
 mod inputs;
 mod output;
 mod run;

@@ -9,7 +9,9 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use tracing::warn;
 
+use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output};
 use crate::eval_set::EvalSet;
@@ -64,6 +66,8 @@ pub struct RunArguments {
     /// joined across files
     #[arg(long)]
     pub(super) lenient: bool,
+    #[command(flatten)]
+    events: EventArguments,
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -83,6 +87,7 @@ const MAX_EVAL_SET_BYTES: u64 = 256 << 20;
 /// Runs the command and returns the exit code.
 pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let settings = RunSettings::new(arguments)?;
+    let exporter = arguments.events.exporter()?;
     let files = inputs::expand(&arguments.traces)?;
     if let Some(jobs) = arguments.jobs {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs));
@@ -123,6 +128,13 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     }
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);
+    if let Some(exporter) = exporter {
+        let eval_set_id = eval_set.as_ref().map(|set| &*set.id);
+        // The results stand whether or not a collector takes them.
+        if let Err(error) = runtime()?.block_on(exporter.export(&report, eval_set_id)) {
+            warn!("{error}");
+        }
+    }
     output::print(&report, settings.output)?;
     // The process is about to end; freeing a large recording span by span would only delay that.
     std::mem::forget(loaded.traces);
@@ -150,8 +162,7 @@ fn evaluate_interruptibly(
     let progress = Progress::new();
     let tick = |total| progress.tick(total);
     let evaluation = evaluate(traces, eval_set, &settings.plan, &tick);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("starting the runtime")?;
+    let runtime = runtime()?;
     let has_custom = settings.plan.evaluators.iter().any(|e| matches!(e.kind, EvaluatorKind::Custom { .. }));
     let report = runtime.block_on(async {
         if !has_custom {
@@ -166,6 +177,10 @@ fn evaluate_interruptibly(
     });
     progress.finish();
     report.map_err(|error: std::io::Error| anyhow::Error::new(error).context("listening for signals"))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 /// A progress bar on standard error, shown only on a terminal and only when the work takes a while.

@@ -30,6 +30,12 @@ pub struct TurnRef {
     pub trace_id: String,
     /// Anchor span id.
     pub span_id: String,
+    /// The span that results about the turn belong to.
+    #[serde(skip)]
+    pub evaluated_span_id: String,
+    /// Response id of the last model call.
+    #[serde(skip)]
+    pub response_id: Option<String>,
 }
 
 /// The results of one evaluation unit: a trace, or the traces of a conversation.
@@ -75,6 +81,8 @@ impl UnitReport {
         let turn = |turn: &crate::invocation::Invocation| TurnRef {
             trace_id: turn.trace_id.clone(),
             span_id: turn.span_id.clone(),
+            evaluated_span_id: turn.evaluated_span_id.clone(),
+            response_id: turn.response_id.clone(),
         };
         let selected = selected.as_ref().ok();
         Self {

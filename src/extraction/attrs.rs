@@ -12,6 +12,7 @@ pub(super) const CONVERSATION_ID: &str = "gen_ai.conversation.id";
 pub(super) const AGENT_NAME: &str = "gen_ai.agent.name";
 pub(super) const REQUEST_MODEL: &str = "gen_ai.request.model";
 pub(super) const RESPONSE_MODEL: &str = "gen_ai.response.model";
+pub(super) const RESPONSE_ID: &str = "gen_ai.response.id";
 pub(super) const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 /// Deprecated, a single string.
 pub(super) const FINISH_REASON: &str = "gen_ai.response.finish_reason";

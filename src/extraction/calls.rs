@@ -23,6 +23,9 @@ pub(super) struct ModelCall<'v> {
     pub(super) usage: Option<Usage>,
     /// The model asked for, else the one that answered.
     pub(super) model: Option<&'v str>,
+    /// Id of the innermost span.
+    pub(super) span_id: &'v str,
+    pub(super) response_id: Option<&'v str>,
     pub(super) finish_reasons: &'v [Cow<'v, str>],
     pub(super) input: &'v [Message<'v>],
     pub(super) output: &'v [Message<'v>],
@@ -71,11 +74,14 @@ impl<'v> ModelCall<'v> {
         };
         let request_model = views.iter().find_map(|view| view.request_model.as_deref());
         let response_model = || views.iter().find_map(|view| view.response_model.as_deref());
-        let leaf = analysis.places[chain[chain.len() - 1] as usize];
+        let leaf_span = chain[chain.len() - 1] as usize;
+        let leaf = analysis.places[leaf_span];
         let agent_name = leaf.agent.and_then(|agent| analysis.views[agent as usize].agent_name.as_deref());
         Self {
             start_unix_nanos: spans().map(|span| span.start_unix_nanos).min().unwrap_or_default(),
             end_unix_nanos: spans().map(|span| span.end_unix_nanos).max().unwrap_or_default(),
+            span_id: &analysis.trace.spans[leaf_span].id,
+            response_id: views.iter().find_map(|view| view.response_id.as_deref()),
             delegated: leaf.under_tool,
             usage: views.iter().find_map(|view| view.usage),
             model: request_model.or_else(response_model),

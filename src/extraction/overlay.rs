@@ -47,6 +47,7 @@ pub(super) struct View<'t> {
     pub(super) agent_name: Option<Cow<'t, str>>,
     pub(super) request_model: Option<Cow<'t, str>>,
     pub(super) response_model: Option<Cow<'t, str>>,
+    pub(super) response_id: Option<Cow<'t, str>>,
     /// Lower case.
     pub(super) finish_reasons: Vec<Cow<'t, str>>,
     /// Present when input or output tokens are.
@@ -103,6 +104,7 @@ impl<'t> Sources<'t> {
             agent_name: text(self.fact(attrs::AGENT_NAME, None)),
             request_model,
             response_model,
+            response_id: text(self.fact(attrs::RESPONSE_ID, None)),
             finish_reasons: self.finish_reasons(event_reasons),
             usage: self.usage(),
             input,

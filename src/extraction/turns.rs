@@ -16,6 +16,8 @@ pub(super) struct Turn<'v> {
     pub(super) span_id: &'v str,
     /// Anchored at a root that is no agent, so it may continue an earlier turn.
     is_root: bool,
+    /// The anchor is itself a model call.
+    is_model_call: bool,
     pub(super) start_unix_nanos: i64,
     pub(super) end_unix_nanos: i64,
     pub(super) agent_name: Option<&'v str>,
@@ -69,6 +71,7 @@ impl<'v> Turn<'v> {
             trace_id: &analysis.trace.id,
             span_id: &analysis.trace.spans[anchor as usize].id,
             is_root: !is_agentic,
+            is_model_call: view.operation == Operation::Inference,
             start_unix_nanos: spans().map(|span| span.start_unix_nanos).min().unwrap_or_default(),
             end_unix_nanos: spans().map(|span| span.end_unix_nanos).max().unwrap_or_default(),
             agent_name: anchor_name
@@ -138,9 +141,15 @@ impl<'v> Turn<'v> {
             warnings.push("content_not_captured", text);
         }
         let usage = self.usage();
+        let last_call = self.last_call();
+        let evaluated = last_call.filter(|_| self.is_root && !self.is_model_call);
+        let evaluated_span_id = evaluated.map_or(self.span_id, |call| call.span_id).to_owned();
+        let response_id = last_call.and_then(|call| call.response_id).map(str::to_owned);
         Invocation {
             trace_id: self.trace_id.to_owned(),
             span_id: self.span_id.to_owned(),
+            evaluated_span_id,
+            response_id,
             tool_calls: tool_calls(&self.calls, self.span_calls, warnings),
             user_text: self.user_text,
             response_text: self.response_text,

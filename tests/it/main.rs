@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod evaluators;
+mod events;
 mod golden;
 mod hostile;
 mod reading;

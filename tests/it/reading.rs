@@ -222,26 +222,46 @@ fn gzip_is_recognised_whatever_the_name() {
     }
 }
 
+/// Reads lines of which one is bad, checks that the others are kept, and returns the error about it.
+fn error_of_bad_line(bad: &str, at: usize) -> String {
+    let mut lines = vec![otlp([span(2, 0, json!({}))]).to_string(), otlp([paint()]).to_string()];
+    lines.insert(at, bad.to_owned());
+    let mut outcome = read(&[&lines.join("\n")]);
+    assert_eq!(outcome.texts(), PAINTED, "{bad}");
+    assert_eq!(outcome.errors.len(), 1, "{:?}", outcome.errors);
+    outcome.errors.remove(0)
+}
+
 // trace-formats fault 4
 #[test]
 fn one_bad_line_is_reported_and_the_others_are_kept() {
-    let (other, paint) = (otlp([span(2, 0, json!({}))]), otlp([paint()]));
-    let cut = &other.to_string()[..60];
-    for (lines, fault) in [
-        (format!("{cut}\n{other}\n{paint}\n"), "line 1 column 61"),
-        (format!("{other}\n{cut}\n{paint}\n"), "line 2 column 61"),
-        (format!("{other}\n{paint}\n{cut}"), "line 3 column 61"),
-        (format!("{other}\n{{\"a\":1}}\n{paint}\n"), "line 2: found an object with `a`"),
-        (format!("{other}\nnot json\n{paint}\n"), "line 2 column"),
-    ] {
-        let outcome = read(&[&lines]);
-        assert_eq!(outcome.texts(), PAINTED, "{fault}");
-        assert_eq!(outcome.errors.len(), 1, "{:?}", outcome.errors);
-        assert!(
-            outcome.errors[0].contains("`1.json`") && outcome.errors[0].contains(fault),
-            "{:?}",
-            outcome.errors
-        );
+    for (at, line) in [(0, 1), (1, 2), (2, 3)] {
+        let error = error_of_bad_line("{\"a\": nope}", at);
+        assert!(error.contains("`1.json`") && error.contains(&format!("line {line} column 8")), "{error}");
+        let error = error_of_bad_line("not json", at);
+        assert!(error.contains(&format!("line {line} column 2")), "{error}");
+        let error = error_of_bad_line("{\"a\":1}", at);
+        assert!(error.starts_with(&format!("`1.json`, line {line}: found an object with `a`")), "{error}");
+    }
+}
+
+// trace-formats fault 4
+#[test]
+fn a_line_that_was_cut_costs_only_itself_wherever_it_was_cut() {
+    let line = otlp([span(3, 1, json!({"key": "two\nlines"}))]).to_string();
+    for length in 1..line.len() {
+        for at in 0..3 {
+            error_of_bad_line(&line[..length], at);
+        }
+    }
+}
+
+// trace-formats fault 4
+#[test]
+fn the_line_that_was_cut_is_named() {
+    for cut in ["{\"resourceSpa", "{\"resourceSpans\":", "{\"resourceSpans\":[{\"scopeSpans\":[]}"] {
+        let error = error_of_bad_line(cut, 0);
+        assert!(error.contains("line 1"), "{cut}: {error}");
     }
 }
 

@@ -129,6 +129,8 @@ fn turn(calls: Vec<ToolCall>) -> Invocation {
     Invocation {
         trace_id: "t".into(),
         span_id: "s".into(),
+        evaluated_span_id: "s".into(),
+        response_id: None,
         user_text: None,
         response_text: None,
         tool_calls: calls,

@@ -1,0 +1,217 @@
+//! Evaluation results as OpenTelemetry log records (`gen_ai.evaluation.result`), sent over OTLP/HTTP.
+//!
+//! Each record lies in the context of the span that was evaluated, so that a tracing backend shows the score
+//! beside the agent's own spans. The body is OTLP JSON, which collectors accept on the same path as protobuf.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::evaluation::{Report, TurnRef, UnitReport};
+use crate::metrics::{MetricResult, Status, catalog};
+
+/// Records in one request: well below the size that collectors accept by default.
+const RECORDS_PER_REQUEST: usize = 512;
+
+/// Longest explanation that is sent, in characters.
+const MAX_EXPLANATION_CHARS: usize = 2048;
+
+/// Severity INFO of the OpenTelemetry log data model.
+const SEVERITY_INFO: u8 = 9;
+
+/// Why results could not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The address or a header cannot be used.
+    #[error("{0}")]
+    Settings(String),
+    /// The collector could not be reached or did not answer in time.
+    #[error("sending evaluation events to {endpoint}: {reason}")]
+    Unreachable {
+        /// Where they were sent.
+        endpoint: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The collector refused them.
+    #[error("sending evaluation events to {endpoint}: the collector answered {status}")]
+    Refused {
+        /// Where they were sent.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+/// Where and how results are sent.
+#[derive(Debug, Clone)]
+pub struct ExporterSettings {
+    /// URL that takes OTLP logs.
+    pub endpoint: String,
+    /// Header names and values; values may be secret.
+    pub headers: Vec<(String, String)>,
+    /// Limit on one request.
+    pub timeout: Duration,
+    /// Whether explanations, which may quote the agent, are sent.
+    pub with_explanations: bool,
+}
+
+/// Sends evaluation results to a collector.
+pub struct Exporter {
+    settings: ExporterSettings,
+    client: reqwest::Client,
+}
+
+impl Exporter {
+    /// Prepares to send; nothing is sent yet.
+    ///
+    /// # Errors
+    /// `Settings` when the address or a header is malformed.
+    pub fn new(settings: ExporterSettings) -> Result<Self, ExportError> {
+        // Only the first call in a process installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let malformed = |what: &str| ExportError::Settings(format!("OTLP exporter: {what}"));
+        reqwest::Url::parse(&settings.endpoint)
+            .map_err(|error| malformed(&format!("`{}` is no URL: {error}", settings.endpoint)))?;
+        let mut headers = reqwest::header::HeaderMap::new();
+        for (name, value) in &settings.headers {
+            let parsed = reqwest::header::HeaderName::try_from(name).ok().zip(value.parse().ok());
+            let (name, value) = parsed.ok_or_else(|| malformed(&format!("header `{name}` is malformed")))?;
+            headers.insert(name, value);
+        }
+        let client = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(settings.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| malformed(&error.to_string()))?;
+        Ok(Self { settings, client })
+    }
+
+    /// Sends the results of a report, compared with the eval set of that id.
+    ///
+    /// # Errors
+    /// `Unreachable` or `Refused` for the first request that fails; the rest is not sent.
+    pub async fn export(&self, report: &Report, eval_set_id: Option<&str>) -> Result<(), ExportError> {
+        let records = records(report, eval_set_id, self.settings.with_explanations);
+        for batch in records.chunks(RECORDS_PER_REQUEST) {
+            let endpoint = || self.settings.endpoint.clone();
+            let request = self
+                .client
+                .post(&self.settings.endpoint)
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(envelope(batch).to_string());
+            let response = request.send().await.map_err(|error| ExportError::Unreachable {
+                endpoint: endpoint(),
+                reason: root_cause(&error),
+            })?;
+            if !response.status().is_success() {
+                return Err(ExportError::Refused {
+                    endpoint: endpoint(),
+                    status: response.status().as_u16(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The innermost cause, which says more than reqwest's own words.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn envelope(records: &[Value]) -> Value {
+    json!({"resourceLogs": [{
+        "resource": {"attributes": [text("service.name", "agentevals")]},
+        "scopeLogs": [{"scope": {"name": "agentevals", "version": env!("CARGO_PKG_VERSION")}, "logRecords": records}],
+    }]})
+}
+
+fn text(key: &str, value: &str) -> Value {
+    json!({"key": key, "value": {"stringValue": value}})
+}
+
+fn records(report: &Report, eval_set_id: Option<&str>, with_explanations: bool) -> Vec<Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
+    let mut records = Vec::new();
+    for unit in &report.traces {
+        let Some(last) = unit.turn_refs.last() else { continue };
+        for metric in &unit.metrics {
+            let scores = &metric.per_invocation_scores;
+            let mut add = |turn: &TurnRef, score: Option<f64>, status: Status| {
+                let mut attributes = attributes(unit, turn, metric, eval_set_id);
+                if let Some(score) = score {
+                    attributes.push(
+                        json!({"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": score}}),
+                    );
+                }
+                attributes.extend(label(status).map(|label| text("gen_ai.evaluation.score.label", label)));
+                if let Some(explanation) = explanation(metric).filter(|_| with_explanations) {
+                    attributes.push(text("gen_ai.evaluation.explanation", &explanation));
+                }
+                records.push(json!({
+                    "timeUnixNano": now,
+                    "observedTimeUnixNano": now,
+                    "severityNumber": SEVERITY_INFO,
+                    "severityText": "INFO",
+                    "eventName": "gen_ai.evaluation.result",
+                    "attributes": attributes,
+                    "traceId": turn.trace_id,
+                    "spanId": turn.evaluated_span_id,
+                    "flags": 1,
+                }));
+            };
+            if metric.error.is_some() || scores.is_empty() {
+                add(last, metric.score, metric.eval_status);
+                continue;
+            }
+            for (turn, (score, status)) in
+                unit.turn_refs.iter().zip(scores.iter().zip(&metric.per_invocation_statuses))
+            {
+                add(turn, *score, *status);
+            }
+        }
+    }
+    records
+}
+
+fn attributes(
+    unit: &UnitReport,
+    turn: &TurnRef,
+    metric: &MetricResult,
+    eval_set_id: Option<&str>,
+) -> Vec<Value> {
+    let is_builtin = catalog::find(&metric.metric_name).is_ok();
+    let optional = [
+        ("gen_ai.agent.name", unit.agent_name.as_deref()),
+        ("gen_ai.conversation.id", unit.conversation_id.as_deref()),
+        ("gen_ai.response.id", turn.response_id.as_deref()),
+        ("agentevals.evaluator.type", is_builtin.then_some("deterministic")),
+        ("agentevals.eval.case.id", unit.eval_case_id.as_deref()),
+        ("agentevals.eval_set.id", eval_set_id.filter(|_| unit.eval_case_id.is_some())),
+        ("error.type", metric.error_type.as_deref()),
+    ];
+    let mut attributes = vec![text("gen_ai.evaluation.name", &metric.metric_name)];
+    attributes.extend(optional.into_iter().filter_map(|(key, value)| Some(text(key, value?))));
+    attributes
+}
+
+fn label(status: Status) -> Option<&'static str> {
+    match status {
+        Status::Passed => Some("pass"),
+        Status::Failed => Some("fail"),
+        Status::NotEvaluated => Some("not_evaluated"),
+        Status::Informational => None,
+    }
+}
+
+fn explanation(metric: &MetricResult) -> Option<String> {
+    let details = metric.details.as_ref()?;
+    let found = ["explanation", "rationale", "reason"].iter().find_map(|key| details.get_str(key))?;
+    Some(found.chars().take(MAX_EXPLANATION_CHARS).collect())
+}
