@@ -113,9 +113,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let join = if arguments.lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
     let loaded = trace::load(&documents, settings.format, join);
     errors.extend(loaded.errors.iter().map(ToString::to_string));
-    if loaded.traces.is_empty() {
+    let is_all_read = loaded.errors.is_empty() && documents.len() == files.len();
+    if loaded.traces.is_empty() && is_all_read {
         errors.push(match loaded.log_records {
-            0 => "no traces were read".to_owned(),
+            0 => "no traces were read: the inputs hold no spans".to_owned(),
             logs => format!("no traces were read, only {logs} log records; give the file with the spans too"),
         });
     }
@@ -123,8 +124,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         eprintln!("error: interrupted");
         return Ok(EXIT_INTERRUPTED);
     };
-    for error in &errors {
-        eprintln!("error: {error}");
+    if settings.output != Output::Summary {
+        errors.iter().for_each(|error| eprintln!("error: {error}")); // a summary lists them itself
     }
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);

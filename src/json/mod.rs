@@ -30,10 +30,12 @@ pub struct SyntaxError {
 }
 
 impl SyntaxError {
-    /// Locates `offset` in `text`.
+    /// Locates `offset` in `text`; a line break belongs to the line it ends.
     pub fn new(reason: impl Into<String>, text: &str, offset: usize) -> Self {
-        let position = jiter::LinePosition::find(text.as_bytes(), offset);
-        Self { reason: reason.into(), line: position.line, column: position.column, offset }
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let column = offset - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
+        Self { reason: reason.into(), line, column, offset }
     }
 }
 

@@ -12,43 +12,54 @@ use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Reads the process table of a trace: the resource of each process id.
-pub(super) fn processes(table: Value<'_>) -> HashMap<String, Arc<Map<'_>>> {
-    let Value::Map(table) = table else {
-        return HashMap::new();
-    };
-    let resources = table.iter().map(|(id, process)| {
-        let name = process.get("serviceName").filter(|name| name.as_str().is_some());
-        let mut entries: Vec<_> =
-            name.map(|name| (Cow::Borrowed("service.name"), name.clone())).into_iter().collect();
-        if let Some(tags) = process.get("tags").and_then(Value::as_list) {
-            entries.extend(tags.iter().filter_map(tag));
-        }
-        (id.to_string(), Arc::new(Map::from_entries(entries)))
-    });
-    resources.collect()
+pub(super) fn processes<'a>(reader: &mut Reader<'a>) -> Result<HashMap<String, Arc<Map<'a>>>> {
+    let mut processes = HashMap::new();
+    reader.object(|reader, id| {
+        let (mut name, mut entries) = (None, Vec::new());
+        reader.object(|reader, key| {
+            match key {
+                "serviceName" => name = reader.string()?,
+                "tags" => entries = tags(reader)?,
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        // A tag of the same name overrides the service name, so that comes first.
+        let service = name.map(|name| (Cow::Borrowed("service.name"), Value::Str(name)));
+        let resource = Map::from_entries(service.into_iter().chain(entries).collect());
+        processes.insert(id.to_owned(), Arc::new(resource));
+        Ok(())
+    })?;
+    Ok(processes)
 }
 
-/// Reads a `{key, type, value}` tag.
-fn tag<'a>(tag: &Value<'a>) -> Option<(Cow<'a, str>, Value<'a>)> {
-    let Value::Str(key) = tag.get("key")? else {
-        return None;
-    };
-    let value = tag.get("value").cloned().unwrap_or_default();
-    let value = match (tag.get("type").and_then(Value::as_str), value) {
-        (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
-        (Some("float64"), Value::Str(text)) => parse_float(&text).map_or(Value::Str(text), Value::Float),
-        (_, value) => value,
-    };
-    Some((key.clone(), value))
-}
-
+/// Reads a list of `{key, type, value}` tags.
 fn tags<'a>(reader: &mut Reader<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>> {
     let mut entries = Vec::new();
     reader.array(|reader| {
-        entries.extend(tag(&reader.value()?));
+        let (mut name, mut kind, mut value) = (None, None, Value::Null);
+        reader.object(|reader, key| {
+            match key {
+                "key" => name = reader.string()?,
+                "type" => kind = reader.string()?,
+                "value" => value = reader.value()?,
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        entries.extend(name.map(|name| (name, typed(kind.as_deref(), value))));
         Ok(())
     })?;
     Ok(entries)
+}
+
+/// A tag's value as its type says; numbers may be written as strings.
+fn typed<'a>(kind: Option<&str>, value: Value<'a>) -> Value<'a> {
+    match (kind, value) {
+        (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
+        (Some("float64"), Value::Str(text)) => parse_float(&text).map_or(Value::Str(text), Value::Float),
+        (_, value) => value,
+    }
 }
 
 /// Decodes one span; times are microseconds.

@@ -118,10 +118,14 @@ impl Fault {
     fn locate(&self, document: &Document, base: usize) -> LoadError {
         let name = document.name().to_owned();
         match self {
-            Self::Syntax(error) => LoadError::Syntax {
-                document: name,
-                error: SyntaxError::new(&error.reason, document.text(), base + error.offset),
-            },
+            Self::Syntax(error) => {
+                let start = SyntaxError::new("", document.text(), base).line;
+                let mut error = SyntaxError::new(&error.reason, document.text(), base + error.offset);
+                if error.line != start {
+                    error.reason = format!("{} in the value from line {start} on,", error.reason);
+                }
+                LoadError::Syntax { document: name, error }
+            }
             Self::Shape(found) => {
                 let line = SyntaxError::new("", document.text(), base).line;
                 LoadError::UnknownShape { document: name, line, found: found.clone() }
@@ -357,7 +361,7 @@ fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), Fault> {
                     })?;
                     misplaced += usize::from(!is_list);
                 }
-                "processes" => processes = jaeger::processes(reader.value()?),
+                "processes" => processes = jaeger::processes(reader)?,
                 _ => reader.skip()?,
             }
             Ok(())
