@@ -2,7 +2,7 @@
 
 use super::attrs;
 use crate::json::{Map, Value};
-use crate::trace::Trace;
+use crate::trace::{Span, Trace};
 
 /// What a trace is grouped by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,28 +20,39 @@ fn identity(value: &Value<'_>) -> Option<String> {
     let trimmed = text.trim();
     let usable = !trimmed.is_empty()
         && trimmed.chars().count() <= MAX_IDENTITY_CHARS
-        && !trimmed.chars().any(char::is_control);
+        && trimmed.chars().all(is_printable);
     usable.then(|| trimmed.to_owned())
 }
 
-/// The first identity under `key` on a span of the trace, in order of start, by `side`.
-fn first<'t>(
+/// Whether Python calls the character printable: no control, format or separator character but the space.
+fn is_printable(character: char) -> bool {
+    use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+    let group = character.general_category_group();
+    character == ' ' || !matches!(group, GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+}
+
+/// What `identify` finds on the earliest span on which it finds anything.
+fn first_by_start<'t>(
     trace: &'t Trace<'t>,
-    key: &str,
-    side: fn(&'t crate::trace::Span<'t>) -> &'t Map<'t>,
+    identify: impl Fn(&'t Span<'t>) -> Option<String>,
 ) -> Option<String> {
     let found = trace.spans.iter().filter_map(|span| {
-        let identity = side(span).get(key).and_then(identity)?;
+        let identity = identify(span)?;
         Some(((span.start_unix_nanos, &span.id), identity))
     });
     found.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, identity)| identity)
 }
 
-fn on_span<'t>(span: &'t crate::trace::Span<'t>) -> &'t Map<'t> {
+/// The first identity under `key` on one side of the spans of the trace, in order of start.
+fn first<'t>(trace: &'t Trace<'t>, key: &str, side: fn(&'t Span<'t>) -> &'t Map<'t>) -> Option<String> {
+    first_by_start(trace, |span| side(span).get(key).and_then(identity))
+}
+
+fn on_span<'t>(span: &'t Span<'t>) -> &'t Map<'t> {
     &span.attributes
 }
 
-fn on_resource<'t>(span: &'t crate::trace::Span<'t>) -> &'t Map<'t> {
+fn on_resource<'t>(span: &'t Span<'t>) -> &'t Map<'t> {
     &span.origin.resource
 }
 
@@ -62,9 +73,11 @@ pub fn has_session_name(trace: &Trace<'_>) -> bool {
 
 /// The eval case that a test harness says the traces answer.
 pub fn explicit_case_id(traces: &[&Trace<'_>]) -> Option<String> {
-    traces.iter().find_map(|trace| {
-        first(trace, attrs::EVAL_CASE_ID, on_span).or_else(|| first(trace, attrs::EVAL_CASE_ID, on_resource))
-    })
+    let of_span = |span: &Span<'_>| {
+        let sides = [on_span(span), on_resource(span)];
+        sides.iter().find_map(|side| side.get(attrs::EVAL_CASE_ID).and_then(identity))
+    };
+    traces.iter().find_map(|trace| first_by_start(trace, of_span))
 }
 
 pub(super) fn service_name(traces: &[&Trace<'_>]) -> Option<String> {

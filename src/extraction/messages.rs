@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Map, Value};
+use crate::json::{self, Value};
 
 /// Longest string attribute that is parsed as JSON, in bytes: what the reference accepts.
 const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
@@ -73,7 +73,7 @@ pub(super) fn parsed_or_kept<'t>(value: Value<'t>) -> Value<'t> {
 }
 
 impl<'t> Message<'t> {
-    fn new(role: impl Into<Cow<'t, str>>, parts: Vec<Part<'t>>) -> Self {
+    pub(super) fn new(role: impl Into<Cow<'t, str>>, parts: Vec<Part<'t>>) -> Self {
         Self { role: role.into(), parts, finish_reason: None }
     }
 
@@ -152,12 +152,8 @@ fn read_message(value: Value<'_>) -> Option<Message<'_>> {
     let finish_reason = map.get("finish_reason").and_then(Value::scalar_text);
     let parts = match (map.get("parts"), map.get("content")) {
         (Some(Value::List(parts)), _) => parts.iter().filter_map(read_part).collect(),
-        (_, Some(content)) => {
-            let mut parts = read_content(content);
-            parts.extend(map.get("tool_calls").map(read_tool_calls).unwrap_or_default());
-            parts
-        }
-        _ => map.get("tool_calls").map(read_tool_calls).unwrap_or_default(),
+        (_, Some(content)) => read_content(content),
+        _ => Vec::new(),
     };
     Some(Message { role, parts, finish_reason })
 }
@@ -168,16 +164,14 @@ fn read_part<'t>(value: &Value<'t>) -> Option<Part<'t>> {
     let member = |name: &str| value.get(name).cloned().unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(Value::scalar_text).filter(|text| !text.is_empty());
     Some(match kind {
-        "text" => Part::Text(value.get("content").or_else(|| value.get("text")).cloned().unwrap_or_default()),
+        "text" => Part::Text(member("content")),
         "tool_call" => {
             let name = value.get("name").filter(|name| name.as_str().is_some());
             let name = name.and_then(Value::scalar_text).filter(|name| !name.is_empty());
             Part::ToolCall { id: text("id"), name, arguments: member("arguments") }
         }
         "tool_call_response" => {
-            // `result` was the member's name in an early draft of the convention.
-            let response = value.get("response").or_else(|| value.get("result")).cloned().unwrap_or_default();
-            Part::ToolResponse { id: text("id"), name: text("name"), response }
+            Part::ToolResponse { id: text("id"), name: text("name"), response: member("response") }
         }
         _ => Part::Other,
     })
@@ -198,7 +192,7 @@ pub(super) fn read_content<'t>(content: &Value<'t>) -> Vec<Part<'t>> {
     }
 }
 
-fn read_content_item<'t>(item: &Value<'t>) -> Option<Part<'t>> {
+pub(super) fn read_content_item<'t>(item: &Value<'t>) -> Option<Part<'t>> {
     match item {
         Value::Str(_) => Some(Part::Text(item.clone())),
         Value::Map(map) => {
@@ -255,147 +249,15 @@ fn read_google_part<'t>(part: &Value<'t>) -> Option<Part<'t>> {
         let is_thought = map.get("thought").is_some_and(Value::is_truthy);
         return Some(if is_thought { Part::Other } else { Part::Text(content.clone()) });
     }
-    if let Some(call) = present("function_call").or_else(|| present("functionCall")) {
+    if let Some(call) = present("function_call") {
         let arguments = call.get("args").cloned().unwrap_or_default();
         return Some(Part::ToolCall { id: text(call, "id"), name: text(call, "name"), arguments });
     }
-    if let Some(answer) = present("function_response").or_else(|| present("functionResponse")) {
+    if let Some(answer) = present("function_response") {
         let response = answer.get("response").cloned().unwrap_or_default();
         return Some(Part::ToolResponse { id: text(answer, "id"), name: text(answer, "name"), response });
     }
     map.iter().any(|(_, value)| !value.is_null()).then_some(Part::Other)
-}
-
-/// The fields of a deprecated message event; strings that hold JSON where structure belongs are parsed.
-pub(super) struct EventFields<'t>(Map<'t>);
-
-impl<'t> EventFields<'t> {
-    /// Fields from the attributes of a span event.
-    pub(super) fn from_attributes(attributes: &'t Map<'_>) -> Self {
-        let entries = attributes.iter().map(|(key, value)| (Cow::Borrowed(&**key), value.borrowed()));
-        Self(Map::from_entries(entries.collect()))
-    }
-
-    /// Fields from the body of a log record; a body that is no map is the content.
-    pub(super) fn from_body(body: &'t Value<'_>) -> Self {
-        match body {
-            Value::Map(map) => Self::from_attributes(map),
-            Value::Str(text) => match json::parse(text) {
-                Ok(Value::Map(map)) => Self(map),
-                _ => Self(Map::from_entries(vec![("content".into(), body.borrowed())])),
-            },
-            _ => Self(Map::default()),
-        }
-    }
-
-    fn structured(&self, name: &str) -> Option<Value<'t>> {
-        let value = self.0.get(name)?.clone();
-        Some(match parsed_or_kept(value.clone()) {
-            map @ Value::Map(_) => map,
-            Value::List(items) if items.iter().all(|item| item.as_map().is_some()) => Value::List(items),
-            _ => value,
-        })
-    }
-
-    fn content_parts(&self) -> Vec<Part<'t>> {
-        let Some(content) = self.structured("content") else {
-            return Vec::new();
-        };
-        match (&content, self.0.get("content")) {
-            // A string that merely looks like JSON is still what was said.
-            (Value::Map(map), Some(Value::Str(_))) if map.get("parts").is_none() => {
-                self.0.get("content").map(read_content).unwrap_or_default()
-            }
-            (Value::List(items), Some(written @ Value::Str(_))) => {
-                let parts: Vec<_> = items.iter().filter_map(read_content_item).collect();
-                if parts.is_empty() { read_content(written) } else { parts }
-            }
-            _ => read_content(&content),
-        }
-    }
-
-    fn tool_calls(&self) -> Vec<Part<'t>> {
-        self.structured("tool_calls").as_ref().map(read_tool_calls).unwrap_or_default()
-    }
-
-    /// An input message of role `role`.
-    pub(super) fn input(&self, role: &'static str) -> Option<Message<'t>> {
-        let parts = match role {
-            "tool" => {
-                let text = |name: &str| self.0.get(name).and_then(Value::scalar_text);
-                let response = parsed_or_kept(self.0.get("content").cloned().unwrap_or_default());
-                vec![Part::ToolResponse { id: text("id").filter(|id| !id.is_empty()), name: None, response }]
-            }
-            "assistant" => {
-                let mut parts = self.content_parts();
-                parts.extend(self.tool_calls());
-                parts
-            }
-            _ => self.content_parts(),
-        };
-        (!parts.is_empty()).then(|| Message::new(role, parts))
-    }
-
-    /// The output message of a choice.
-    pub(super) fn choice(&self) -> Option<Message<'t>> {
-        let message = self.structured("message").filter(|message| message.as_map().is_some());
-        let mut parts = match &message {
-            Some(Value::Map(message)) => {
-                let inner = Self(message.clone());
-                let mut parts = inner.content_parts();
-                parts.extend(inner.tool_calls());
-                parts
-            }
-            _ => {
-                let content = self.content_parts();
-                match (content.is_empty(), self.0.get("message")) {
-                    (true, Some(text @ Value::Str(_))) => read_content(text),
-                    _ => content,
-                }
-            }
-        };
-        if message.is_none() {
-            parts.extend(self.tool_calls());
-        }
-        let finish_reason =
-            self.0.get("finish_reason").and_then(Value::as_str).map(|reason| reason.to_lowercase().into());
-        (!parts.is_empty()).then(|| Message { finish_reason, ..Message::new("assistant", parts) })
-    }
-}
-
-/// Reads the legacy indexed attributes below `prefix` (`gen_ai.prompt.0.role`, …), sorted by index.
-pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<Message<'t>> {
-    let mut indexed: std::collections::BTreeMap<u32, Vec<(&str, &'t Value<'_>)>> = Default::default();
-    for (key, value) in attributes.iter() {
-        let rest = key.strip_prefix(prefix).and_then(|rest| rest.split_once('.'));
-        if let Some((Ok(index), field)) = rest.map(|(index, field)| (index.parse(), field)) {
-            indexed.entry(index).or_default().push((field, value));
-        }
-    }
-    let messages = indexed.into_values().map(|fields| {
-        let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
-        let text = |name: &str| {
-            field(name).and_then(|value| value.borrowed().scalar_text()).filter(|text| !text.is_empty())
-        };
-        let default_role = if prefix.contains("completion") { "assistant" } else { "user" };
-        let role = text("role").unwrap_or(Cow::Borrowed(default_role));
-        let content = field("content").map(Value::borrowed).unwrap_or_default();
-        let mut parts = if role == "tool" {
-            let response = parsed_or_kept(content);
-            vec![Part::ToolResponse { id: text("tool_call_id"), name: None, response }]
-        } else {
-            read_content(&content)
-        };
-        for index in 0.. {
-            let member = |name: &str| format!("tool_calls.{index}.{name}");
-            let Some(name) = text(&member("name")) else { break };
-            let arguments = field(&member("arguments")).map(Value::borrowed).unwrap_or_default();
-            let (id, arguments) = (text(&member("id")), parsed_or_kept(arguments));
-            parts.push(Part::ToolCall { id, name: Some(name), arguments });
-        }
-        Message { finish_reason: text("finish_reason"), ..Message::new(role, parts) }
-    });
-    messages.filter(|message| !message.parts.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -423,18 +285,5 @@ mod tests {
                 {"role":"user","content":"b"},{"role":"tool","parts":[{"type":"tool_call_response","id":"1"}]}]"#,
         );
         assert_eq!(text_of(user_turn(&messages)).as_deref(), Some("ab"));
-    }
-
-    #[test]
-    fn choice_events_with_json_in_strings_are_understood() {
-        let value = json::parse(
-            r#"{"finish_reason":"STOP","message":"{\"content\":\"done\",\"tool_calls\":[{\"id\":\"1\",\"function\":{\"name\":\"f\"}}]}"}"#,
-        )
-        .unwrap();
-        let fields = EventFields::from_body(&value);
-        let message = fields.choice().unwrap();
-        assert_eq!(message.text().as_deref(), Some("done"));
-        assert!(matches!(&message.parts[1], Part::ToolCall { name: Some(name), .. } if name == "f"));
-        assert_eq!(message.finish_reason.as_deref(), Some("stop"));
     }
 }

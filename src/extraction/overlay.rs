@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 
 use super::attrs;
-use super::messages::{
-    EventFields, Message, as_json, is_unspecified, parsed_or_kept, read_google, read_indexed, read_list,
-};
+use super::legacy::{EventFields, read_indexed};
+use super::messages::{Message, as_json, is_unspecified, parsed_or_kept, read_google, read_list};
 use crate::json::{Map, Value};
 use crate::trace::{LogRecord, Span, Status};
 
@@ -60,6 +59,8 @@ pub(super) struct View<'t> {
     pub(super) tool_call_id: Option<Cow<'t, str>>,
     pub(super) tool_arguments: Option<Value<'t>>,
     pub(super) tool_result: Option<Value<'t>>,
+    /// An error type is given.
+    pub(super) has_error_type: bool,
     /// Status error or an error type.
     pub(super) failed: bool,
 }
@@ -94,14 +95,14 @@ impl<'t> Sources<'t> {
         let response_model =
             text(self.fact(attrs::RESPONSE_MODEL, None)).or_else(|| adk?.response_text("model_version"));
         let (input, output, event_reasons) = self.messages();
-        let tool_name = text(self.fact(attrs::TOOL_NAME, None)).filter(|name| name != "<not specified>");
-        let call_id = text(self.fact(attrs::TOOL_CALL_ID, None)).filter(|id| id != "<not specified>");
+        let tool_name = text(self.own(attrs::TOOL_NAME)).filter(|name| name != "<not specified>");
+        let call_id = text(self.own(attrs::TOOL_CALL_ID)).filter(|id| id != "<not specified>");
         let arguments = self.tool_value(attrs::TOOL_CALL_ARGUMENTS, attrs::ADK_TOOL_CALL_ARGS);
         let result = self.tool_value(attrs::TOOL_CALL_RESULT, attrs::ADK_TOOL_RESPONSE);
-        let has_error_type = self.fact(attrs::ERROR_TYPE, None).is_some();
+        let has_error_type = self.own(attrs::ERROR_TYPE).is_some();
         View {
             operation: self.operation(request_model.is_some(), tool_name.as_deref()),
-            agent_name: text(self.fact(attrs::AGENT_NAME, None)),
+            agent_name: text(self.own(attrs::AGENT_NAME)),
             request_model,
             response_model,
             response_id: text(self.fact(attrs::RESPONSE_ID, None)),
@@ -113,17 +114,20 @@ impl<'t> Sources<'t> {
             tool_call_id: call_id,
             tool_arguments: arguments,
             tool_result: result.filter(|result| !is_unspecified(result)),
+            has_error_type,
             failed: self.span.status == Status::Error || has_error_type,
         }
     }
 
+    /// The value of an attribute that only the span itself can have.
+    fn own(&self, key: &str) -> Option<&'t Value<'t>> {
+        present(self.span.attributes.get(key))
+    }
+
     /// The first non-empty value of an attribute on the span, under its old name, or on a details event.
     fn fact(&self, key: &str, deprecated: Option<&str>) -> Option<&'t Value<'t>> {
-        let attributes = &self.span.attributes;
-        let on_span = present(attributes.get(key));
-        let under_old_name = || present(attributes.get(deprecated?));
         let on_event = || self.details.iter().find_map(|attributes| present(attributes.get(key)));
-        on_span.or_else(under_old_name).or_else(on_event)
+        self.own(key).or_else(|| self.own(deprecated?)).or_else(on_event)
     }
 
     fn operation(&self, has_request_model: bool, tool_name: Option<&str>) -> Operation {
@@ -131,7 +135,7 @@ impl<'t> Sources<'t> {
         if span.name == "execute_tool (merged)" || tool_name == Some("(merged tools)") {
             return Operation::Other; // ADK repeats parallel tool calls in one merged span
         }
-        match self.fact(attrs::OPERATION_NAME, None).and_then(Value::as_str) {
+        match self.own(attrs::OPERATION_NAME).and_then(Value::as_str) {
             Some("chat" | "generate_content" | "text_completion") => return Operation::Inference,
             Some("invoke_agent") => return Operation::Agent,
             Some("invoke_workflow") => return Operation::Workflow,
@@ -144,9 +148,7 @@ impl<'t> Sources<'t> {
             (Some(_), "invocation") => return Operation::Workflow,
             _ => {}
         }
-        let has_provider = [attrs::PROVIDER_NAME, attrs::SYSTEM]
-            .iter()
-            .any(|key| present(span.attributes.get(key)).is_some());
+        let has_provider = self.fact(attrs::PROVIDER_NAME, Some(attrs::SYSTEM)).is_some();
         let is_call = |key: &str| {
             key.starts_with(attrs::USAGE_PREFIX)
                 || key.starts_with(attrs::PROMPT_PREFIX)
@@ -192,7 +194,7 @@ impl<'t> Sources<'t> {
             let value = present(self.span.attributes.get(adk_key))?;
             (value.as_str() != Some("N/A")).then_some(value)
         };
-        let value = self.fact(key, None).or_else(adk)?;
+        let value = self.own(key).or_else(adk)?;
         Some(parsed_or_kept(value.borrowed())).filter(|value| !value.is_null())
     }
 

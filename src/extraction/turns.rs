@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::calls::{ModelCall, SpanCall, model_calls, span_calls, tool_calls};
 use super::messages::{Message, ends_with_tool_response, text_of, user_turn};
+use super::model_calls::{ModelCall, model_calls};
 use super::overlay::Operation;
+use super::tool_calls::{SpanCall, span_calls, tool_calls};
 use super::tree::Analysis;
 use crate::invocation::{Invocation, TurnUsage};
 use crate::trace::Warnings;

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 
 use super::Document;
+use super::decode::{DecodedLog, DecodedSpan, Notes, Rejection};
 use super::ids::join_key;
 use super::model::{LogRecord, Span, Trace, Warning, Warnings};
-use super::otlp_json::{DecodedLog, DecodedSpan, Notes, Rejection};
 use crate::json::SyntaxError;
 
 /// From this many traces the trees are derived on all cores.

@@ -31,7 +31,7 @@ impl<'a> Id<'a> {
             return Self::Absent;
         };
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            if text.bytes().all(|byte| byte == b'0') {
+            if text.len() == 2 * bytes && text.bytes().all(|byte| byte == b'0') {
                 return Self::Invalid;
             }
             // Also ids whose leading zeros were cut, and 64-bit Jaeger trace ids.
@@ -61,7 +61,8 @@ impl<'a> Id<'a> {
 /// The form in which ids are compared: `00ab` and `ab` name the same trace, since exporters pad differently.
 pub(super) fn join_key(id: &str) -> &str {
     if id.starts_with('0') && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return id.trim_start_matches('0');
+        let significant = id.trim_start_matches('0');
+        return if significant.is_empty() { "0" } else { significant };
     }
     id
 }

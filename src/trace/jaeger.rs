@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::attributes::{Integer, integer};
+use super::decode::{DecodedSpan, Notes, Rejection, required_ids, times};
 use super::ids::join_key;
 use super::model::{Origin, Span, SpanEvent, Status};
-use super::otlp_json::{DecodedSpan, Integer, Notes, Rejection, integer, required_ids, times};
 use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
@@ -56,6 +57,7 @@ fn tags<'a>(reader: &mut Reader<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>> {
 /// A tag's value as its type says; numbers may be written as strings.
 fn typed<'a>(kind: Option<&str>, value: Value<'a>) -> Value<'a> {
     match (kind, value) {
+        (Some("binary"), Value::Str(_)) => Value::Null, // nothing that is extracted from traces is bytes
         (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
         (Some("float64"), Value::Str(text)) => parse_float(&text).map_or(Value::Str(text), Value::Float),
         (_, value) => value,

@@ -4,7 +4,9 @@
 //! text of any accepted shape and passes over the rest; `build` joins the spans and logs of *all* documents
 //! into one tree per trace. Nothing here reads files and nothing is dropped without a warning.
 
+mod attributes;
 mod build;
+mod containers;
 mod decode;
 mod document;
 mod ids;

@@ -1,7 +1,6 @@
 //! Input that is broken, enormous or malicious: it is refused or read, in bounded time, and never a panic.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -12,26 +11,19 @@ use agentevals::extraction::{Conversation, extract};
 use agentevals::metrics::Status;
 use agentevals::trace::{DEFAULT_MAX_BYTES, Document, Join, LoadError, Trace, load};
 use assert_cmd::Command;
-use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    GOLDEN_METRICS, Outcome, TRACE, assistant, chat, document, eval_set, evaluate, golden_turn, jaeger,
-    jaeger_span, key_values, otlp, question, read, read_documents, read_json, span, span_id, tool_call,
-    tool_result, user,
+    GOLDEN_METRICS, Outcome, TRACE, assistant, chat, document, eval_set, evaluate, golden_turn, gzipped,
+    jaeger, jaeger_span, key_values, otlp, question, read, read_documents, read_json, span, span_id,
+    tool_call, tool_result, user,
 };
 
 /// What "very many" means for things that are cheap one by one.
 const MANY: u64 = 100_000;
-
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("memory takes everything");
-    encoder.finish().expect("memory takes everything")
-}
 
 /// Reads bytes the way a file is read: to a document, then to turns.
 fn read_bytes(bytes: &[u8]) -> Result<Outcome, LoadError> {
@@ -93,9 +85,8 @@ fn spans(count: u64, parent: impl Fn(u64) -> u64, attributes: impl Fn(u64) -> St
     let span = |number| {
         let (id, parent, start) = (span_id(number), span_id(parent(number)), number * 1000);
         let attributes = attributes(number);
-        format!(
-            r#"{{"traceId":"{TRACE}","spanId":"{id}","parentSpanId":"{parent}","startTimeUnixNano":{start}}}"#
-        )
+        let ids = format!(r#""traceId":"{TRACE}","spanId":"{id}","parentSpanId":"{parent}""#);
+        format!(r#"{{{ids},"startTimeUnixNano":{start},"attributes":{attributes}}}"#)
     };
     let lines: Vec<_> = (1..=count).map(span).collect();
     lines.join("\n")
@@ -443,8 +434,12 @@ fn realistic_document(turns: u64) -> Value {
         let (id, first) = (format!("call-{turn}"), turn * 10 + 1);
         let ask = tool_call(&id, "forecast", json!({"city": "Paris", "days": 3, "units": "metric"}));
         let result = tool_result(&id, json!({"temperatures": [19.5, 21.0, 22.5], "sky": "clear"}));
-        let tool = json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "forecast", "gen_ai.tool.call.id": id});
-        let agent = json!({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "weather", "session.id": "s"});
+        let tool = json!({
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": "forecast",
+            "gen_ai.tool.call.id": id,
+        });
+        let agent = json!({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "weather"});
         let mut spans = [
             span(first, 0, agent),
             chat(first + 1, first, json!([user("How will the weather be?")]), json!([ask])),
@@ -479,7 +474,9 @@ fn memory_for_a_million_attributes_stays_within_four_times_the_file() {
 /// A small OTLP document in which every source of messages and facts occurs.
 fn varied_otlp() -> Value {
     let agent = json!({
-        "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "painter", "gen_ai.conversation.id": "c1",
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": "painter",
+        "gen_ai.conversation.id": "c1",
         "agentevals.eval.case.id": "a",
     });
     let history = json!([
@@ -493,20 +490,27 @@ fn varied_otlp() -> Value {
     });
     let legacy = json!({
         "gen_ai.system": "x", "gen_ai.request.model": "m", "gen_ai.usage.prompt_tokens": 7,
-        "gen_ai.usage.completion_tokens": -2, "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Paint it",
+        "gen_ai.usage.completion_tokens": -2,
+        "gen_ai.prompt.0.role": "user",
+        "gen_ai.prompt.0.content": "Paint it",
         "gen_ai.completion.0.content": "Done", "gen_ai.completion.0.tool_calls.0.name": "brush",
-        "gen_ai.completion.0.tool_calls.0.arguments": "{\"size\":4}", "gen_ai.completion.0.finish_reason": "tool_calls",
+        "gen_ai.completion.0.tool_calls.0.arguments": "{\"size\":4}",
+        "gen_ai.completion.0.finish_reason": "tool_calls",
     });
+    let asked = json!({"role": "user", "parts": [{"text": "Paint it"}]});
+    let called = json!({"parts": [{"function_call": {"name": "f", "args": {}}}]});
+    let usage = json!({"prompt_token_count": 3});
     let adk = json!({
-        "gcp.vertex.agent.llm_request": r#"{"model":"g","contents":[{"role":"user","parts":[{"text":"Paint it"}]}]}"#,
-        "gcp.vertex.agent.llm_response": r#"{"content":{"parts":[{"function_call":{"name":"f","args":{}}}]},"usage_metadata":{"prompt_token_count":3}}"#,
+        "gcp.vertex.agent.llm_request": json!({"model": "g", "contents": [asked]}).to_string(),
+        "gcp.vertex.agent.llm_response": json!({"content": called, "usage_metadata": usage}).to_string(),
     });
     let mut adk = span(5, 1, adk);
     adk["name"] = json!("call_llm");
-    let event = json!({"name": "gen_ai.user.message", "attributes": key_values(&json!({"content": "[{\"text\":\"Paint it\"}]"}))});
-    let choice = json!({"name": "gen_ai.choice", "attributes": key_values(&json!({"message": "{\"content\":\"Done\"}"}))});
+    let event = |name: &str, fields: Value| json!({"name": name, "attributes": key_values(&fields)});
+    let asked = event("gen_ai.user.message", json!({"content": r#"[{"text":"Paint it"}]"#}));
+    let answered = event("gen_ai.choice", json!({"message": r#"{"content":"Done"}"#}));
     let mut with_events = span(6, 1, json!({"gen_ai.operation.name": "chat"}));
-    with_events["events"] = json!([event, choice]);
+    with_events["events"] = json!([asked, answered]);
     with_events["status"] = json!({"code": 2, "message": "late"});
     let mut document = otlp([
         span(1, 0, agent),
@@ -518,7 +522,8 @@ fn varied_otlp() -> Value {
         chat(7, 1, history, json!([assistant("Done")])),
     ]);
     let log = json!({
-        "traceId": TRACE, "spanId": span_id(6), "timeUnixNano": "5", "body": {"stringValue": "{\"content\":\"x\"}"},
+        "traceId": TRACE, "spanId": span_id(6), "timeUnixNano": "5",
+        "body": {"stringValue": "{\"content\":\"x\"}"},
         "attributes": [{"key": "event.name", "value": {"stringValue": "gen_ai.assistant.message"}}],
     });
     document["resourceLogs"] = json!([{"scopeLogs": [{"logRecords": [log]}]}]);
@@ -559,10 +564,15 @@ fn varied_jaeger() -> Value {
         "gen_ai.input.messages": json!([user("Paint it")]).to_string(),
         "gen_ai.output.messages": json!([assistant("Done")]).to_string(),
     });
-    let child = json!([{"refType": "FOLLOWS_FROM", "spanID": "7"}, {"refType": "CHILD_OF", "traceID": TRACE, "spanID": span_id(1)}]);
+    let child = json!([
+        {"refType": "FOLLOWS_FROM", "spanID": "7"},
+        {"refType": "CHILD_OF", "traceID": TRACE, "spanID": span_id(1)},
+    ]);
     let mut agent = jaeger_span(1, json!([]), json!({"gen_ai.operation.name": "invoke_agent"}));
     agent["tags"].as_array_mut().unwrap().push(json!({"key": "n", "type": "int64", "value": "12"}));
-    agent["logs"] = json!([{"timestamp": 5, "fields": [{"key": "event", "value": "gen_ai.choice"}, {"key": "content", "value": "Done"}]}]);
+    let choice =
+        [json!({"key": "event", "value": "gen_ai.choice"}), json!({"key": "content", "value": "Done"})];
+    agent["logs"] = json!([{"timestamp": 5, "fields": choice}]);
     jaeger([agent, jaeger_span(2, child, call)])
 }
 
@@ -754,13 +764,18 @@ proptest! {
     }
 
     #[test]
-    fn eval_sets_of_any_shape_are_read_or_refused(changes in prop::collection::vec((any::<Index>(), junk()), 0..4)) {
+    fn eval_sets_of_any_shape_are_read_or_refused(
+        changes in prop::collection::vec((any::<Index>(), junk()), 0..4),
+    ) {
         let mut document = varied_eval_set();
         for (at, junk) in changes {
             replace(&mut document, at, junk);
         }
         match EvalSet::parse(&document.to_string()) {
-            Ok(set) => drop((set.lint(), evaluate(&[document_of_varied_otlp()], &GOLDEN_METRICS, Some(&set), false))),
+            Ok(set) => {
+                set.lint();
+                evaluate(&[document_of_varied_otlp()], &GOLDEN_METRICS, Some(&set), false);
+            }
             Err(error) => assert!(!error.problems().is_empty()),
         }
     }
@@ -777,5 +792,98 @@ fn the_unchanged_documents_are_read_whole() {
         let outcome = read_json(&[document]);
         assert_eq!(outcome.texts(), [("Paint it", "Done")]);
         assert!(outcome.errors.is_empty());
+    }
+}
+
+// ---- Faults of ours, still open
+
+/// Runs the program on a text; it must end within the 20 seconds that `run` gives it.
+fn run_on(text: &str, arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("hostile.json");
+    fs::write(&file, text).unwrap();
+    let arguments = arguments.iter().map(Path::new);
+    run(&[&*file, Path::new("-m"), Path::new("inference_call_count_v1")]
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>())
+}
+
+#[test]
+#[ignore = "scan: each fault is located from the start of the document"]
+fn many_bad_lines_take_no_longer_than_good_ones() {
+    let output = run_on(&"{x\n".repeat(MANY as usize), &[]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+#[ignore = "turns: Turn::join sorts and last_call scans all calls for each continuation"]
+fn a_turn_continued_very_often_is_joined_in_time() {
+    let call = |number: u64| {
+        let input = match number {
+            1 => json!([user("Go")]),
+            _ => json!([tool_result(&(number - 1).to_string(), json!({"n": number}))]),
+        };
+        chat(number, 0, input, json!([tool_call(&number.to_string(), "f", json!({}))]))
+    };
+    let output = run_on(&otlp((1..=50_000).map(call)).to_string(), &[]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "messages: read_indexed scans all fields for each tool call"]
+fn very_many_indexed_tool_calls_are_read_in_time() {
+    let mut attributes = json!({"gen_ai.operation.name": "chat", "gen_ai.prompt.0.content": "Go"});
+    for number in 0..50_000 {
+        attributes[format!("gen_ai.completion.0.tool_calls.{number}.name")] = json!("f");
+    }
+    let output = run_on(&otlp([span(1, 0, attributes)]).to_string(), &[]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "document: `max_bytes + 1` overflows"]
+fn there_may_be_no_limit_at_all() {
+    let bytes = gzipped(small_document().as_bytes());
+    assert!(Document::read("t", &*bytes, u64::MAX).unwrap().is_ok());
+}
+
+#[test]
+#[ignore = "scan: jiter refuses 200 levels, which 50 nested kvlists reach, and with them the document"]
+fn a_value_nested_too_deeply_costs_only_itself() {
+    let mut deep = json!({"stringValue": "x"});
+    for _ in 0..80 {
+        deep = json!({"kvlistValue": {"values": [{"key": "k", "value": deep}]}});
+    }
+    let mut call = question(1, "Paint it", "Done");
+    call["attributes"].as_array_mut().unwrap().push(json!({"key": "deep", "value": deep}));
+    let outcome = read_json(&[otlp([call])]);
+    assert_eq!(outcome.texts(), [("Paint it", "Done")]);
+    outcome.warning("value_too_deep");
+}
+
+#[test]
+#[ignore = "scan: keys and excerpts reach error messages unescaped"]
+fn text_from_a_file_cannot_forge_lines_or_move_the_cursor() {
+    for text in ["{\"a\\nerror: forged\\u001b[2J\":1}", "[[1,\n2]]"] {
+        let error = &read(&[text]).errors[0];
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
+#[ignore = "document: the offset is taken after the byte order mark is dropped"]
+fn offsets_count_from_the_start_of_the_file() {
+    assert!(refusal(b"\xef\xbb\xbf{\"a\":\"\xff\"}", DEFAULT_MAX_BYTES).contains("offset 9"));
+}
+
+#[test]
+#[ignore = "inputs: only trace paths are checked for being pipes"]
+fn a_named_pipe_as_eval_set_or_configuration_is_not_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let pipe = named_pipe(&folder);
+    for option in ["--eval-set", "--config"] {
+        let output = run_on(&small_document(), &[option, pipe.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{option}");
     }
 }

@@ -1,21 +1,18 @@
 //! Reading traces: every accepted shape, and each known fault of the reference that is mended here.
 //!
-//! A test of a mended fault names it (`// trace-formats fault 1`) and would fail on the reference's behaviour.
-
-use std::io::Write;
+//! A test of a mended fault names it (`// trace-formats fault 1`) and would fail on what the reference does.
 
 use agentevals::eval_set::{CaseMatch, EvalSet};
 use agentevals::evaluation::Verdict;
 use agentevals::extraction::explicit_case_id;
 use agentevals::trace::{DEFAULT_MAX_BYTES, Document, Join, load};
 use assert_cmd::Command;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::support::{
-    GOLDEN_METRICS, Outcome, TRACE, assistant, chat, document, eval_set, evaluate, golden_turn, jaeger,
-    jaeger_span, key_values, message_log, otlp, otlp_logs, question, read, read_documents, read_json, span,
-    span_id, tool_call, tool_result, user,
+    GOLDEN_METRICS, Outcome, TRACE, assistant, chat, document, eval_set, evaluate, golden_turn, gzipped,
+    jaeger, jaeger_span, key_values, message_log, otlp, otlp_logs, question, read, read_documents, read_json,
+    span, span_id, tool_call, tool_result, user,
 };
 
 /// One question and its answer.
@@ -25,13 +22,7 @@ fn paint() -> Value {
 
 const PAINTED: [(&str, &str); 1] = [("Paint it", "Done")];
 
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("memory takes everything");
-    encoder.finish().expect("memory takes everything")
-}
-
-/// The duration of the first span of the first trace and the index of its first root.
+/// Start and id of the first root of the first trace.
 fn first_root(text: &str) -> (i64, String) {
     let documents = [document("t", text)];
     let loaded = load(&documents, None, Join::default());
@@ -96,7 +87,7 @@ fn a_snake_case_document_is_read() {
 #[test]
 fn bare_spans_are_read_alone_in_lists_and_by_line() {
     let (first, second) = (paint(), span(2, 1, json!({})));
-    assert_eq!(read_json(&[first.clone()]).assert_clean().texts(), PAINTED);
+    assert_eq!(read_json(std::slice::from_ref(&first)).assert_clean().texts(), PAINTED);
     assert_eq!(read_json(&[json!([first, second])]).assert_clean().texts(), PAINTED);
     let lines = format!("{first}\r\n\n  {second}\n");
     let outcome = read(&[&lines]);
@@ -415,7 +406,8 @@ fn ids_that_were_converted_or_are_no_ids_are_warnings() {
 #[test]
 fn a_jaeger_reference_into_another_trace_is_no_parent() {
     let tool = json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"});
-    let call = json!({"gen_ai.operation.name": "chat", "gen_ai.output.messages": json!([assistant("Done")]).to_string()});
+    let answer = json!([assistant("Done")]).to_string();
+    let call = json!({"gen_ai.operation.name": "chat", "gen_ai.output.messages": answer});
     let elsewhere =
         json!({"refType": "CHILD_OF", "traceID": "ffffffffffffffffffffffffffffffff", "spanID": span_id(1)});
     let here = json!({"refType": "CHILD_OF", "traceID": TRACE, "spanID": span_id(2)});
@@ -611,7 +603,7 @@ fn the_service_name_is_that_of_the_earliest_span() {
 
 // ---- Known faults: eval sets
 
-/// The error of the only metric that compares tool calls, or its score.
+/// The score of the metric that compares tool calls.
 fn trajectory(document: &Value, eval_set: &EvalSet, lenient: bool) -> Option<f64> {
     let report = evaluate(&[document_of(document)], &GOLDEN_METRICS, Some(eval_set), lenient);
     report.traces[0].metrics[0].score
@@ -718,4 +710,75 @@ fn pairing_unrelated_conversations_is_a_warning() {
     let warning = &report.traces[0].warnings[0];
     assert_eq!(warning.code, "case_text_differs");
     assert!(warning.text.contains(r#""Paint it" is not "Cook it""#), "{}", warning.text);
+}
+
+// ---- Faults of ours, still open
+
+// trace-formats fault 4
+#[test]
+#[ignore = "scan: next_document looks for `{` and `[` only, not for a record separator"]
+fn a_cut_record_of_a_text_sequence_costs_only_itself() {
+    let good = otlp([paint()]).to_string();
+    let outcome = read(&[&format!("\u{1e}{}\n\u{1e}{good}\n", &good[..80])]);
+    assert_eq!((outcome.errors.len(), outcome.texts()), (1, PAINTED.to_vec()));
+}
+
+// trace-formats fault 4
+#[test]
+#[ignore = "scan: next_document looks for `{` and `[` only in the first column"]
+fn an_indented_line_after_a_bad_one_is_read() {
+    let outcome = read(&[&format!("{{oops\n  {}\n", otlp([paint()]))]);
+    assert_eq!((outcome.errors.len(), outcome.texts()), (1, PAINTED.to_vec()));
+}
+
+// trace-formats fault 5
+#[test]
+#[ignore = "scan: scan_jaeger takes any object in `data` for a trace without spans"]
+fn an_envelope_around_a_list_of_otlp_is_read_or_reported() {
+    let outcome = read_json(&[json!({"data": [otlp([paint()])]})]);
+    assert!(outcome.texts() == PAINTED || !outcome.errors.is_empty() || !outcome.warnings.is_empty());
+}
+
+// trace-formats fault 6
+#[test]
+#[ignore = "otlp_json: exact_integer counts leading zeros as digits that matter"]
+fn leading_zeros_do_not_change_a_number() {
+    for time in ["000000000000000000000000000012.0", "0.0000000000000000000000012e25"] {
+        let mut span = paint();
+        span["startTimeUnixNano"] = json!(time);
+        assert_eq!(first_root(&otlp([span]).to_string()).0, 12, "{time}");
+    }
+}
+
+#[test]
+#[ignore = "messages: parsed_or_kept does not repair surrogates as as_json does"]
+fn arguments_with_half_an_emoji_are_still_json() {
+    let call =
+        chat(1, 0, json!([user("Say")]), json!([tool_call("1", "say", json!(r#"{"text":"\ud83d"}"#))]));
+    assert_eq!(read_json(&[otlp([call])]).tools()[0].1, "{\"text\": \"\u{fffd}\"}");
+}
+
+#[test]
+#[ignore = "report: unmatched_eval_cases counts cases that can never be matched"]
+fn cases_that_are_never_used_are_not_missed() {
+    let scenario = json!({"starting_prompt": "Hi", "conversation_plan": "talk"});
+    let cases = json!([
+        {"eval_id": "a", "conversation": [golden_turn("Paint it", "Done")]},
+        {"eval_id": "b", "conversation_scenario": scenario},
+        {"eval_id": "c", "conversation": []},
+    ]);
+    let set = EvalSet::parse(&json!({"eval_set_id": "s", "eval_cases": cases}).to_string()).unwrap();
+    let report = evaluate(&[document_of(&otlp([paint()]))], &GOLDEN_METRICS, Some(&set), false);
+    assert_eq!((report.unmatched_eval_cases, report.verdict), (Vec::new(), Verdict::Passed));
+}
+
+#[test]
+#[ignore = "jaeger: parent compares the reference's trace id as written with the converted one"]
+fn a_jaeger_parent_is_found_when_ids_are_base64() {
+    let (trace, first) = ("Cvdlmb/9Sds0i6HL3kz2mA==", "AAAAAAAAAAE=");
+    let mut agent = jaeger_span(1, json!([]), json!({"gen_ai.operation.name": "invoke_agent"}));
+    let child = json!([{"refType": "CHILD_OF", "traceID": trace, "spanID": first}]);
+    let mut call = jaeger_span(2, child, json!({"gen_ai.operation.name": "chat"}));
+    (agent["traceID"], agent["spanID"], call["traceID"]) = (json!(trace), json!(first), json!(trace));
+    assert_eq!(read_json(&[jaeger([agent, call])]).conversation.invocations[0].span_id, span_id(1));
 }

@@ -1,11 +1,14 @@
 //! Builders of traces in few words, and the shortest way from text to turns and reports.
 
+use std::io::Write;
+
 use agentevals::eval_set::EvalSet;
 use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Report};
 use agentevals::extraction::{self, Conversation};
 use agentevals::metrics::catalog;
 use agentevals::metrics::trajectory::TrajectoryOptions;
 use agentevals::trace::{DEFAULT_MAX_BYTES, Document, Join, Trace, Warning, load};
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 /// Trace id of all spans that are built here, unless a test gives another.
@@ -94,7 +97,8 @@ fn any_value(value: &Value) -> Value {
 pub(crate) fn otlp(spans: impl IntoIterator<Item = Value>) -> Value {
     let spans: Value = spans.into_iter().collect();
     let resource = json!({"attributes": key_values(&json!({"service.name": "tests"}))});
-    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "tests"}, "spans": spans}]}]})
+    let scope = json!({"scope": {"name": "tests"}, "spans": spans});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]})
 }
 
 /// An export document with these log records.
@@ -127,7 +131,7 @@ pub(crate) fn jaeger(spans: impl IntoIterator<Item = Value>) -> Value {
     json!({"data": [{"traceID": TRACE, "spans": spans, "processes": processes}]})
 }
 
-/// A Jaeger span of [`TRACE`] that runs from second `number` to the next; `tags` is an object of plain values.
+/// A Jaeger span of [`TRACE`] that runs from second `number` to the next; `tags` are plain values.
 pub(crate) fn jaeger_span(number: u64, references: Value, tags: Value) -> Value {
     let tags = tags.as_object().expect("tags are an object").iter();
     let tags: Value = tags.map(|(key, value)| json!({"key": key, "value": value})).collect();
@@ -162,6 +166,13 @@ pub(crate) fn golden_turn(user: &str, response: &str) -> Value {
 /// A document that is already in memory.
 pub(crate) fn document(name: &str, bytes: impl AsRef<[u8]>) -> Document {
     Document::from_bytes(name, bytes.as_ref().to_vec(), DEFAULT_MAX_BYTES).expect("the bytes are text")
+}
+
+/// The bytes, compressed.
+pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory takes everything");
+    encoder.finish().expect("memory takes everything")
 }
 
 /// What came out of reading one or more documents, taken as one evaluation unit.

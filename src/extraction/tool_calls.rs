@@ -1,117 +1,17 @@
-//! Logical model calls and tool calls of a turn.
+//! Logical tool calls of a turn.
 //!
-//! One call often leaves several spans (a framework's span around the provider's, a tool's span around its MCP
-//! client's) and traces in messages (the request in one call's output, the result in a later call's input).
+//! A call may leave several spans (the framework's, its MCP client's) and traces in messages: the request in one
+//! model call's output, the result in a later one's input.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::messages::{Message, Part, parsed_or_kept};
-use super::overlay::{Operation, Usage, View};
+use super::messages::{Part, parsed_or_kept};
+use super::model_calls::ModelCall;
+use super::overlay::{Operation, View};
 use super::tree::Analysis;
 use crate::invocation::{Args, ToolCall};
 use crate::json::Value;
-use crate::trace::Warnings;
-
-/// One logical model call.
-#[derive(Debug, Clone)]
-pub(super) struct ModelCall<'v> {
-    pub(super) start_unix_nanos: i64,
-    pub(super) end_unix_nanos: i64,
-    /// Made below a tool span, by an agent used as a tool.
-    pub(super) delegated: bool,
-    pub(super) usage: Option<Usage>,
-    /// The model asked for, else the one that answered.
-    pub(super) model: Option<&'v str>,
-    /// Id of the innermost span.
-    pub(super) span_id: &'v str,
-    pub(super) response_id: Option<&'v str>,
-    pub(super) finish_reasons: &'v [Cow<'v, str>],
-    pub(super) input: &'v [Message<'v>],
-    pub(super) output: &'v [Message<'v>],
-    pub(super) agent_name: Option<&'v str>,
-}
-
-/// Finds the model calls among the spans of a turn, sorted by (start, end).
-pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Vec<ModelCall<'v>> {
-    let is_call = |span: &u32| analysis.views[*span as usize].operation == Operation::Inference;
-    let spans: Vec<u32> = members.iter().copied().filter(is_call).collect();
-    let own: HashSet<u32> = spans.iter().copied().collect();
-    let parent =
-        |span: u32| analysis.places[span as usize].inference_parent.filter(|parent| own.contains(parent));
-    // Members come depth first, so children stand behind their parents.
-    let mut leaves: HashMap<u32, usize> = HashMap::new();
-    let mut child: HashMap<u32, u32> = HashMap::new();
-    for span in spans.iter().rev().copied() {
-        let below = *leaves.entry(span).or_insert(1);
-        if let Some(parent) = parent(span) {
-            *leaves.entry(parent).or_insert(0) += below;
-            child.insert(parent, span);
-        }
-    }
-    let mut calls = Vec::new();
-    for span in spans {
-        // A chain starts where there is one leaf below and not also one below the parent.
-        let inside_chain = parent(span).is_some_and(|parent| leaves[&parent] == 1);
-        if leaves[&span] > 1 || inside_chain {
-            continue;
-        }
-        let chain = std::iter::successors(Some(span), |span| child.get(span).copied()).collect::<Vec<_>>();
-        calls.push(ModelCall::new(analysis, &chain));
-    }
-    calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
-    calls
-}
-
-impl<'v> ModelCall<'v> {
-    /// Reads a chain of spans, outermost first; the innermost span's word counts most.
-    fn new(analysis: &'v Analysis<'v>, chain: &[u32]) -> Self {
-        let views: Vec<&'v View<'v>> =
-            chain.iter().rev().map(|span| &analysis.views[*span as usize]).collect();
-        let spans = || chain.iter().map(|span| &analysis.trace.spans[*span as usize]);
-        let messages = |of: fn(&'v View<'v>) -> &'v [Message<'v>]| {
-            views.iter().map(|view| of(view)).find(|list| !list.is_empty()).unwrap_or_default()
-        };
-        let request_model = views.iter().find_map(|view| view.request_model.as_deref());
-        let response_model = || views.iter().find_map(|view| view.response_model.as_deref());
-        let leaf_span = chain[chain.len() - 1] as usize;
-        let leaf = analysis.places[leaf_span];
-        let agent_name = leaf.agent.and_then(|agent| analysis.views[agent as usize].agent_name.as_deref());
-        Self {
-            start_unix_nanos: spans().map(|span| span.start_unix_nanos).min().unwrap_or_default(),
-            end_unix_nanos: spans().map(|span| span.end_unix_nanos).max().unwrap_or_default(),
-            span_id: &analysis.trace.spans[leaf_span].id,
-            response_id: views.iter().find_map(|view| view.response_id.as_deref()),
-            delegated: leaf.under_tool,
-            usage: views.iter().find_map(|view| view.usage),
-            model: request_model.or_else(response_model),
-            finish_reasons: views
-                .iter()
-                .map(|view| &*view.finish_reasons)
-                .find(|r| !r.is_empty())
-                .unwrap_or_default(),
-            input: messages(|view| &view.input),
-            output: messages(|view| &view.output),
-            agent_name: agent_name.or_else(|| views.iter().find_map(|view| view.agent_name.as_deref())),
-        }
-    }
-
-    /// The tool calls that the model requested, as (id, name).
-    pub(super) fn requested_tools(&self) -> impl Iterator<Item = (Option<&'v str>, &'v str)> {
-        self.output.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
-            Part::ToolCall { id, name: Some(name), .. } => Some((id.as_deref(), &**name)),
-            _ => None,
-        })
-    }
-
-    /// The ids of the tool responses shown to the model.
-    pub(super) fn answered_ids(&self) -> impl Iterator<Item = &'v str> {
-        self.input.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
-            Part::ToolResponse { id, .. } => id.as_deref(),
-            _ => None,
-        })
-    }
-}
+use crate::trace::{Status, Warnings};
 
 /// A tool call known from spans.
 #[derive(Debug, Clone)]
@@ -120,12 +20,16 @@ pub(super) struct SpanCall<'v> {
     pub(super) end_unix_nanos: i64,
     /// Id of the outermost span, to order calls that start together.
     span_id: &'v str,
-    name: Option<&'v str>,
+    /// Name of the outermost span, for want of a tool name.
+    span_name: &'v str,
+    /// The tool's name, if a span gives one.
+    given_name: Option<&'v str>,
     call_id: Option<&'v str>,
     arguments: Option<&'v Value<'v>>,
     result: Option<&'v Value<'v>>,
-    failed: bool,
-    span_name: &'v str,
+    /// The outermost status that says anything.
+    status: Status,
+    has_error_type: bool,
 }
 
 /// Finds the tool calls among the spans of a turn, sorted by the start of the outermost span.
@@ -141,7 +45,7 @@ pub(super) fn span_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Vec
         let enclosing = parent.filter(|parent| is_same_tool(&analysis.views[*parent as usize], view));
         match enclosing.and_then(|parent| call_of.get(&parent).copied()) {
             Some(call) => {
-                calls[call].add_inner(view);
+                calls[call].add_inner(analysis, span);
                 call_of.insert(span, call);
             }
             None => {
@@ -167,41 +71,70 @@ impl<'v> SpanCall<'v> {
             start_unix_nanos: span.start_unix_nanos,
             end_unix_nanos: span.end_unix_nanos,
             span_id: &span.id,
-            name: view.tool_name.as_deref(),
+            span_name: &span.name,
+            given_name: view.tool_name.as_deref(),
             call_id: view.tool_call_id.as_deref(),
             arguments: view.tool_arguments.as_ref(),
             result: view.tool_result.as_ref(),
-            failed: view.failed,
-            span_name: &span.name,
+            status: span.status,
+            has_error_type: view.has_error_type,
         }
     }
 
     /// Fills what the spans outside did not say.
-    fn add_inner(&mut self, view: &'v View<'v>) {
-        self.name = self.name.or(view.tool_name.as_deref());
+    fn add_inner(&mut self, analysis: &'v Analysis<'v>, span: u32) {
+        let view = &analysis.views[span as usize];
+        self.given_name = self.given_name.or(view.tool_name.as_deref());
         self.call_id = self.call_id.or(view.tool_call_id.as_deref());
         self.arguments = self.arguments.or(view.tool_arguments.as_ref());
         self.result = self.result.or(view.tool_result.as_ref());
-        self.failed |= view.failed;
+        if self.status == Status::Unset {
+            self.status = analysis.trace.spans[span as usize].status;
+        }
+        self.has_error_type |= view.has_error_type;
     }
 
-    fn into_tool_call(self, warnings: &mut Warnings) -> ToolCall {
-        let name = self.name.unwrap_or_else(|| {
-            let text = format!("span {} has no tool name; taken from its span name", self.span_id);
-            warnings.push("tool_name_missing", text);
+    /// The tool's name; `execute_tool NAME` is what the conventions call its span.
+    fn name(&self) -> &'v str {
+        self.given_name.unwrap_or_else(|| {
             let mut words = self.span_name.split_whitespace();
             match (words.next(), words.next()) {
                 (Some("execute_tool"), Some(name)) => name,
                 _ => self.span_name,
             }
-        });
-        let owned = |value: Option<&Value<'_>>| value.map(|value| value.clone().into_owned());
+        })
+    }
+
+    /// The call, completed from the part call that it claimed and whether that was by name.
+    fn into_tool_call(self, claim: Option<(PartCall<'v>, bool)>, warnings: &mut Warnings) -> ToolCall {
+        let name = self.name();
+        if self.given_name.is_none() {
+            let text = format!("span {} has no tool name; taken from its span name", self.span_id);
+            warnings.push("tool_name_missing", text);
+        }
+        let (mut id, mut arguments, mut result) =
+            (self.call_id, self.arguments.cloned(), self.result.cloned());
+        if let Some((part, by_name)) = claim {
+            let lacks = |own: &Option<Value<'_>>| own.as_ref().is_none_or(Value::is_empty);
+            let (offered, answered) = (part.arguments, part.result.cloned().map(parsed_or_kept));
+            let fill_arguments = lacks(&arguments) && !offered.is_empty();
+            let fill_result = lacks(&result) && !lacks(&answered);
+            if by_name && (fill_arguments || fill_result) {
+                let text = format!(
+                    "tool {name} arguments and result joined from message parts by name (call ids differ)"
+                );
+                warnings.push("tool_data_by_name", text);
+            }
+            arguments = if fill_arguments { Some(offered) } else { arguments };
+            result = if fill_result { answered } else { result };
+            id = id.or(part.id);
+        }
         ToolCall {
-            id: self.call_id.map(str::to_owned),
+            id: id.map(str::to_owned),
             name: name.to_owned(),
-            args: Args::observed(owned(self.arguments).unwrap_or_default()),
-            result: owned(self.result),
-            failed: self.failed,
+            args: Args::observed(arguments.unwrap_or_default().into_owned()),
+            result: result.map(Value::into_owned),
+            failed: self.status == Status::Error || self.has_error_type,
         }
     }
 }
@@ -220,7 +153,7 @@ struct Response<'v> {
 struct PartCall<'v> {
     id: Option<&'v str>,
     name: &'v str,
-    arguments: Value<'static>,
+    arguments: Value<'v>,
     result: Option<&'v Value<'v>>,
     claimed: bool,
 }
@@ -260,13 +193,8 @@ pub(super) fn tool_calls<'v>(
     };
     combined.extend(take(&mut parts, 0));
     for (slot, (span, claim)) in spans.into_iter().zip(claims).enumerate() {
-        let mut call = span.into_tool_call(warnings);
-        if let Some((part, by_name)) = claim
-            && let Some(part) = parts[part].take()
-        {
-            fill(&mut call, part, by_name, warnings);
-        }
-        combined.push(call);
+        let claim = claim.and_then(|(part, by_name)| Some((parts[part].take()?, by_name)));
+        combined.push(span.into_tool_call(claim, warnings));
         combined.extend(take(&mut parts, slot + 1));
     }
     combined
@@ -294,33 +222,10 @@ fn claim_parts(spans: &[SpanCall<'_>], parts: &mut [PartCall<'_>]) -> Vec<Option
     let mut claims = Vec::with_capacity(spans.len());
     for span in spans {
         let found = claim(span.call_id.and_then(|id| by_id.get_mut(id))).map(|part| (part, false));
-        let by_name = || claim(span.name.and_then(|name| by_name.get_mut(name))).map(|part| (part, true));
+        let by_name = || claim(by_name.get_mut(span.name())).map(|part| (part, true));
         claims.push(found.or_else(by_name));
     }
     claims
-}
-
-/// Completes a span call from the part call it claimed.
-fn fill(call: &mut ToolCall, part: PartCall<'_>, by_name: bool, warnings: &mut Warnings) {
-    let lacks_arguments = call.args.value().is_empty() && !part.arguments.is_empty();
-    let lacks_result = call.result.as_ref().is_none_or(Value::is_empty)
-        && part.result.is_some_and(|result| !result.is_empty());
-    if by_name && (lacks_arguments || lacks_result) {
-        let text = format!(
-            "tool {} arguments and result joined from message parts by name (call ids differ)",
-            call.name
-        );
-        warnings.push("tool_data_by_name", text);
-    }
-    if lacks_arguments {
-        call.args = Args::observed(part.arguments);
-    }
-    if lacks_result {
-        call.result = part.result.map(|result| parsed_or_kept(result.borrowed()).into_owned());
-    }
-    if call.id.is_none() {
-        call.id = part.id.map(str::to_owned);
-    }
 }
 
 impl PartCall<'_> {
@@ -329,7 +234,7 @@ impl PartCall<'_> {
         ToolCall {
             id: self.id.map(str::to_owned),
             name: self.name.to_owned(),
-            args: Args::observed(self.arguments),
+            args: Args::observed(self.arguments.into_owned()),
             result: result.filter(|result| !result.is_null()),
             failed: false,
         }
@@ -380,7 +285,7 @@ fn part_calls<'v>(calls: &[ModelCall<'v>], warnings: &mut Warnings) -> Vec<PartC
             if let Some(index) = claimed {
                 responses[index].claimed = true;
             }
-            let arguments = parsed_or_kept(arguments.borrowed()).into_owned();
+            let arguments = parsed_or_kept(arguments.borrowed());
             let result = claimed.map(|index| responses[index].value);
             parts.push(PartCall { id, name, arguments, result, claimed: false });
         }

@@ -1,0 +1,172 @@
+//! Messages as older conventions carry them: one event per message, or indexed attributes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::messages::{Message, Part, parsed_or_kept, read_content, read_content_item, read_tool_calls};
+use crate::json::{self, Map, Value};
+
+/// The fields of a deprecated message event; strings that hold JSON where structure belongs are parsed.
+pub(super) struct EventFields<'t> {
+    fields: Map<'t>,
+    /// Span event attributes hold no structure, so producers write it as JSON text; log bodies can hold it.
+    has_json_in_strings: bool,
+}
+
+impl<'t> EventFields<'t> {
+    /// Fields from the attributes of a span event.
+    pub(super) fn from_attributes(attributes: &'t Map<'_>) -> Self {
+        let entries = attributes.iter().map(|(key, value)| (Cow::Borrowed(&**key), value.borrowed()));
+        Self { fields: Map::from_entries(entries.collect()), has_json_in_strings: true }
+    }
+
+    /// Fields from the body of a log record; a body that is no map is the content.
+    pub(super) fn from_body(body: &'t Value<'_>) -> Self {
+        let fields = match body.as_str().map(json::parse) {
+            Some(Ok(Value::Map(map))) => map,
+            Some(_) => Map::from_entries(vec![("content".into(), body.borrowed())]),
+            None => match body.borrowed() {
+                Value::Map(map) => map,
+                _ => Map::default(),
+            },
+        };
+        Self { fields, has_json_in_strings: false }
+    }
+
+    /// A field that may hold a map or a list of maps, as JSON text where there is no other way.
+    fn structured(&self, name: &str) -> Option<Value<'t>> {
+        let value = self.fields.get(name)?.clone();
+        if !self.has_json_in_strings {
+            return Some(value);
+        }
+        Some(match parsed_or_kept(value.clone()) {
+            map @ Value::Map(_) => map,
+            Value::List(items) if items.iter().all(|item| item.as_map().is_some()) => Value::List(items),
+            _ => value,
+        })
+    }
+
+    fn content_parts(&self) -> Vec<Part<'t>> {
+        let Some(content) = self.structured("content") else {
+            return Vec::new();
+        };
+        match (&content, self.fields.get("content")) {
+            // A string that merely looks like JSON is still what was said.
+            (Value::Map(map), Some(written @ Value::Str(_))) if map.get("parts").is_none() => {
+                read_content(written)
+            }
+            (Value::List(items), Some(written @ Value::Str(_))) => {
+                let parts: Vec<_> = items.iter().filter_map(read_content_item).collect();
+                if parts.is_empty() { read_content(written) } else { parts }
+            }
+            _ => read_content(&content),
+        }
+    }
+
+    fn tool_calls(&self) -> Vec<Part<'t>> {
+        self.structured("tool_calls").as_ref().map(read_tool_calls).unwrap_or_default()
+    }
+
+    /// An input message of role `role`.
+    pub(super) fn input(&self, role: &'static str) -> Option<Message<'t>> {
+        let parts = match role {
+            "tool" => {
+                let text = |name: &str| self.fields.get(name).and_then(Value::scalar_text);
+                let response = parsed_or_kept(self.fields.get("content").cloned().unwrap_or_default());
+                vec![Part::ToolResponse { id: text("id").filter(|id| !id.is_empty()), name: None, response }]
+            }
+            "assistant" => {
+                let mut parts = self.content_parts();
+                parts.extend(self.tool_calls());
+                parts
+            }
+            _ => self.content_parts(),
+        };
+        (!parts.is_empty()).then(|| Message::new(role, parts))
+    }
+
+    /// The output message of a choice.
+    pub(super) fn choice(&self) -> Option<Message<'t>> {
+        let message = self.structured("message").filter(|message| message.as_map().is_some());
+        let mut parts = match &message {
+            Some(Value::Map(message)) => {
+                let inner = Self { fields: message.clone(), has_json_in_strings: self.has_json_in_strings };
+                let mut parts = inner.content_parts();
+                parts.extend(inner.tool_calls());
+                parts
+            }
+            _ => {
+                let content = self.content_parts();
+                match (content.is_empty(), self.fields.get("message")) {
+                    (true, Some(text @ Value::Str(_))) => read_content(text),
+                    _ => content,
+                }
+            }
+        };
+        if message.is_none() {
+            parts.extend(self.tool_calls());
+        }
+        let finish_reason = self
+            .fields
+            .get("finish_reason")
+            .and_then(Value::as_str)
+            .map(|reason| reason.to_lowercase().into());
+        (!parts.is_empty()).then(|| Message { finish_reason, ..Message::new("assistant", parts) })
+    }
+}
+
+/// Reads the legacy indexed attributes below `prefix` (`gen_ai.prompt.0.role`, …), sorted by index.
+pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<Message<'t>> {
+    let mut indexed: BTreeMap<u32, Vec<(&str, &'t Value<'_>)>> = Default::default();
+    for (key, value) in attributes.iter() {
+        let rest = key.strip_prefix(prefix).and_then(|rest| rest.split_once('.'));
+        if let Some((Ok(index), field)) = rest.map(|(index, field)| (index.parse(), field)) {
+            indexed.entry(index).or_default().push((field, value));
+        }
+    }
+    let messages = indexed.into_values().map(|fields| {
+        let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
+        let text = |name: &str| {
+            field(name).and_then(|value| value.borrowed().scalar_text()).filter(|text| !text.is_empty())
+        };
+        let default_role = if prefix.contains("completion") { "assistant" } else { "user" };
+        let role = text("role").unwrap_or(Cow::Borrowed(default_role));
+        let content = field("content").map(Value::borrowed).unwrap_or_default();
+        let mut parts = if role == "tool" {
+            let response = parsed_or_kept(content);
+            vec![Part::ToolResponse { id: text("tool_call_id"), name: None, response }]
+        } else {
+            read_content(&content)
+        };
+        let indexes = fields.iter().filter_map(|(field, _)| {
+            field.strip_prefix("tool_calls.")?.split_once('.')?.0.parse::<u32>().ok()
+        });
+        for index in indexes.collect::<BTreeSet<_>>() {
+            let member = |name: &str| format!("tool_calls.{index}.{name}");
+            let Some(name) = text(&member("name")) else { continue };
+            let arguments = field(&member("arguments")).map(Value::borrowed).unwrap_or_default();
+            let (id, arguments) = (text(&member("id")), parsed_or_kept(arguments));
+            parts.push(Part::ToolCall { id, name: Some(name), arguments });
+        }
+        Message { finish_reason: text("finish_reason"), ..Message::new(role, parts) }
+    });
+    messages.filter(|message| !message.parts.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choice_events_with_json_in_strings_are_understood() {
+        let value = json::parse(
+            r#"{"finish_reason":"STOP","message":"{\"content\":\"done\",\"tool_calls\":[{\"id\":\"1\",\"function\":{\"name\":\"f\"}}]}"}"#,
+        )
+        .unwrap();
+        let fields = EventFields::from_attributes(value.as_map().unwrap());
+        let message = fields.choice().unwrap();
+        assert_eq!(message.text().as_deref(), Some("done"));
+        assert!(matches!(&message.parts[1], Part::ToolCall { name: Some(name), .. } if name == "f"));
+        assert_eq!(message.finish_reason.as_deref(), Some("stop"));
+    }
+}

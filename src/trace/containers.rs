@@ -1,0 +1,204 @@
+//! Walks the containers of an export down to its spans and log records, which stay in their text.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::attributes::attributes;
+use super::decode::Notes;
+use super::jaeger;
+use super::model::Origin;
+use crate::json::{Map, Reader, SyntaxError, Token};
+
+/// A span or log record still in its text, with the index of its origin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Raw<'a> {
+    pub(super) json: &'a str,
+    pub(super) origin: u32,
+}
+
+/// What was found in one document.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    /// OTLP spans; `origin` points into `origins`.
+    pub(super) spans: Vec<Raw<'a>>,
+    /// Spans that stand outside any export document; they are decoded after those inside.
+    pub(super) bare_spans: Vec<Raw<'a>>,
+    /// OTLP log records; `origin` points into `origins`.
+    pub(super) logs: Vec<Raw<'a>>,
+    /// Jaeger spans; `origin` points into `processes`.
+    pub(super) jaeger_spans: Vec<Raw<'a>>,
+    /// Resource and scope by index.
+    pub(super) origins: Vec<Arc<Origin<'a>>>,
+    /// Jaeger process tables (resource by process id), one per trace object.
+    pub(super) processes: Vec<HashMap<String, Arc<Map<'a>>>>,
+    /// Things that are not objects or lists where one belongs.
+    pub(super) misplaced: usize,
+}
+
+/// Lengths to go back to when a value turns out to be broken.
+pub(super) struct Mark([usize; 6], usize);
+
+impl<'a> Found<'a> {
+    pub(super) fn mark(&self) -> Mark {
+        let lengths = [
+            self.spans.len(),
+            self.bare_spans.len(),
+            self.logs.len(),
+            self.jaeger_spans.len(),
+            self.origins.len(),
+            self.processes.len(),
+        ];
+        Mark(lengths, self.misplaced)
+    }
+
+    pub(super) fn roll_back(
+        &mut self,
+        Mark([spans, bare_spans, logs, jaeger_spans, origins, processes], misplaced): Mark,
+    ) {
+        self.spans.truncate(spans);
+        self.bare_spans.truncate(bare_spans);
+        self.logs.truncate(logs);
+        self.jaeger_spans.truncate(jaeger_spans);
+        self.origins.truncate(origins);
+        self.processes.truncate(processes);
+        self.misplaced = misplaced;
+    }
+
+    fn add_origin(&mut self, origin: Origin<'a>) -> u32 {
+        self.origins.push(Arc::new(origin));
+        self.origins.len() as u32 - 1
+    }
+}
+
+/// Whether a member holds the spans or log records of resources.
+pub(super) fn is_resource_list(key: &str) -> bool {
+    matches!(key, "resourceSpans" | "resource_spans" | "batches" | "resourceLogs" | "resource_logs")
+}
+
+/// Reads `resourceSpans` or `resourceLogs`.
+pub(super) fn resource_list<'a>(
+    reader: &mut Reader<'a>,
+    key: &str,
+    found: &mut Found<'a>,
+) -> Result<(), SyntaxError> {
+    let is_logs = key.ends_with("ogs");
+    let mut misplaced = 0;
+    let is_list = reader.array(|reader| {
+        let mut resource = Map::default();
+        let mut scopes: Vec<(Cow<'a, str>, Vec<&'a str>)> = Vec::new();
+        let is_object = reader.object(|reader, key| {
+            match key {
+                "resource" => drop(reader.object(|reader, key| match key {
+                    "attributes" => {
+                        resource = attributes(reader, &mut Notes::default())?;
+                        Ok(())
+                    }
+                    _ => reader.skip(),
+                })?),
+                "scopeSpans"
+                | "scope_spans"
+                | "instrumentationLibrarySpans"
+                | "instrumentation_library_spans"
+                | "scopeLogs"
+                | "scope_logs"
+                | "instrumentationLibraryLogs"
+                | "instrumentation_library_logs"
+                    if key.ends_with("ogs") == is_logs =>
+                {
+                    let is_list = reader.array(|reader| {
+                        scopes.push(scope_entry(reader, &mut misplaced)?);
+                        Ok(())
+                    })?;
+                    misplaced += usize::from(!is_list);
+                }
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        misplaced += usize::from(!is_object);
+        let resource = Arc::new(resource);
+        for (scope, items) in scopes {
+            let origin = found.add_origin(Origin { resource: resource.clone(), scope });
+            let list = if is_logs { &mut found.logs } else { &mut found.spans };
+            list.extend(items.into_iter().map(|json| Raw { json, origin }));
+        }
+        Ok(())
+    })?;
+    found.misplaced += misplaced + usize::from(!is_list);
+    Ok(())
+}
+
+/// Reads one entry of `scopeSpans` or `scopeLogs`: the scope's name and its items.
+fn scope_entry<'a>(
+    reader: &mut Reader<'a>,
+    misplaced: &mut usize,
+) -> Result<(Cow<'a, str>, Vec<&'a str>), SyntaxError> {
+    let mut scope = Cow::Borrowed("");
+    let mut items = Vec::new();
+    let is_object = reader.object(|reader, key| {
+        match key {
+            "scope" | "instrumentationLibrary" | "instrumentation_library" => {
+                reader.object(|reader, key| match key {
+                    "name" => {
+                        scope = reader.string()?.unwrap_or_default();
+                        Ok(())
+                    }
+                    _ => reader.skip(),
+                })?;
+            }
+            "spans" | "logRecords" | "log_records" | "logs" => {
+                let is_list = reader.array(|reader| {
+                    if reader.peek()? == Token::Map {
+                        items.push(reader.raw()?);
+                    } else {
+                        *misplaced += 1;
+                        reader.skip()?;
+                    }
+                    Ok(())
+                })?;
+                *misplaced += usize::from(!is_list);
+            }
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    *misplaced += usize::from(!is_object);
+    Ok((scope, items))
+}
+
+/// Reads the list under `data` of a Jaeger export; the answer says whether it is one.
+pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<bool, SyntaxError> {
+    let mut reader = Reader::new(data);
+    let mut misplaced = 0;
+    let is_list = reader.array(|reader| {
+        let mut spans = Vec::new();
+        let mut processes = HashMap::new();
+        let is_object = reader.object(|reader, key| {
+            match key {
+                "spans" => {
+                    let is_list = reader.array(|reader| {
+                        if reader.peek()? == Token::Map {
+                            spans.push(reader.raw()?);
+                        } else {
+                            misplaced += 1;
+                            reader.skip()?;
+                        }
+                        Ok(())
+                    })?;
+                    misplaced += usize::from(!is_list);
+                }
+                "processes" => processes = jaeger::processes(reader)?,
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        misplaced += usize::from(!is_object);
+        let origin = found.processes.len() as u32;
+        found.processes.push(processes);
+        found.jaeger_spans.extend(spans.into_iter().map(|json| Raw { json, origin }));
+        Ok(())
+    })?;
+    found.misplaced += misplaced;
+    Ok(is_list)
+}
