@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     arguments.start_logging();
     arguments.run().unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", cli::one_line(&error));
         ExitCode::from(cli::EXIT_USAGE)
     })
 }

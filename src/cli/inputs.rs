@@ -30,9 +30,6 @@ pub(super) fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             continue;
         }
         let metadata = fs::metadata(path).with_context(|| format!("`{}`", path.display()))?;
-        let kind = metadata.file_type();
-        // A shell's `<(command)` is a pipe too, but one that is sure to have a writer.
-        let is_substitution = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
         if metadata.is_dir() {
             let before = files.len();
             list(path, 0, &mut files)?;
@@ -40,15 +37,27 @@ pub(super) fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
                 bail!("`{}` holds no trace files ({})", path.display(), TRACE_SUFFIXES.join(", "));
             }
             files[before..].sort();
-        } else if metadata.is_file() || is_substitution {
-            files.push(path.clone());
-        } else if kind.is_fifo() {
-            bail!("`{}` is a named pipe; send its content to standard input and give `-`", path.display());
         } else {
-            bail!("`{}` is neither a file nor a directory", path.display());
+            check_kind(path, &metadata).map_err(anyhow::Error::msg)?;
+            files.push(path.clone());
         }
     }
     Ok(files)
+}
+
+/// Refuses what reading could wait on for ever.
+fn check_kind(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
+    // A shell's `<(command)` is a pipe too, but one that is sure to have a writer.
+    let is_substitution = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+    if metadata.is_file() || is_substitution {
+        return Ok(());
+    }
+    Err(match metadata.file_type().is_fifo() {
+        true => {
+            format!("`{}` is a named pipe; send its content to standard input and give `-`", path.display())
+        }
+        false => format!("`{}` is neither a file nor a directory", path.display()),
+    })
 }
 
 fn list(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -78,7 +87,12 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Document, String> {
     let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
     let source: io::Result<Box<dyn Read>> = match is_stdin {
         true => Ok(Box::new(io::stdin().lock())),
-        false => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+        false => {
+            if let Ok(metadata) = fs::metadata(path) {
+                check_kind(path, &metadata)?;
+            }
+            File::open(path).map(|file| Box::new(file) as Box<dyn Read>)
+        }
     };
     let read = source.and_then(|source| Document::read(&*name, source, max_bytes));
     read.map_err(|error| format!("`{name}`: {error}"))?.map_err(|error| error.to_string())

@@ -80,6 +80,11 @@ impl Arguments {
     }
 }
 
+/// An error with its causes, on one line and without control characters.
+pub fn one_line(error: &anyhow::Error) -> String {
+    output::printable(&format!("{error:#}")).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -125,7 +125,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         return Ok(EXIT_INTERRUPTED);
     };
     if settings.output != Output::Summary {
-        errors.iter().for_each(|error| eprintln!("error: {error}")); // a summary lists them itself
+        errors.iter().for_each(|error| eprintln!("error: {}", output::printable(error))); // a summary lists them itself
     }
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);

@@ -115,7 +115,7 @@ pub struct Report {
     pub errors: Vec<String>,
     /// What was lost on the way and belongs to no unit.
     pub warnings: Vec<Warning>,
-    /// Ids of the eval cases that no unit was compared with.
+    /// Ids of the eval cases that could be compared with and were not.
     pub unmatched_eval_cases: Vec<String>,
     /// Sums over all units.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ impl Report {
         lenient: bool,
     ) -> Self {
         let matched: HashSet<_> = traces.iter().filter_map(|unit| unit.eval_case_id.as_deref()).collect();
-        let cases = eval_set.into_iter().flat_map(|set| &set.cases);
+        let cases = eval_set.into_iter().flat_map(EvalSet::candidates);
         let unmatched = cases.map(|case| case.id.clone()).filter(|id| !matched.contains(&**id)).collect();
         let (errors, warnings) = (Vec::new(), Vec::new());
         let mut report = Self {

@@ -27,8 +27,11 @@ fn identity(value: &Value<'_>) -> Option<String> {
 /// Whether Python calls the character printable: no control, format or separator character but the space.
 fn is_printable(character: char) -> bool {
     use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
     let group = character.general_category_group();
-    character == ' ' || !matches!(group, GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+    !matches!(group, GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
 }
 
 /// What `identify` finds on the earliest span on which it finds anything.

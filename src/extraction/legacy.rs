@@ -1,7 +1,7 @@
 //! Messages as older conventions carry them: one event per message, or indexed attributes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::messages::{Message, Part, parsed_or_kept, read_content, read_content_item, read_tool_calls};
 use crate::json::{self, Map, Value};
@@ -117,40 +117,51 @@ impl<'t> EventFields<'t> {
 
 /// Reads the legacy indexed attributes below `prefix` (`gen_ai.prompt.0.role`, …), sorted by index.
 pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<Message<'t>> {
-    let mut indexed: BTreeMap<u32, Vec<(&str, &'t Value<'_>)>> = Default::default();
+    let mut indexed: BTreeMap<u32, IndexedFields<'t>> = BTreeMap::new();
     for (key, value) in attributes.iter() {
         let rest = key.strip_prefix(prefix).and_then(|rest| rest.split_once('.'));
-        if let Some((Ok(index), field)) = rest.map(|(index, field)| (index.parse(), field)) {
-            indexed.entry(index).or_default().push((field, value));
+        let Some((Ok(index), field)) = rest.map(|(index, field)| (index.parse(), field)) else { continue };
+        let fields = indexed.entry(index).or_default();
+        let call = field.strip_prefix("tool_calls.").and_then(|rest| rest.split_once('.'));
+        match call.map(|(number, field)| (number.parse(), field)) {
+            Some((Ok(number), field)) => drop(fields.calls.entry(number).or_default().insert(field, value)),
+            _ => drop(fields.plain.insert(field, value)),
         }
     }
-    let messages = indexed.into_values().map(|fields| {
-        let field = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
-        let text = |name: &str| {
-            field(name).and_then(|value| value.borrowed().scalar_text()).filter(|text| !text.is_empty())
+    let messages = indexed.into_values().map(IndexedFields::into_message);
+    messages.filter(|message| !message.parts.is_empty()).collect()
+}
+
+/// The fields of one indexed message, and of each of its tool calls.
+#[derive(Default)]
+struct IndexedFields<'t> {
+    plain: HashMap<&'t str, &'t Value<'t>>,
+    calls: BTreeMap<u32, HashMap<&'t str, &'t Value<'t>>>,
+}
+
+impl<'t> IndexedFields<'t> {
+    fn into_message(self) -> Message<'t> {
+        let text = |fields: &HashMap<&'t str, &'t Value<'t>>, name: &str| {
+            fields.get(name)?.borrowed().scalar_text().filter(|text| !text.is_empty())
         };
-        let default_role = if prefix.contains("completion") { "assistant" } else { "user" };
-        let role = text("role").unwrap_or(Cow::Borrowed(default_role));
-        let content = field("content").map(Value::borrowed).unwrap_or_default();
+        let value = |fields: &HashMap<&'t str, &'t Value<'t>>, name: &str| {
+            fields.get(name).map(|value| value.borrowed()).unwrap_or_default()
+        };
+        let role = text(&self.plain, "role").unwrap_or(Cow::Borrowed("user"));
+        let content = value(&self.plain, "content");
         let mut parts = if role == "tool" {
-            let response = parsed_or_kept(content);
-            vec![Part::ToolResponse { id: text("tool_call_id"), name: None, response }]
+            let (id, response) = (text(&self.plain, "tool_call_id"), parsed_or_kept(content));
+            vec![Part::ToolResponse { id, name: None, response }]
         } else {
             read_content(&content)
         };
-        let indexes = fields.iter().filter_map(|(field, _)| {
-            field.strip_prefix("tool_calls.")?.split_once('.')?.0.parse::<u32>().ok()
-        });
-        for index in indexes.collect::<BTreeSet<_>>() {
-            let member = |name: &str| format!("tool_calls.{index}.{name}");
-            let Some(name) = text(&member("name")) else { continue };
-            let arguments = field(&member("arguments")).map(Value::borrowed).unwrap_or_default();
-            let (id, arguments) = (text(&member("id")), parsed_or_kept(arguments));
-            parts.push(Part::ToolCall { id, name: Some(name), arguments });
+        for call in self.calls.values() {
+            let Some(name) = text(call, "name") else { continue };
+            let arguments = parsed_or_kept(value(call, "arguments"));
+            parts.push(Part::ToolCall { id: text(call, "id"), name: Some(name), arguments });
         }
-        Message { finish_reason: text("finish_reason"), ..Message::new(role, parts) }
-    });
-    messages.filter(|message| !message.parts.is_empty()).collect()
+        Message { finish_reason: text(&self.plain, "finish_reason"), ..Message::new(role, parts) }
+    }
 }
 
 #[cfg(test)]

@@ -43,14 +43,17 @@ pub(super) fn is_unspecified(value: &Value<'_>) -> bool {
 pub(super) fn as_json<'t>(value: &'t Value<'_>) -> Option<Value<'t>> {
     match value {
         Value::Str(text) if text.len() > MAX_JSON_BYTES => None,
-        Value::Str(text) => json::parse(text).ok().or_else(|| parse_repaired(text)),
+        Value::Str(text) => parse(text),
         Value::Null => None,
         other => Some(other.borrowed()),
     }
 }
 
-/// Parses JSON in which half of an escaped surrogate pair was cut off.
-fn parse_repaired(text: &str) -> Option<Value<'static>> {
+/// Parses JSON, also if half of an escaped surrogate pair was cut off.
+fn parse(text: &str) -> Option<Value<'_>> {
+    if let Ok(value) = json::parse(text) {
+        return Some(value);
+    }
     if !text.contains("\\u") {
         return None;
     }
@@ -63,10 +66,10 @@ fn parse_repaired(text: &str) -> Option<Value<'static>> {
 /// A string parsed as JSON when it parses, else the value as it is.
 pub(super) fn parsed_or_kept<'t>(value: Value<'t>) -> Value<'t> {
     match value {
-        Value::Str(Cow::Borrowed(text)) => json::parse(text).unwrap_or(Value::Str(Cow::Borrowed(text))),
-        Value::Str(Cow::Owned(text)) => match json::parse(&text) {
-            Ok(parsed) => parsed.into_owned(),
-            Err(_) => Value::Str(Cow::Owned(text)),
+        Value::Str(Cow::Borrowed(text)) => parse(text).unwrap_or(Value::Str(Cow::Borrowed(text))),
+        Value::Str(Cow::Owned(text)) => match parse(&text) {
+            Some(parsed) => parsed.into_owned(),
+            None => Value::Str(Cow::Owned(text)),
         },
         other => other,
     }

@@ -92,6 +92,11 @@ impl<'v> ModelCall<'v> {
         }
     }
 
+    /// Orders calls by when they ended.
+    pub(super) fn end_key(&self) -> (i64, i64) {
+        (self.end_unix_nanos, self.start_unix_nanos)
+    }
+
     /// The tool calls that the model requested, as (id, name).
     pub(super) fn requested_tools(&self) -> impl Iterator<Item = (Option<&'v str>, &'v str)> {
         self.output.iter().flat_map(|message| &message.parts).filter_map(|part| match part {

@@ -22,7 +22,10 @@ pub(super) struct Turn<'v> {
     pub(super) start_unix_nanos: i64,
     pub(super) end_unix_nanos: i64,
     pub(super) agent_name: Option<&'v str>,
+    /// Sorted by start in a settled turn.
     pub(super) calls: Vec<ModelCall<'v>>,
+    /// Index of the call that ended last.
+    last_call: Option<usize>,
     pub(super) span_calls: Vec<SpanCall<'v>>,
     user_text: Option<String>,
     response_text: Option<String>,
@@ -81,6 +84,7 @@ impl<'v> Turn<'v> {
             user_text: user_text(&view.input, &calls),
             response_text: response_text(&view.output, &calls),
             span_calls: span_calls(analysis, members),
+            last_call: (0..calls.len()).max_by_key(|call| calls[*call].end_key()),
             calls,
         }
     }
@@ -94,7 +98,7 @@ impl<'v> Turn<'v> {
 
     /// The call that ended last.
     fn last_call(&self) -> Option<&ModelCall<'v>> {
-        self.calls.iter().max_by_key(|call| (call.end_unix_nanos, call.start_unix_nanos))
+        self.last_call.and_then(|call| self.calls.get(call))
     }
 
     /// Whether this turn answers the tool calls with which `earlier` ended; `None` when that cannot be told.
@@ -126,15 +130,24 @@ impl<'v> Turn<'v> {
     fn join(&mut self, later: Turn<'v>) {
         self.start_unix_nanos = self.start_unix_nanos.min(later.start_unix_nanos);
         self.end_unix_nanos = self.end_unix_nanos.max(later.end_unix_nanos);
+        // The calls are sorted once, in `settle`: a turn may be continued thousands of times.
+        let shifted = later.last_call.map(|call| call + self.calls.len());
         self.calls.extend(later.calls);
-        self.calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
+        self.last_call =
+            self.last_call.into_iter().chain(shifted).max_by_key(|call| self.calls[*call].end_key());
         self.span_calls.extend(later.span_calls);
         self.user_text = self.user_text.take().or(later.user_text);
         self.response_text = later.response_text.or(self.response_text.take());
         self.agent_name = self.agent_name.or(later.agent_name);
     }
 
-    /// Settles the turn.
+    /// Sorts what was joined.
+    fn settle(&mut self) {
+        self.calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
+        self.last_call = (0..self.calls.len()).max_by_key(|call| self.calls[*call].end_key());
+    }
+
+    /// Makes an invocation of a settled turn.
     pub(super) fn into_invocation(self, warnings: &mut Warnings) -> Invocation {
         if !self.has_content() && !self.calls.is_empty() {
             let text =
@@ -207,7 +220,7 @@ fn response_text(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Opti
     }
     let all_delegated = calls.iter().all(|call| call.delegated);
     let speaks = |call: &&ModelCall<'_>| (all_delegated || !call.delegated) && text_of(call.output).is_some();
-    let last = calls.iter().filter(speaks).max_by_key(|call| (call.end_unix_nanos, call.start_unix_nanos))?;
+    let last = calls.iter().filter(speaks).max_by_key(|call| call.end_key())?;
     text_of(last.output)
 }
 
@@ -237,6 +250,7 @@ pub(super) fn join_continuations<'v>(turns: Vec<Turn<'v>>, warnings: &mut Warnin
             None => joined.push(turn),
         }
     }
+    joined.iter_mut().for_each(Turn::settle);
     joined
 }
 

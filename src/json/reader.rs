@@ -67,12 +67,48 @@ impl<'a> Reader<'a> {
         value.map(Value::from).map_err(|error| self.located(&error))
     }
 
-    /// Passes over the next value and returns its text.
+    /// Passes over the next value, however deep, and returns its text.
     pub fn raw(&mut self) -> Result<&'a str> {
-        let peek = self.next()?;
+        let mut peek = self.next()?;
         let start = self.jiter.current_index();
-        self.jiter.known_skip(peek).map_err(|error| self.located(&error))?;
-        Ok(&self.text[start..self.jiter.current_index()])
+        let mut open: Vec<Token> = Vec::new();
+        'values: loop {
+            match peek {
+                Peek::Array => {
+                    let first = self.jiter.known_array();
+                    if let Some(first) = first.map_err(|error| self.located(&error))? {
+                        open.push(Token::List);
+                        peek = first;
+                        continue;
+                    }
+                }
+                Peek::Object => {
+                    let first = self.jiter.next_object_bytes().map(|key| key.is_some());
+                    if first.map_err(|error| self.located(&error))? {
+                        open.push(Token::Map);
+                        peek = self.next()?;
+                        continue;
+                    }
+                }
+                scalar => self.jiter.known_skip(scalar).map_err(|error| self.located(&error))?,
+            }
+            while let Some(container) = open.last() {
+                let next = match container {
+                    Token::Map => {
+                        let more = self.jiter.next_key_bytes().map(|key| key.is_some());
+                        let more = more.map_err(|error| self.located(&error))?;
+                        if more { Some(self.next()?) } else { None }
+                    }
+                    _ => self.jiter.array_step().map_err(|error| self.located(&error))?,
+                };
+                if let Some(next) = next {
+                    peek = next;
+                    continue 'values;
+                }
+                open.pop();
+            }
+            return Ok(&self.text[start..self.jiter.current_index()]);
+        }
     }
 
     /// Passes over the next value.

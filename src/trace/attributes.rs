@@ -217,9 +217,13 @@ pub(super) fn exact_integer(text: &str) -> Integer {
     let Ok(exponent) = exponent else {
         return Integer::Malformed;
     };
-    let kept = (whole.len() as i64 + i64::from(exponent)).clamp(0, 20) as usize;
+    let leading_zeros = digits.clone().take_while(|byte| *byte == b'0').count();
+    let kept = whole.len() as i64 + i64::from(exponent) - leading_zeros as i64;
+    let kept = kept.clamp(0, 20) as usize; // more digits than 64 bits hold
     let mut number: i128 = 0;
-    for digit in digits.map(|byte| i128::from(byte - b'0')).chain(std::iter::repeat(0)).take(kept) {
+    for digit in
+        digits.skip(leading_zeros).map(|byte| i128::from(byte - b'0')).chain(std::iter::repeat(0)).take(kept)
+    {
         number = number * 10 + digit;
     }
     let signed = if negative { -number } else { number };

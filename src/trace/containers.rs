@@ -147,18 +147,7 @@ fn scope_entry<'a>(
                     _ => reader.skip(),
                 })?;
             }
-            "spans" | "logRecords" | "log_records" | "logs" => {
-                let is_list = reader.array(|reader| {
-                    if reader.peek()? == Token::Map {
-                        items.push(reader.raw()?);
-                    } else {
-                        *misplaced += 1;
-                        reader.skip()?;
-                    }
-                    Ok(())
-                })?;
-                *misplaced += usize::from(!is_list);
-            }
+            "spans" | "logRecords" | "log_records" | "logs" => items = raw_objects(reader, misplaced)?,
             _ => reader.skip()?,
         }
         Ok(())
@@ -167,38 +156,62 @@ fn scope_entry<'a>(
     Ok((scope, items))
 }
 
-/// Reads the list under `data` of a Jaeger export; the answer says whether it is one.
-pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<bool, SyntaxError> {
-    let mut reader = Reader::new(data);
-    let mut misplaced = 0;
-    let is_list = reader.array(|reader| {
-        let mut spans = Vec::new();
+/// What stands under `data` of what may be a Jaeger export.
+pub(super) enum JaegerList {
+    /// Traces, or nothing.
+    Traces,
+    /// A list of something else.
+    Others,
+    /// No list.
+    Absent,
+}
+
+/// Reads the list under `data` of a Jaeger export.
+pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<JaegerList, SyntaxError> {
+    let (mut misplaced, mut items, mut traces) = (0, 0, 0);
+    let is_list = Reader::new(data).array(|reader| {
+        items += 1;
+        let mut spans = None;
         let mut processes = HashMap::new();
-        let is_object = reader.object(|reader, key| {
+        reader.object(|reader, key| {
             match key {
-                "spans" => {
-                    let is_list = reader.array(|reader| {
-                        if reader.peek()? == Token::Map {
-                            spans.push(reader.raw()?);
-                        } else {
-                            misplaced += 1;
-                            reader.skip()?;
-                        }
-                        Ok(())
-                    })?;
-                    misplaced += usize::from(!is_list);
-                }
+                "spans" => spans = Some(raw_objects(reader, &mut misplaced)?),
                 "processes" => processes = jaeger::processes(reader)?,
                 _ => reader.skip()?,
             }
             Ok(())
         })?;
-        misplaced += usize::from(!is_object);
+        let Some(spans) = spans else {
+            misplaced += 1;
+            return Ok(());
+        };
+        traces += 1;
         let origin = found.processes.len() as u32;
         found.processes.push(processes);
         found.jaeger_spans.extend(spans.into_iter().map(|json| Raw { json, origin }));
         Ok(())
     })?;
     found.misplaced += misplaced;
-    Ok(is_list)
+    Ok(match is_list {
+        true if items > 0 && traces == 0 => JaegerList::Others,
+        true => JaegerList::Traces,
+        false => JaegerList::Absent,
+    })
+}
+
+/// The objects of a list, still in their text; what is no object is counted.
+fn raw_objects<'a>(reader: &mut Reader<'a>, misplaced: &mut usize) -> Result<Vec<&'a str>, SyntaxError> {
+    let mut objects = Vec::new();
+    let mut others = 0;
+    let is_list = reader.array(|reader| {
+        let is_object = reader.peek()? == Token::Map;
+        let json = reader.raw()?;
+        match is_object {
+            true => objects.push(json),
+            false => others += 1,
+        }
+        Ok(())
+    })?;
+    *misplaced += others + usize::from(!is_list);
+    Ok(objects)
 }

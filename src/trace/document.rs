@@ -8,6 +8,9 @@ use crate::json;
 /// Default limit on one document after decompression: 2 GiB, more than the traces of a long CI run.
 pub const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 
+/// What some programs put in front of UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One input, as text, with the name to use in messages.
 #[derive(Debug)]
 pub struct Document {
@@ -32,7 +35,7 @@ impl Document {
         if head == [0x1f, 0x8b] {
             let mut decoder = flate2::read::MultiGzDecoder::new(head.as_slice().chain(source));
             let mut bytes = Vec::new();
-            return Ok(match decoder.by_ref().take(max_bytes + 1).read_to_end(&mut bytes) {
+            return Ok(match decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut bytes) {
                 Ok(_) => Self::from_bytes(name, bytes, max_bytes),
                 Err(error) => Err(LoadError::BadGzip { document: name, reason: error.to_string() }),
             });
@@ -55,14 +58,13 @@ impl Document {
         if bytes.len() as u64 > max_bytes {
             return Err(LoadError::TooLarge { document: name, limit_bytes: max_bytes });
         }
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
-        }
+        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        bytes.drain(..mark);
         json::repair_lone_surrogates(&mut bytes);
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {
-                Err(LoadError::NotUtf8 { document: name, offset: error.utf8_error().valid_up_to() })
+                Err(LoadError::NotUtf8 { document: name, offset: mark + error.utf8_error().valid_up_to() })
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::attributes::{Integer, integer};
 use super::decode::{DecodedSpan, Notes, Rejection, required_ids, times};
-use super::ids::join_key;
+use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES, join_key};
 use super::model::{Origin, Span, SpanEvent, Status};
 use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
 
@@ -129,13 +129,13 @@ pub(super) fn span<'a>(
 fn parent<'a>(references: &[Value<'a>], trace_id: &str) -> Option<Cow<'a, str>> {
     let parent = references.iter().find(|reference| {
         let is_child = reference.get("refType").and_then(Value::as_str) == Some("CHILD_OF");
-        let other = reference.get_str("traceID").map(str::to_lowercase);
-        is_child && other.is_none_or(|other| join_key(other.trim()) == join_key(trace_id))
+        let other = Id::read(reference.get("traceID").and_then(Value::scalar_text), TRACE_ID_BYTES);
+        is_child && other.into_known().is_none_or(|other| join_key(&other) == join_key(trace_id))
     })?;
     let Value::Str(id) = parent.get("spanID")? else {
         return None;
     };
-    super::ids::Id::read(Some(id.clone()), super::ids::SPAN_ID_BYTES).into_known()
+    Id::read(Some(id.clone()), SPAN_ID_BYTES).into_known()
 }
 
 fn status(attributes: &Map<'_>) -> Status {

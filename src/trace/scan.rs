@@ -3,7 +3,7 @@
 //! A text is a sequence of JSON values: one document, JSON lines, or documents one after the other. Each value
 //! is all or nothing: one that cannot be read is reported with its place and the next is tried.
 
-use super::containers::{Found, Raw, is_resource_list, jaeger_traces, resource_list};
+use super::containers::{Found, JaegerList, Raw, is_resource_list, jaeger_traces, resource_list};
 use super::{Document, Format, LoadError};
 use crate::json::{Reader, SyntaxError, Token};
 
@@ -65,12 +65,17 @@ fn blank_prefix(text: &str) -> usize {
 
 /// Where reading goes on after a broken value: the next line that starts a document.
 ///
-/// Measured from the start of the broken value, not from the fault: a line cut short fails in the next one.
+/// Measured from the start of the broken value, not from the fault: a line cut short fails in the next one. An
+/// indented line counts only if it looks complete, else the inside of a broken document would be taken for more.
 fn next_document(text: &str, from: usize) -> usize {
     let mut at = from;
-    while let Some(newline) = text[at..].find('\n') {
+    while let Some(newline) = memchr::memchr(b'\n', &text.as_bytes()[at..]) {
         at += newline + 1;
-        if text[at..].starts_with(['{', '[']) {
+        let line = text[at..].lines().next().unwrap_or_default();
+        let start = line.trim_start_matches('\u{1e}');
+        let inner = line.trim();
+        let is_complete = inner.starts_with(['{', '[']) && inner.ends_with(['}', ']']);
+        if start.starts_with(['{', '[']) || is_complete {
             return at;
         }
     }
@@ -190,7 +195,7 @@ fn scan_object<'a>(
                 _ => {
                     is_span |= matches!(key, "spanId" | "traceId" | "span_id" | "trace_id");
                     if keys.len() < 4 {
-                        keys.push(format!("`{key}`"));
+                        keys.push(format!("`{}`", key.escape_debug()));
                     }
                     reader.skip()?;
                 }
@@ -220,7 +225,8 @@ fn scan_object<'a>(
         Some(data) if data.starts_with('{') && may_be_envelope => {
             scan_object(&mut Reader::new(data), format, false, found)
         }
-        Some(data) => scan_jaeger(data, found),
+        Some(data) if data.starts_with('[') => scan_jaeger(data, found),
+        Some(data) => Err(Fault::Shape(format!("found `data` with {}", excerpt(data)))),
         None if keys.is_empty() => Err(Fault::Shape("found an empty object".into())),
         None => Err(Fault::Shape(format!("found an object with {}", keys.join(", ")))),
     }
@@ -228,13 +234,15 @@ fn scan_object<'a>(
 
 fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), Fault> {
     match jaeger_traces(data, found)? {
-        true => Ok(()),
-        false => Err(Fault::Format(Format::JaegerJson, "there is no list under `data`")),
+        JaegerList::Traces => Ok(()),
+        JaegerList::Others => Err(Fault::Shape("found a list under `data` without a trace in it".into())),
+        JaegerList::Absent => Err(Fault::Format(Format::JaegerJson, "there is no list under `data`")),
     }
 }
 
 /// The beginning of a text, for messages.
 fn excerpt(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
-    if start.len() < text.len() { format!("`{start}…`") } else { format!("`{start}`") }
+    let more = if start.len() < text.len() { "…" } else { "" };
+    format!("`{}{more}`", start.escape_debug())
 }

@@ -40,28 +40,27 @@ fn refusal(bytes: &[u8], max_bytes: u64) -> String {
 // ---- Shapes that exhaust stacks and quadratic algorithms
 
 #[test]
-fn deep_nesting_is_refused_where_it_is_found() {
+fn deep_nesting_costs_no_more_than_the_value_it_is_in() {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
-    let deep_map = "{\"a\":".repeat(100_000);
-    let good = otlp([question(1, "Paint it", "Done")]);
-    for deep in [
-        open.clone(),
+    let unclosed = [open.clone(), "{\"a\":".repeat(100_000), "{\"data\":".repeat(100_000)];
+    let closed = [
         format!("{open}{close}"),
-        deep_map,
-        "{\"data\":".repeat(100_000),
         format!("{{\"resourceSpans\":{open}{close}}}"),
         format!("{{\"resourceSpans\":[{{\"resource\":{{\"attributes\":{open}{close}}}}}]}}"),
         format!("{{\"traceId\":\"a\",\"spanId\":\"b\",\"attributes\":{open}{close}}}"),
         format!("{{\"data\":[{{\"processes\":{open}{close}}}]}}"),
-    ] {
+        format!("{}0{}", "{\"data\":".repeat(100_000), "}".repeat(100_000)),
+    ];
+    let good = otlp([question(1, "Paint it", "Done")]);
+    for (deep, is_closed) in
+        unclosed.map(|deep| (deep, false)).into_iter().chain(closed.map(|deep| (deep, true)))
+    {
         let outcome = read(&[&format!("{deep}\n{good}\n")]);
-        assert_eq!(outcome.errors.len(), 1, "{:?}", outcome.errors);
-        assert!(
-            outcome.errors[0].contains("nested deeper than 200 levels at line 1"),
-            "{:?}",
-            outcome.errors
-        );
         assert_eq!(outcome.texts(), [("Paint it", "Done")]);
+        match &outcome.errors[..] {
+            [error] => assert!(error.contains("line 1") && error.len() < 300, "{error}"),
+            errors => assert!(is_closed && errors.is_empty(), "{errors:?}"),
+        }
     }
 }
 
@@ -401,6 +400,24 @@ fn an_unreadable_file_does_not_keep_the_others_from_being_read() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("inference_call_count_v1"));
 }
 
+/// Runs the program on a text; it must end within the 20 seconds that `run` gives it.
+fn run_on(text: &str, arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("hostile.json");
+    fs::write(&file, text).unwrap();
+    let arguments = arguments.iter().map(Path::new);
+    run(&[&*file, Path::new("-m"), Path::new("inference_call_count_v1")]
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>())
+}
+
+#[test]
+fn many_bad_lines_take_no_longer_than_good_ones() {
+    let output = run_on(&"{x\n".repeat(MANY as usize), &[]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
 // ---- Memory
 
 /// Runs a program and prints the peak of its memory in bytes; its exit code is passed on.
@@ -459,8 +476,8 @@ fn realistic_document(turns: u64) -> Value {
 
 #[test]
 fn memory_stays_within_four_times_the_file() {
-    let text = realistic_document(5_200).to_string();
-    assert!((19_000_000..23_000_000).contains(&text.len()), "{}", text.len());
+    let text = realistic_document(5_600).to_string();
+    assert!((19_500_000..23_000_000).contains(&text.len()), "{}", text.len());
     assert_bounded(&text);
 }
 
@@ -795,29 +812,9 @@ fn the_unchanged_documents_are_read_whole() {
     }
 }
 
-// ---- Faults of ours, still open
-
-/// Runs the program on a text; it must end within the 20 seconds that `run` gives it.
-fn run_on(text: &str, arguments: &[&str]) -> Output {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("hostile.json");
-    fs::write(&file, text).unwrap();
-    let arguments = arguments.iter().map(Path::new);
-    run(&[&*file, Path::new("-m"), Path::new("inference_call_count_v1")]
-        .into_iter()
-        .chain(arguments)
-        .collect::<Vec<_>>())
-}
+// ---- Faults found while these tests were written
 
 #[test]
-#[ignore = "scan: each fault is located from the start of the document"]
-fn many_bad_lines_take_no_longer_than_good_ones() {
-    let output = run_on(&"{x\n".repeat(MANY as usize), &[]);
-    assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-#[ignore = "turns: Turn::join sorts and last_call scans all calls for each continuation"]
 fn a_turn_continued_very_often_is_joined_in_time() {
     let call = |number: u64| {
         let input = match number {
@@ -831,7 +828,6 @@ fn a_turn_continued_very_often_is_joined_in_time() {
 }
 
 #[test]
-#[ignore = "messages: read_indexed scans all fields for each tool call"]
 fn very_many_indexed_tool_calls_are_read_in_time() {
     let mut attributes = json!({"gen_ai.operation.name": "chat", "gen_ai.prompt.0.content": "Go"});
     for number in 0..50_000 {
@@ -842,14 +838,12 @@ fn very_many_indexed_tool_calls_are_read_in_time() {
 }
 
 #[test]
-#[ignore = "document: `max_bytes + 1` overflows"]
 fn there_may_be_no_limit_at_all() {
     let bytes = gzipped(small_document().as_bytes());
     assert!(Document::read("t", &*bytes, u64::MAX).unwrap().is_ok());
 }
 
 #[test]
-#[ignore = "scan: jiter refuses 200 levels, which 50 nested kvlists reach, and with them the document"]
 fn a_value_nested_too_deeply_costs_only_itself() {
     let mut deep = json!({"stringValue": "x"});
     for _ in 0..80 {
@@ -863,7 +857,6 @@ fn a_value_nested_too_deeply_costs_only_itself() {
 }
 
 #[test]
-#[ignore = "scan: keys and excerpts reach error messages unescaped"]
 fn text_from_a_file_cannot_forge_lines_or_move_the_cursor() {
     for text in ["{\"a\\nerror: forged\\u001b[2J\":1}", "[[1,\n2]]"] {
         let error = &read(&[text]).errors[0];
@@ -872,13 +865,11 @@ fn text_from_a_file_cannot_forge_lines_or_move_the_cursor() {
 }
 
 #[test]
-#[ignore = "document: the offset is taken after the byte order mark is dropped"]
 fn offsets_count_from_the_start_of_the_file() {
     assert!(refusal(b"\xef\xbb\xbf{\"a\":\"\xff\"}", DEFAULT_MAX_BYTES).contains("offset 9"));
 }
 
 #[test]
-#[ignore = "inputs: only trace paths are checked for being pipes"]
 fn a_named_pipe_as_eval_set_or_configuration_is_not_waited_for() {
     let folder = TempDir::new().unwrap();
     let pipe = named_pipe(&folder);

@@ -3,6 +3,7 @@
 mod summary;
 mod table;
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use super::settings::Output;
@@ -26,6 +27,15 @@ pub(super) fn print(report: &Report, output: Output) -> io::Result<()> {
 fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
     writeln!(out)
+}
+
+/// Text from an input as it may stand on a terminal: control characters are shown, not obeyed.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// The mark in front of a metric.
@@ -64,6 +74,7 @@ fn explanation(metric: &MetricResult) -> Option<String> {
     let turns: Vec<_> =
         turns.iter().filter_map(|(name, word)| Some(format!("{} {word} turns", count(name)?))).collect();
     let error = metric.error.as_deref().or(metric.reason()).map(str::to_owned);
+    let error = error.map(|error| printable(&error).into_owned());
     error.or((!turns.is_empty()).then(|| turns.join(", ")))
 }
 
@@ -105,12 +116,18 @@ fn unmatched_cases(report: &Report) -> Option<String> {
         names.push_str(&format!(" and {} more", cases.len() - SHOWN));
     }
     let remedy = if report.lenient { "" } else { "; give a trace for each, or use --lenient" };
-    Some(format!("no trace was compared with eval case {names}{remedy}"))
+    Some(format!("no trace was compared with eval case {}{remedy}", printable(&names)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_cannot_move_the_cursor() {
+        assert_eq!(printable("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\nb");
+        assert_eq!(printable("Ærø ✓"), "Ærø ✓");
+    }
 
     #[test]
     fn durations_read_naturally() {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use console::{Style, measure_text_width};
 
-use super::{closing_line, duration, explanation, icon, status_name, unmatched_cases};
+use super::{closing_line, duration, explanation, icon, printable, status_name, unmatched_cases};
 use crate::evaluation::{Report, UnitReport, Verdict};
 use crate::extraction::performance::{Performance, RunPerformance, Summary};
 use crate::json::Value;
@@ -20,7 +20,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
     }
     for warning in &report.warnings {
-        writeln!(out, "{} {}", yellow().apply_to("warning:"), warning.text)?;
+        writeln!(out, "{} {}", yellow().apply_to("warning:"), printable(&warning.text))?;
     }
     if let Some(cases) = unmatched_cases(report) {
         writeln!(out, "{cases}")?;
@@ -53,9 +53,9 @@ fn write_unit(unit: &UnitReport, out: &mut impl Write) -> io::Result<()> {
     if let Some(case) = &unit.eval_case_id {
         title.push_str(&format!(" against eval case `{case}`"));
     }
-    writeln!(out, "{}", Style::new().bold().apply_to(title))?;
+    writeln!(out, "{}", Style::new().bold().apply_to(printable(&title)))?;
     for warning in &unit.warnings {
-        writeln!(out, "  {} {}", yellow().apply_to("warning:"), warning.text)?;
+        writeln!(out, "  {} {}", yellow().apply_to("warning:"), printable(&warning.text))?;
     }
     let header = ["", "Metric", "Score", "Status", "Per invocation", "Time"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header).chain(unit.metrics.iter().map(row)).collect();
@@ -99,7 +99,7 @@ fn row(metric: &MetricResult) -> [String; 6] {
     }
     [
         style.apply_to(icon(metric)).to_string(),
-        metric.metric_name.clone(),
+        printable(&metric.metric_name).into_owned(),
         score(metric.score),
         style.apply_to(status_name(metric.eval_status)).to_string(),
         per_invocation.join(" "),
@@ -115,7 +115,7 @@ fn write_mismatches(metric: &MetricResult, out: &mut impl Write) -> io::Result<(
             continue;
         }
         let id = comparison.get_str("invocation_id").unwrap_or("(no id)");
-        writeln!(out, "  Mismatch in invocation {id}:")?;
+        writeln!(out, "  Mismatch in invocation {}:", printable(id))?;
         if let Some(reason) = comparison.get_str("reason") {
             writeln!(out, "    {reason}")?;
         }
@@ -126,12 +126,17 @@ fn write_mismatches(metric: &MetricResult, out: &mut impl Write) -> io::Result<(
                 format!("{}({args})", call.get_str("name").unwrap_or_default())
             });
             let calls = calls.collect::<Vec<_>>().join(", ");
-            writeln!(out, "    {side:9} {}", if calls.is_empty() { "(none)" } else { &*calls })?;
+            writeln!(
+                out,
+                "    {side:9} {}",
+                if calls.is_empty() { "(none)".into() } else { printable(&calls) }
+            )?;
         }
         for call in comparison.get("calls").and_then(Value::as_list).unwrap_or_default() {
             let is_allowed = matches!(call.get("allowed"), Some(Value::Bool(true)));
             if let Some(reason) = call.get_str("reason").filter(|_| !is_allowed) {
-                writeln!(out, "    - {}: {reason}", call.get_str("tool").unwrap_or_default())?;
+                let line = format!("{}: {reason}", call.get_str("tool").unwrap_or_default());
+                writeln!(out, "    - {}", printable(&line))?;
             }
         }
     }
@@ -141,7 +146,8 @@ fn write_mismatches(metric: &MetricResult, out: &mut impl Write) -> io::Result<(
 fn write_performance(performance: &Performance, out: &mut impl Write) -> io::Result<()> {
     let Performance { latency, tokens, counts, models, .. } = performance;
     let models: Vec<_> = models.iter().map(String::as_str).collect();
-    let models = if models.is_empty() { "no model" } else { &*models.join(", ") };
+    let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
+    let models = printable(&models);
     let (turns, calls, tools) = (counts.invocations, counts.llm_calls, counts.tool_calls);
     writeln!(out, "  {models}: {turns} turns, {calls} model calls, {tools} tool calls")?;
     let range = |name: &str, summary: &Summary| match summary.count {
@@ -183,7 +189,7 @@ fn write_run_performance(performance: &RunPerformance, out: &mut impl Write) -> 
             counts.traces,
             counts.total_llm_calls,
             counts.total_tool_calls,
-            models.join(", ")
+            printable(&models.join(", "))
         ))
     )?;
     let percentiles: Vec<_> =
