@@ -85,9 +85,12 @@ pub(super) fn times(start: Integer, end: Integer, notes: &mut Notes) -> (i64, i6
 }
 
 /// Items decoded before they are handed over: bounds what is alive twice, and is plenty for every core.
-const CHUNK: usize = 8 * 1024;
+const CHUNK: usize = 4 * 1024;
 
-/// Below this many bytes a chunk is decoded on the calling thread; waking others would cost more.
+/// Items that one thread takes at a time.
+const MIN_ITEMS: usize = 64;
+
+/// Below this many bytes items are decoded on the calling thread; waking others would cost more.
 const PARALLEL_BYTES: usize = 256 * 1024;
 
 /// Decodes everything in `found` into `builder`, in the order of the document.
@@ -106,20 +109,34 @@ pub(super) fn decode<'a>(document: &Document, found: Found<'a>, builder: &mut Bu
     decode_each(&logs, log, |log, json| builder.add_log(log, document, place(json)));
 }
 
-/// Decodes items chunk by chunk and hands each to `add`, in order.
+/// Decodes items chunk by chunk and hands each to `add`, in order; while one chunk is added, the next is decoded.
 fn decode_each<'a, T: Send>(
     items: &[Raw<'a>],
     decode: impl Fn(&Raw<'a>) -> T + Sync + Send,
-    mut add: impl FnMut(T, &'a str),
+    mut add: impl FnMut(T, &'a str) + Send,
 ) {
+    let bytes: usize = items.iter().map(|raw| raw.json.len()).sum();
+    if bytes < PARALLEL_BYTES {
+        return items.iter().for_each(|raw| add(decode(raw), raw.json));
+    }
+    let decode_chunk =
+        |chunk: &[Raw<'a>]| -> Vec<T> { chunk.par_iter().with_min_len(MIN_ITEMS).map(&decode).collect() };
+    let mut add_chunk = |(chunk, decoded): (&[Raw<'a>], Vec<T>)| {
+        chunk.iter().zip(decoded).for_each(|(raw, item)| add(item, raw.json));
+    };
+    let mut ready: Option<(&[Raw<'a>], Vec<T>)> = None;
     for chunk in items.chunks(CHUNK) {
-        let bytes: usize = chunk.iter().map(|raw| raw.json.len()).sum();
-        let decoded: Vec<T> = match bytes < PARALLEL_BYTES {
-            true => chunk.iter().map(&decode).collect(),
-            false => chunk.par_iter().with_min_len(64).map(&decode).collect(),
-        };
-        for (raw, item) in chunk.iter().zip(decoded) {
-            add(item, raw.json);
-        }
+        let (decoded, ()) = rayon::join(
+            || decode_chunk(chunk),
+            || {
+                if let Some(ready) = ready.take() {
+                    add_chunk(ready);
+                }
+            },
+        );
+        ready = Some((chunk, decoded));
+    }
+    if let Some(ready) = ready {
+        add_chunk(ready);
     }
 }

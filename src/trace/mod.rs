@@ -116,6 +116,14 @@ pub enum LoadError {
         /// What was missing.
         reason: &'static str,
     },
+    /// The document is too broken to tell where its values begin.
+    #[error("`{document}`: given up at line {line}, too broken to tell where documents begin")]
+    Abandoned {
+        /// Name of the document.
+        document: String,
+        /// Line from which nothing was read.
+        line: usize,
+    },
     /// Further faults of one document, past the number that is listed.
     #[error("`{document}`: {count} more values could not be read")]
     More {

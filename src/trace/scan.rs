@@ -16,12 +16,17 @@ pub(super) struct Scanned<'a> {
 /// Of one document at most this many faults are listed, so that a wrong file does not bury the screen.
 const LISTED_ERRORS: usize = 10;
 
+/// How often a document may be read again, in all, in search of what follows a broken value. One that opens
+/// something on every line and closes nothing would otherwise be read once per line.
+const MAX_READ_AGAIN: usize = 8;
+
 /// Scans a document, as `format` if it is given.
 pub(super) fn scan(document: &Document, format: Option<Format>) -> Scanned<'_> {
     let text = document.text();
     let mut found = Found::default();
     let mut errors = Vec::new();
     let mut unlisted = 0;
+    let mut read_again = 0;
     let mut at = 0;
     let mut values = 0;
     loop {
@@ -42,10 +47,19 @@ pub(super) fn scan(document: &Document, format: Option<Format>) -> Scanned<'_> {
                     true => errors.push(fault.locate(document, at)),
                     false => unlisted += 1,
                 }
-                at = match fault {
+                let next = match &fault {
                     Fault::Syntax(_) => next_document(text, at),
                     Fault::Shape(_) | Fault::Format(..) => at + end,
                 };
+                if let Fault::Syntax(error) = &fault {
+                    read_again += (at + error.offset).saturating_sub(next);
+                }
+                at = next;
+                if read_again > MAX_READ_AGAIN * text.len() {
+                    let line = SyntaxError::new("", text, at).line;
+                    errors.push(LoadError::Abandoned { document: document.name().to_owned(), line });
+                    break;
+                }
             }
         }
     }

@@ -413,6 +413,13 @@ fn run_on(text: &str, arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn a_document_that_only_opens_is_given_up_in_time() {
+    let output = run_on(&"{\"a\":\n".repeat(MANY as usize), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("given up at line"));
+}
+
+#[test]
 fn many_bad_lines_take_no_longer_than_good_ones() {
     let output = run_on(&"{x\n".repeat(MANY as usize), &[]);
     assert_eq!(output.status.code(), Some(2));
