@@ -27,18 +27,14 @@ pub fn evaluate(name: &str, metric: Efficiency, invocations: &[Invocation]) -> M
         Efficiency::Tokens => "tokens",
         Efficiency::Duration => "seconds",
     };
-    let details = Value::object([("unit", Value::text(unit)), ("per_invocation", Value::List(breakdown))]);
-    let mut result = MetricResult::scored(name, mean(&known), per_invocation, 0.0, Some(details));
-    let inform = |status: &mut Status| {
-        if *status != Status::NotEvaluated {
-            *status = Status::Informational;
-        }
-    };
-    inform(&mut result.eval_status);
-    result.per_invocation_statuses.iter_mut().for_each(inform);
-    if result.score.is_none() {
-        return MetricResult::not_evaluated(name, "no turn reports its token usage");
+    let mut details = vec![("unit", Value::text(unit)), ("per_invocation", Value::List(breakdown))];
+    if known.is_empty() {
+        details.push(("reason", Value::text("no turn reports its token usage")));
     }
+    let details = Value::object(details);
+    let mut result = MetricResult::scored(name, mean(&known), per_invocation, 0.0, Some(details));
+    result.eval_status = Status::Informational;
+    result.per_invocation_statuses.fill(Status::Informational);
     result
 }
 

@@ -58,6 +58,14 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Reports attributes of resources that could not be read.
+    pub(super) fn unreadable_resources(&mut self, document: &str, count: usize) {
+        if count > 0 {
+            let text = format!("`{document}`: {count} attributes of resources could not be read; left out");
+            self.warnings.push("attribute_unreadable", text);
+        }
+    }
+
     /// Adds a span, or counts its rejection; `offset` is where it stands in the document.
     pub(super) fn add_span(
         &mut self,

@@ -32,6 +32,8 @@ pub(super) struct Found<'a> {
     pub(super) origins: Vec<Arc<Origin<'a>>>,
     /// Jaeger process tables (resource by process id), one per trace object.
     pub(super) processes: Vec<HashMap<String, Arc<Map<'a>>>>,
+    /// Attributes of resources that could not be read.
+    pub(super) bad_resource_values: usize,
     /// Things that are not objects or lists where one belongs.
     pub(super) misplaced: usize,
 }
@@ -83,7 +85,7 @@ pub(super) fn resource_list<'a>(
     found: &mut Found<'a>,
 ) -> Result<(), SyntaxError> {
     let is_logs = key.ends_with("ogs");
-    let mut misplaced = 0;
+    let (mut misplaced, mut bad_values) = (0, 0);
     let is_list = reader.array(|reader| {
         let mut resource = Map::default();
         let mut scopes: Vec<(Cow<'a, str>, Vec<&'a str>)> = Vec::new();
@@ -91,7 +93,9 @@ pub(super) fn resource_list<'a>(
             match key {
                 "resource" => drop(reader.object(|reader, key| match key {
                     "attributes" => {
-                        resource = attributes(reader, &mut Notes::default())?;
+                        let mut notes = Notes::default();
+                        resource = attributes(reader, &mut notes)?;
+                        bad_values += (notes.bad_values + notes.deep_values) as usize;
                         Ok(())
                     }
                     _ => reader.skip(),
@@ -126,6 +130,7 @@ pub(super) fn resource_list<'a>(
         Ok(())
     })?;
     found.misplaced += misplaced + usize::from(!is_list);
+    found.bad_resource_values += bad_values;
     Ok(())
 }
 

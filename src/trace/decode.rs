@@ -96,6 +96,7 @@ const PARALLEL_BYTES: usize = 256 * 1024;
 /// Decodes everything in `found` into `builder`, in the order of the document.
 pub(super) fn decode<'a>(document: &Document, found: Found<'a>, builder: &mut Builder<'a>) {
     builder.misplaced(document.name(), found.misplaced);
+    builder.unreadable_resources(document.name(), found.bad_resource_values);
     let Found { spans, bare_spans, logs, jaeger_spans, origins, processes, .. } = found;
     let nowhere = Arc::new(Origin::default());
     let place = |json: &str| json.as_ptr().addr() - document.text().as_ptr().addr();

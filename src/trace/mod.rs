@@ -78,7 +78,9 @@ pub enum LoadError {
         reason: String,
     },
     /// More bytes than allowed, after decompression.
-    #[error("`{document}` is larger than {limit_bytes} bytes; raise --max-input-bytes or split the file")]
+    #[error(
+        "`{document}` is larger than {limit_bytes} bytes, the limit; split it, or for traces raise --max-input-bytes"
+    )]
     TooLarge {
         /// Name of the document.
         document: String,

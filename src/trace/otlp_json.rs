@@ -82,6 +82,8 @@ pub(super) fn log_record<'a>(json: &'a str) -> std::result::Result<DecodedLog<'a
         let named = ["otel.event.name", "event.name"].iter().find_map(|key| map.get(key));
         named.and_then(Value::as_str).map(|name| Cow::Owned(name.to_owned()))
     });
+    notes.bad_times +=
+        [time, observed].iter().map(|time| u32::from(*time == Integer::Malformed)).sum::<u32>();
     let times = [time, observed].map(|time| if let Integer::Value(nanos) = time { nanos } else { 0 });
     let trace_id = Id::read(trace_id, TRACE_ID_BYTES).into_known();
     let span_id = Id::read(span_id, SPAN_ID_BYTES).into_known().filter(|_| trace_id.is_some());

@@ -178,6 +178,9 @@ fn scan_list<'a>(
     }
 }
 
+/// How many members of an object of unknown shape are named.
+const SHOWN_KEYS: usize = 4;
+
 fn scan_object<'a>(
     reader: &mut Reader<'a>,
     format: Option<Format>,
@@ -195,8 +198,11 @@ fn scan_object<'a>(
                 is_export = true;
                 return resource_list(reader, key, found);
             }
+            if keys.len() < SHOWN_KEYS {
+                keys.push(format!("`{}`", key.escape_debug()));
+            }
             match key {
-                "trace" if reader.peek()? == Token::Map => {
+                "trace" => {
                     reader.object(|reader, key| {
                         if is_resource_list(key) {
                             is_export = true;
@@ -208,9 +214,6 @@ fn scan_object<'a>(
                 "data" => data = Some(reader.raw()?),
                 _ => {
                     is_span |= matches!(key, "spanId" | "traceId" | "span_id" | "trace_id");
-                    if keys.len() < 4 {
-                        keys.push(format!("`{}`", key.escape_debug()));
-                    }
                     reader.skip()?;
                 }
             }

@@ -276,7 +276,7 @@ fn gzip_with_a_wrong_checksum_is_an_error() {
 fn a_gzip_bomb_stops_at_the_limit() {
     let bomb = gzipped(&vec![b' '; 16 << 20]);
     assert!(bomb.len() < 200_000);
-    let limit = "`hostile.json` is larger than 1048576 bytes; raise --max-input-bytes or split the file";
+    let limit = "`hostile.json` is larger than 1048576 bytes, the limit; split it, or for traces raise --max-input-bytes";
     assert_eq!(refusal(&bomb, 1 << 20), limit);
     assert_eq!(refusal(&gzipped(&bomb), 1 << 10).replace("1024", "1048576"), limit);
 }
@@ -371,7 +371,7 @@ fn paths_that_are_no_trace_files_are_refused() {
     let folder = TempDir::new().unwrap();
     assert_refused(folder.path(), "holds no trace files (.json, ");
     assert_refused(&folder.path().join("missing.json"), "No such file");
-    assert_refused(Path::new("/dev/zero"), "is neither a file nor a directory");
+    assert_refused(Path::new("/dev/zero"), "a file");
     fs::write(folder.path().join("file.json"), "{}").unwrap();
     assert_refused(&folder.path().join("file.json/below.json"), "Not a directory");
 }
@@ -820,6 +820,14 @@ fn the_unchanged_documents_are_read_whole() {
 }
 
 // ---- Faults found while these tests were written
+
+#[test]
+fn many_values_that_never_end_are_given_up_in_time() {
+    for line in ["[\n", "{\"a\":\n", "[{},\n", "{\"a\":[\n"] {
+        let output = run_on(&line.repeat(MANY as usize), &[]);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+    }
+}
 
 #[test]
 fn a_turn_continued_very_often_is_joined_in_time() {
