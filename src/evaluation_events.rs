@@ -126,9 +126,10 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 fn envelope(records: &[Value]) -> Value {
+    let scope = json!({"name": "agentevals", "version": env!("CARGO_PKG_VERSION")});
     json!({"resourceLogs": [{
         "resource": {"attributes": [text("service.name", "agentevals")]},
-        "scopeLogs": [{"scope": {"name": "agentevals", "version": env!("CARGO_PKG_VERSION")}, "logRecords": records}],
+        "scopeLogs": [{"scope": scope, "logRecords": records}],
     }]})
 }
 

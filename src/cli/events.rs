@@ -15,7 +15,8 @@ pub(super) struct EventArguments {
     #[arg(long, env = "AGENTEVALS_EVALUATION_EVENTS", value_parser = BoolishValueParser::new())]
     emit_otel: bool,
     /// Send explanations too, which may quote the agent
-    #[arg(long, env = "AGENTEVALS_EVALUATION_EVENTS_EXPLANATION", hide = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AGENTEVALS_EVALUATION_EVENTS_EXPLANATION", hide = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
     emit_explanations: bool,
     #[arg(long, env = "OTEL_SDK_DISABLED", hide = true, value_parser = BoolishValueParser::new())]
     otel_sdk_disabled: bool,

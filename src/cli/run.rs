@@ -124,8 +124,9 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         eprintln!("error: interrupted");
         return Ok(EXIT_INTERRUPTED);
     };
-    if settings.output != Output::Summary {
-        errors.iter().for_each(|error| eprintln!("error: {}", output::printable(error))); // a summary lists them itself
+    // A summary lists the errors itself.
+    for error in errors.iter().filter(|_| settings.output != Output::Summary) {
+        eprintln!("error: {}", output::printable(error));
     }
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);

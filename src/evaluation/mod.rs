@@ -71,9 +71,9 @@ const PARALLEL_SPANS: usize = 256;
 
 /// Evaluates all traces and reports in the order in which their units were first seen.
 ///
-/// `progress` is called with the number of units, once for each that is done, possibly from several threads. Extraction and built-in
-/// metrics run in the current rayon pool before the first suspension point; only custom evaluators are awaited.
-/// Dropping the future ends those that run.
+/// `progress` is called with the number of units, once for each that is done, possibly from several threads.
+/// Extraction and built-in metrics run in the current rayon pool before the first suspension point; only custom
+/// evaluators are awaited. Dropping the future ends those that run.
 pub async fn evaluate(
     traces: &[Trace<'_>],
     eval_set: Option<&EvalSet>,
@@ -220,8 +220,8 @@ fn match_warnings(conversation: &Conversation, selected: &units::Selected<'_>) -
     let first = conversation.invocations.first().and_then(|turn| turn.user_text.as_deref());
     if let (Ok((case, crate::eval_set::CaseMatch::SingleCase)), Some(first)) = (selected, first) {
         let text = format!(
-            "matched with `{}` only because there is one case and one conversation; their first user texts differ: \
-             {first:?} is not {:?}",
+            "matched with `{}` only because there is one case and one conversation; their first user texts \
+             differ: {first:?} is not {:?}",
             case.id,
             case.conversation[0].user_text()
         );

@@ -1,8 +1,9 @@
 //! From spans and log records to conversations: one algorithm for every producer.
 //!
-//! Each span gets one canonical view (`overlay`), each view a place (`tree`); from these follow the model and
-//! tool calls (`model_calls`, `tool_calls`), the turns (`turns`) and the numbers (`performance`). Traces of one conversation are
-//! extracted together, so that a turn may continue in the next trace. Nothing here does I/O or keeps state.
+//! Each span gets one canonical view (`overlay`, `messages`, `legacy`), each view a place (`tree`); from these
+//! follow the calls (`model_calls`, `tool_calls`), the turns (`turns`) and the numbers (`performance`). Traces of
+//! one conversation are extracted together, so that a turn may continue in the next trace. Nothing here does I/O
+//! or keeps state.
 
 mod attrs;
 mod grouping;

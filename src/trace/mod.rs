@@ -1,8 +1,9 @@
 //! Reads OpenTelemetry recordings (OTLP JSON, Jaeger JSON) into traces.
 //!
-//! Three steps: [`Document`] turns bytes into text (gzip, BOM); `scan` finds the spans and log records in a
-//! text of any accepted shape and passes over the rest; `build` joins the spans and logs of *all* documents
-//! into one tree per trace. Nothing here reads files and nothing is dropped without a warning.
+//! [`Document`] turns bytes into text (gzip, byte order mark). `scan` finds the spans and log records in a text of
+//! any accepted shape (`containers`) and passes over the rest; `decode` reads them (`otlp_json`, `jaeger`,
+//! `attributes`, `ids`); `build` joins those of *all* documents into one tree per trace. Nothing here opens files,
+//! and nothing is dropped without a warning.
 
 mod attributes;
 mod build;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+use clap::CommandFactory;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,6 +27,20 @@ fn its_first_command_prints_what_it_shows() {
         .output()
         .unwrap();
     assert_eq!(without_times(&String::from_utf8(output.stdout).unwrap()), without_times(shown));
+}
+
+#[test]
+fn every_environment_variable_is_listed() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut known = 0;
+    for command in agentevals::cli::Arguments::command().get_subcommands() {
+        for variable in command.get_arguments().filter_map(|argument| argument.get_env()) {
+            let variable = variable.to_str().unwrap();
+            assert!(readme.contains(&format!("`{variable}`")), "README.md does not mention {variable}");
+            known += 1;
+        }
+    }
+    assert!(known > 5, "only {known} variables are known");
 }
 
 #[test]
