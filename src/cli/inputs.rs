@@ -1,19 +1,23 @@
 //! Files, directories and standard input to documents.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rayon::prelude::*;
 
-use crate::trace::Document;
+use crate::trace::{Document, GZIP_MAGIC, LoadError};
 
 /// Stands for standard input.
 pub(super) const STDIN: &str = "-";
 
 /// File names that are read when a directory is given.
 const TRACE_SUFFIXES: [&str; 6] = [".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"];
+
+/// How much of a file one thread reads at a time.
+const READ_BYTES: usize = 4 << 20;
 
 /// Deepest directory that is looked into.
 const MAX_DEPTH: usize = 16;
@@ -85,15 +89,35 @@ fn list(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Res
 pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Document, String> {
     let is_stdin = path.as_os_str() == STDIN;
     let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
-    let source: io::Result<Box<dyn Read>> = match is_stdin {
-        true => Ok(Box::new(io::stdin().lock())),
+    let read = match is_stdin {
+        true => Document::read(&*name, io::stdin().lock(), max_bytes),
         false => {
             if let Ok(metadata) = fs::metadata(path) {
                 check_kind(path, &metadata)?;
             }
-            File::open(path).map(|file| Box::new(file) as Box<dyn Read>)
+            File::open(path).and_then(|file| read_file(&name, file, max_bytes))
         }
     };
-    let read = source.and_then(|source| Document::read(&*name, source, max_bytes));
     read.map_err(|error| format!("`{name}`: {error}"))?.map_err(|error| error.to_string())
+}
+
+/// Reads an open file; a regular one all at once and on all cores.
+fn read_file(name: &str, file: File, max_bytes: u64) -> io::Result<Result<Document, LoadError>> {
+    let metadata = file.metadata()?;
+    let size = match usize::try_from(metadata.len()) {
+        // Files under /proc and the like say that they are empty.
+        Ok(size @ 1..) if metadata.is_file() && metadata.len() <= max_bytes => size,
+        _ => return Document::read(name, file, max_bytes),
+    };
+    let mut bytes = vec![0; size];
+    if size <= READ_BYTES {
+        file.read_exact_at(&mut bytes, 0)?; // not worth starting threads for
+    } else {
+        let parts = bytes.par_chunks_mut(READ_BYTES).enumerate();
+        parts.try_for_each(|(index, part)| file.read_exact_at(part, (index * READ_BYTES) as u64))?;
+    }
+    match bytes.starts_with(GZIP_MAGIC) {
+        true => Document::read(name, &*bytes, max_bytes),
+        false => Ok(Document::from_bytes(name, bytes, max_bytes)),
+    }
 }

@@ -138,9 +138,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         }
     }
     output::print(&report, settings.output)?;
+    let verdict = report.verdict;
     // The process is about to end; freeing a large recording span by span would only delay that.
-    std::mem::forget(loaded.traces);
-    Ok(match report.verdict {
+    std::mem::forget((loaded.traces, report));
+    Ok(match verdict {
         _ if has_bad_input => EXIT_USAGE,
         Verdict::Passed => EXIT_PASSED,
         Verdict::Failed => EXIT_FAILED,

@@ -8,6 +8,9 @@ use crate::json;
 /// Default limit on one document after decompression: 2 GiB, more than the traces of a long CI run.
 pub const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 
+/// What a gzip file begins with.
+pub const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
 /// What some programs put in front of UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -32,7 +35,7 @@ impl Document {
         let name = name.into();
         let mut head = Vec::with_capacity(2);
         source.by_ref().take(2).read_to_end(&mut head)?;
-        if head == [0x1f, 0x8b] {
+        if head == GZIP_MAGIC {
             let mut decoder = flate2::read::MultiGzDecoder::new(head.as_slice().chain(source));
             let mut bytes = Vec::new();
             return Ok(match decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut bytes) {

@@ -19,7 +19,7 @@ mod scan;
 use std::fmt;
 use std::str::FromStr;
 
-pub use document::{DEFAULT_MAX_BYTES, Document};
+pub use document::{DEFAULT_MAX_BYTES, Document, GZIP_MAGIC};
 pub use model::{LogRecord, Origin, Span, SpanEvent, Status, Trace, Warning, Warnings};
 
 /// The two formats that are read.
