@@ -24,12 +24,15 @@ pub(super) struct Builder<'a> {
     warnings: Warnings,
 }
 
-/// The spans of a trace, by join key.
+/// What was read of a trace. Deriving the tree is left to the end, where it is done on all cores.
 struct Draft<'a> {
     id: Cow<'a, str>,
+    /// In the order read; an id may occur twice.
     spans: Vec<Span<'a>>,
-    by_id: HashMap<Cow<'a, str>, u32>,
-    warnings: Warnings,
+    /// What is to be said about single spans, by index.
+    notes: Vec<(usize, Notes)>,
+    /// Log records with the span that each names.
+    logs: Vec<(Option<Cow<'a, str>>, LogRecord<'a>)>,
 }
 
 struct PendingLog<'a> {
@@ -79,15 +82,15 @@ impl<'a> Builder<'a> {
         };
         let key = shared_join_key(&decoded.trace_id);
         let index = *self.by_id.entry(key).or_insert_with(|| {
-            self.traces.push(Draft {
-                id: decoded.trace_id.clone(),
-                spans: Vec::new(),
-                by_id: HashMap::new(),
-                warnings: Warnings::default(),
-            });
+            let id = decoded.trace_id.clone();
+            self.traces.push(Draft { id, spans: Vec::new(), notes: Vec::new(), logs: Vec::new() });
             self.traces.len() - 1
         });
-        self.traces[index].add(decoded.span, decoded.notes);
+        let draft = &mut self.traces[index];
+        if decoded.notes != Notes::default() {
+            draft.notes.push((draft.spans.len(), decoded.notes));
+        }
+        draft.spans.push(decoded.span);
     }
 
     /// Adds a log record, or counts its rejection.
@@ -115,16 +118,10 @@ impl<'a> Builder<'a> {
     /// Joins the log records and derives the trees; also the number of log records that were read.
     pub(super) fn finish(mut self) -> (Vec<Trace<'a>>, Vec<Warning>, usize) {
         let log_records = self.logs.len();
-        let mut logs: Vec<Vec<(Option<u32>, LogRecord<'a>)>> = Vec::new();
-        logs.resize_with(self.traces.len(), Vec::new);
         let mut unattributed = 0;
         for PendingLog { trace_id, span_id, log } in self.logs {
-            let trace = trace_id.and_then(|id| self.by_id.get(join_key(&id)).copied());
-            match trace {
-                Some(trace) => {
-                    let span = span_id.and_then(|id| self.traces[trace].by_id.get(join_key(&id)).copied());
-                    logs[trace].push((span, log));
-                }
+            match trace_id.and_then(|id| self.by_id.get(join_key(&id))) {
+                Some(trace) => self.traces[*trace].logs.push((span_id, log)),
                 None => unattributed += 1,
             }
         }
@@ -146,10 +143,9 @@ impl<'a> Builder<'a> {
             let place = format!("first at line {line} column {column}");
             self.warnings.push(code, format!("`{document}`: {count} {what} rejected for {reason}, {place}"));
         }
-        let drafts: Vec<_> = self.traces.into_iter().zip(logs).collect();
-        let traces = match drafts.len() {
-            0..PARALLEL_TRACES => drafts.into_iter().map(|(draft, logs)| draft.finish(logs)).collect(),
-            _ => drafts.into_par_iter().map(|(draft, logs)| draft.finish(logs)).collect(),
+        let traces = match self.traces.len() {
+            0..PARALLEL_TRACES => self.traces.into_iter().map(Draft::finish).collect(),
+            _ => self.traces.into_par_iter().map(Draft::finish).collect(),
         };
         (traces, self.warnings.to_vec(), log_records)
     }
@@ -164,26 +160,16 @@ fn shared_join_key<'a>(id: &Cow<'a, str>) -> Cow<'a, str> {
 }
 
 impl<'a> Draft<'a> {
-    fn add(&mut self, span: Span<'a>, notes: Notes) {
-        let index = self.spans.len() as u32;
-        match self.by_id.entry(shared_join_key(&span.id)) {
-            std::collections::hash_map::Entry::Occupied(_) => {
-                self.warnings.push("span_duplicate", format!("duplicate span {} ignored", span.id));
-            }
-            std::collections::hash_map::Entry::Vacant(place) => {
-                note_warnings(&mut self.warnings, &notes, || format!("span {}", span.id));
-                place.insert(index);
-                self.spans.push(span);
-            }
-        }
-    }
-
-    fn finish(mut self, joined: Vec<(Option<u32>, LogRecord<'a>)>) -> Trace<'a> {
-        let parents = self.parents();
-        let mut children = vec![Vec::new(); self.spans.len()];
+    /// Drops duplicate spans, joins the log records and derives the tree.
+    fn finish(self) -> Trace<'a> {
+        let Self { id, mut spans, notes, logs: joined } = self;
+        let mut warnings = Warnings::default();
+        let by_id = index_by_id(&mut spans, notes, &mut warnings);
+        let parents = effective_parents(&spans, &by_id, &mut warnings);
+        let mut children = vec![Vec::new(); spans.len()];
         let mut roots = Vec::new();
-        let mut order: Vec<u32> = (0..self.spans.len() as u32).collect();
-        order.sort_by(|a, b| sort_key(&self.spans[*a as usize]).cmp(&sort_key(&self.spans[*b as usize])));
+        let mut order: Vec<u32> = (0..spans.len() as u32).collect();
+        order.sort_by(|a, b| sort_key(&spans[*a as usize]).cmp(&sort_key(&spans[*b as usize])));
         for index in order {
             match parents[index as usize] {
                 Some(parent) => children[parent as usize].push(index),
@@ -191,55 +177,84 @@ impl<'a> Draft<'a> {
             }
         }
         let mut logs = Vec::new();
-        logs.resize_with(self.spans.len(), Vec::new);
+        logs.resize_with(spans.len(), Vec::new);
         let mut orphan_logs = Vec::new();
-        for (span, log) in joined {
-            match span {
+        for (span_id, log) in joined {
+            match span_id.and_then(|id| by_id.get(join_key(&id)).copied()) {
                 Some(span) => logs[span as usize].push(log),
                 None => orphan_logs.push(log),
             }
         }
-        let Self { id, spans, warnings, .. } = self;
         Trace { id, spans, children, roots, logs, orphan_logs, warnings }
     }
+}
 
-    /// The effective parent of each span: known, not itself, and free of cycles.
-    fn parents(&mut self) -> Vec<Option<u32>> {
-        let mut parents: Vec<Option<u32>> = Vec::with_capacity(self.spans.len());
-        for (index, span) in self.spans.iter().enumerate() {
-            let parent = span.parent_id.as_deref().and_then(|id| self.by_id.get(join_key(id)).copied());
-            if parent == Some(index as u32) {
-                self.warnings.push("parent_self", format!("span {} names itself as its parent", span.id));
-            }
-            parents.push(parent.filter(|parent| *parent != index as u32));
+/// Indexes spans by join key; of spans with one id the first is kept.
+fn index_by_id<'a>(
+    spans: &mut Vec<Span<'a>>,
+    notes: Vec<(usize, Notes)>,
+    warnings: &mut Warnings,
+) -> HashMap<Cow<'a, str>, u32> {
+    let mut by_id = HashMap::with_capacity(spans.len());
+    let mut notes = notes.into_iter().peekable();
+    let (mut read, mut kept) = (0, 0);
+    spans.retain(|span| {
+        let own_notes = notes.next_if(|(index, _)| *index == read);
+        read += 1;
+        if by_id.contains_key(join_key(&span.id)) {
+            warnings.push("span_duplicate", format!("duplicate span {} ignored", span.id));
+            return false;
         }
-        // Follow each chain of parents once; meeting a span of the same chain again closes a cycle.
-        let mut chain_of = vec![u32::MAX; parents.len()];
-        for start in 0..parents.len() as u32 {
-            let mut at = Some(start);
-            while let Some(index) = at.filter(|index| chain_of[*index as usize] == u32::MAX) {
-                chain_of[index as usize] = start;
-                at = parents[index as usize];
-            }
-            if let Some(member) = at.filter(|index| chain_of[*index as usize] == start) {
-                self.break_cycle(member, &mut parents);
-            }
+        if let Some((_, notes)) = own_notes {
+            note_warnings(warnings, &notes, || format!("span {}", span.id));
         }
-        parents
-    }
+        by_id.insert(shared_join_key(&span.id), kept);
+        kept += 1;
+        true
+    });
+    by_id
+}
 
-    fn break_cycle(&mut self, member: u32, parents: &mut [Option<u32>]) {
-        let mut cycle = vec![member];
-        while let Some(next) = parents[cycle[cycle.len() - 1] as usize].filter(|next| *next != member) {
-            cycle.push(next);
+/// The effective parent of each span: known, not itself, and free of cycles.
+fn effective_parents(
+    spans: &[Span<'_>],
+    by_id: &HashMap<Cow<'_, str>, u32>,
+    warnings: &mut Warnings,
+) -> Vec<Option<u32>> {
+    let mut parents: Vec<Option<u32>> = Vec::with_capacity(spans.len());
+    for (index, span) in spans.iter().enumerate() {
+        let parent = span.parent_id.as_deref().and_then(|id| by_id.get(join_key(id)).copied());
+        if parent == Some(index as u32) {
+            warnings.push("parent_self", format!("span {} names itself as its parent", span.id));
         }
-        let spans = &self.spans;
-        let first = cycle.iter().copied().min_by_key(|index| sort_key(&spans[*index as usize]));
-        let Some(first) = first else { return };
-        parents[first as usize] = None;
-        let (size, id) = (cycle.len(), &self.spans[first as usize].id);
-        self.warnings.push("parent_cycle", format!("parent cycle through {size} spans broken at {id}"));
+        parents.push(parent.filter(|parent| *parent != index as u32));
     }
+    // Follow each chain of parents once; meeting a span of the same chain again closes a cycle.
+    let mut chain_of = vec![u32::MAX; parents.len()];
+    for start in 0..parents.len() as u32 {
+        let mut at = Some(start);
+        while let Some(index) = at.filter(|index| chain_of[*index as usize] == u32::MAX) {
+            chain_of[index as usize] = start;
+            at = parents[index as usize];
+        }
+        if let Some(member) = at.filter(|index| chain_of[*index as usize] == start) {
+            break_cycle(spans, member, &mut parents, warnings);
+        }
+    }
+    parents
+}
+
+/// Makes the earliest span of the cycle through `member` a root.
+fn break_cycle(spans: &[Span<'_>], member: u32, parents: &mut [Option<u32>], warnings: &mut Warnings) {
+    let mut cycle = vec![member];
+    while let Some(next) = parents[cycle[cycle.len() - 1] as usize].filter(|next| *next != member) {
+        cycle.push(next);
+    }
+    let first = cycle.iter().copied().min_by_key(|index| sort_key(&spans[*index as usize]));
+    let Some(first) = first else { return };
+    parents[first as usize] = None;
+    let (size, id) = (cycle.len(), &spans[first as usize].id);
+    warnings.push("parent_cycle", format!("parent cycle through {size} spans broken at {id}"));
 }
 
 fn sort_key<'s>(span: &'s Span<'_>) -> (i64, &'s str) {

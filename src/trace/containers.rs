@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::ahead::Feed;
 use super::attributes::attributes;
 use super::decode::Notes;
 use super::jaeger;
@@ -34,6 +35,8 @@ pub(super) struct Found<'a> {
     pub(super) processes: Vec<HashMap<String, Arc<Map<'a>>>>,
     /// Attributes of resources that could not be read.
     pub(super) bad_resource_values: usize,
+    /// Takes the spans of export documents as soon as they are found.
+    pub(super) feed: Feed<'a>,
     /// Things that are not objects or lists where one belongs.
     pub(super) misplaced: usize,
 }
@@ -111,7 +114,7 @@ pub(super) fn resource_list<'a>(
                     if key.ends_with("ogs") == is_logs =>
                 {
                     let is_list = reader.array(|reader| {
-                        scopes.push(scope_entry(reader, &mut misplaced)?);
+                        scopes.push(scope_entry(reader, &mut found.feed, &mut misplaced)?);
                         Ok(())
                     })?;
                     misplaced += usize::from(!is_list);
@@ -137,6 +140,7 @@ pub(super) fn resource_list<'a>(
 /// Reads one entry of `scopeSpans` or `scopeLogs`: the scope's name and its items.
 fn scope_entry<'a>(
     reader: &mut Reader<'a>,
+    feed: &mut Feed<'a>,
     misplaced: &mut usize,
 ) -> Result<(Cow<'a, str>, Vec<&'a str>), SyntaxError> {
     let mut scope = Cow::Borrowed("");
@@ -152,7 +156,8 @@ fn scope_entry<'a>(
                     _ => reader.skip(),
                 })?;
             }
-            "spans" | "logRecords" | "log_records" | "logs" => items = raw_objects(reader, misplaced)?,
+            "spans" => items = raw_objects(reader, misplaced, |json| feed.offer(json))?,
+            "logRecords" | "log_records" | "logs" => items = raw_objects(reader, misplaced, |_| {})?,
             _ => reader.skip()?,
         }
         Ok(())
@@ -180,7 +185,7 @@ pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<
         let mut processes = HashMap::new();
         reader.object(|reader, key| {
             match key {
-                "spans" => spans = Some(raw_objects(reader, &mut misplaced)?),
+                "spans" => spans = Some(raw_objects(reader, &mut misplaced, |_| {})?),
                 "processes" => processes = jaeger::processes(reader)?,
                 _ => reader.skip()?,
             }
@@ -204,15 +209,22 @@ pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<
     })
 }
 
-/// The objects of a list, still in their text; what is no object is counted.
-fn raw_objects<'a>(reader: &mut Reader<'a>, misplaced: &mut usize) -> Result<Vec<&'a str>, SyntaxError> {
+/// The objects of a list, still in their text, each shown to `seen` at once; what is no object is counted.
+fn raw_objects<'a>(
+    reader: &mut Reader<'a>,
+    misplaced: &mut usize,
+    mut seen: impl FnMut(&'a str),
+) -> Result<Vec<&'a str>, SyntaxError> {
     let mut objects = Vec::new();
     let mut others = 0;
     let is_list = reader.array(|reader| {
         let is_object = reader.peek()? == Token::Map;
         let json = reader.raw()?;
         match is_object {
-            true => objects.push(json),
+            true => {
+                seen(json);
+                objects.push(json);
+            }
             false => others += 1,
         }
         Ok(())

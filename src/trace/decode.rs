@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::ahead::Ahead;
 use super::attributes::Integer;
 use super::build::Builder;
 use super::containers::{Found, Raw};
@@ -94,14 +95,29 @@ const MIN_ITEMS: usize = 64;
 const PARALLEL_BYTES: usize = 256 * 1024;
 
 /// Decodes everything in `found` into `builder`, in the order of the document.
-pub(super) fn decode<'a>(document: &Document, found: Found<'a>, builder: &mut Builder<'a>) {
+pub(super) fn decode<'a>(
+    document: &Document,
+    found: Found<'a>,
+    mut ahead: Ahead<'a>,
+    builder: &mut Builder<'a>,
+) {
     builder.misplaced(document.name(), found.misplaced);
     builder.unreadable_resources(document.name(), found.bad_resource_values);
     let Found { spans, bare_spans, logs, jaeger_spans, origins, processes, .. } = found;
     let nowhere = Arc::new(Origin::default());
     let place = |json: &str| json.as_ptr().addr() - document.text().as_ptr().addr();
     let in_export = |raw: &Raw<'a>| otlp_json::span(raw.json, &origins[raw.origin as usize]);
-    decode_each(&spans, in_export, |span, json| builder.add_span(span, document, place(json)));
+    if ahead.is_empty() {
+        decode_each(&spans, in_export, |span, json| builder.add_span(span, document, place(json)));
+    } else {
+        for raw in &spans {
+            let mut span = ahead.take(raw.json).unwrap_or_else(|| in_export(raw));
+            if let Ok(decoded) = &mut span {
+                decoded.span.origin = origins[raw.origin as usize].clone();
+            }
+            builder.add_span(span, document, place(raw.json));
+        }
+    }
     let bare = |raw: &Raw<'a>| otlp_json::span(raw.json, &nowhere);
     decode_each(&bare_spans, bare, |span, json| builder.add_span(span, document, place(json)));
     let jaeger = |raw: &Raw<'a>| jaeger::span(raw.json, &processes[raw.origin as usize]);

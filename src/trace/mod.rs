@@ -5,6 +5,7 @@
 //! `attributes`, `ids`); `build` joins those of *all* documents into one tree per trace. Nothing here opens files,
 //! and nothing is dropped without a warning.
 
+mod ahead;
 mod attributes;
 mod build;
 mod containers;
@@ -168,9 +169,10 @@ pub fn load<'a>(documents: &'a [Document], format: Option<Format>, join: Join) -
     let mut loaded = Loaded::default();
     let mut builder = build::Builder::default();
     for (index, document) in documents.iter().enumerate() {
-        let scanned = scan::scan(document, format);
+        let (scanned, ahead) =
+            ahead::while_scanning(document.text(), |feed| scan::scan(document, format, feed));
         loaded.errors.extend(scanned.errors);
-        decode::decode(document, scanned.found, &mut builder);
+        decode::decode(document, scanned.found, ahead, &mut builder);
         if join == Join::WithinDocuments || index + 1 == documents.len() {
             let (traces, warnings, log_records) = std::mem::take(&mut builder).finish();
             loaded.traces.extend(traces);

@@ -3,6 +3,7 @@
 //! A text is a sequence of JSON values: one document, JSON lines, or documents one after the other. Each value
 //! is all or nothing: one that cannot be read is reported with its place and the next is tried.
 
+use super::ahead::Feed;
 use super::containers::{Found, JaegerList, Raw, is_resource_list, jaeger_traces, resource_list};
 use super::{Document, Format, LoadError};
 use crate::json::{Reader, SyntaxError, Token};
@@ -20,10 +21,10 @@ const LISTED_ERRORS: usize = 10;
 /// something on every line and closes nothing would otherwise be read once per line.
 const MAX_READ_AGAIN: usize = 8;
 
-/// Scans a document, as `format` if it is given.
-pub(super) fn scan(document: &Document, format: Option<Format>) -> Scanned<'_> {
+/// Scans a document, as `format` if it is given, and offers spans to `feed` as they are found.
+pub(super) fn scan<'a>(document: &'a Document, format: Option<Format>, feed: Feed<'a>) -> Scanned<'a> {
     let text = document.text();
-    let mut found = Found::default();
+    let mut found = Found { feed, ..Found::default() };
     let mut errors = Vec::new();
     let mut unlisted = 0;
     let mut read_again = 0;
@@ -63,6 +64,7 @@ pub(super) fn scan(document: &Document, format: Option<Format>) -> Scanned<'_> {
             }
         }
     }
+    found.feed.close();
     if values == 0 {
         errors.push(Fault::Shape("the document is empty".into()).locate(document, 0));
     }

@@ -95,6 +95,49 @@ fn equal_input_gives_equal_output() {
 }
 
 #[test]
+fn the_number_of_threads_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let text = fs::read_to_string(samples.join("langchain-support.json")).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let scopes = &document["resourceSpans"][0]["scopeSpans"];
+    let trace_id = scopes[0]["spans"][0]["traceId"].as_str().unwrap();
+    let compact = scopes.to_string();
+    // Large enough to be decoded while it is scanned; the resource comes last, and one span has no id.
+    let copies = (0..400).map(|copy| compact.replace(trace_id, &format!("{:032x}", copy + 1)));
+    let copies: Vec<_> = copies.map(|scopes| scopes.trim_matches(['[', ']']).to_owned()).collect();
+    let bad = r#"{"spans":[{"name":"no id"}]}"#;
+    let resource = &document["resourceSpans"][0]["resource"];
+    let text = format!(
+        r#"{{"resourceSpans":[{{"scopeSpans":[{},{bad}],"resource":{resource}}}]}}"#,
+        copies.join(",")
+    );
+    assert!(text.len() > 2_000_000, "{}", text.len());
+    let path = folder.path().join("large.json");
+    fs::write(&path, text).unwrap();
+    let report = |jobs: &str| {
+        let output =
+            run(&["run", path.to_str().unwrap(), "-m", "token_usage_v1", "-o", "json", "--jobs", jobs]);
+        let mut report = json(&output);
+        for unit in report["traces"].as_array_mut().unwrap() {
+            assert_eq!(unit["service_name"], document_service(resource));
+            unit["metrics"][0]["duration_ms"] = 0.into();
+        }
+        assert_eq!(report["traces"].as_array().unwrap().len(), 400);
+        assert_eq!(report["warnings"][0]["code"], "spans_rejected");
+        report
+    };
+    assert_eq!(report("1"), report("4"));
+}
+
+/// The service name among the attributes of a resource.
+fn document_service(resource: &Value) -> Value {
+    let attributes = resource["attributes"].as_array().unwrap();
+    let name = attributes.iter().find(|attribute| attribute["key"] == "service.name").unwrap();
+    name["value"]["stringValue"].clone()
+}
+
+#[test]
 fn nothing_passes_by_not_being_evaluated() {
     let verdict = |arguments: &[&str]| {
         let output = run(arguments);
