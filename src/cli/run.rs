@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
@@ -113,6 +113,15 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let join = if arguments.lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
     let loaded = trace::load(&documents, settings.format, join);
     errors.extend(loaded.errors.iter().map(ToString::to_string));
+    info!(
+        documents = documents.len(),
+        traces = loaded.traces.len(),
+        log_records = loaded.log_records,
+        "read {} traces and {} log records from {} documents",
+        loaded.traces.len(),
+        loaded.log_records,
+        documents.len()
+    );
     let is_all_read = loaded.errors.is_empty() && documents.len() == files.len();
     if loaded.traces.is_empty() && is_all_read {
         errors.push(match loaded.log_records {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tracing::debug;
 
 use super::protocol::read_output;
 use crate::metrics::custom::{CustomEvaluator, EvaluatorError, EvaluatorInput, EvaluatorOutput};
@@ -107,6 +108,7 @@ impl ProcessEvaluator {
     fn judge(&self, outcome: Outcome) -> Result<EvaluatorOutput, EvaluatorError> {
         let name = &self.name;
         let stderr = String::from_utf8_lossy(&outcome.stderr);
+        debug!(evaluator = %name, "evaluator `{name}` ended with {}: {}", outcome.status, stderr.trim());
         let said = if stderr.trim().is_empty() { String::new() } else { format!(": {}", stderr.trim()) };
         if !outcome.status.success() {
             let hint = self.missing_module_hint(&stderr);

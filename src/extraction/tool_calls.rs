@@ -54,8 +54,13 @@ pub(super) fn span_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Vec
             }
         }
     }
-    calls.sort_by(|a, b| (a.start_unix_nanos, a.span_id).cmp(&(b.start_unix_nanos, b.span_id)));
+    sort_by_start(&mut calls);
     calls
+}
+
+/// Sorts calls by the start of the outermost span.
+pub(super) fn sort_by_start(calls: &mut [SpanCall<'_>]) {
+    calls.sort_by(|a, b| (a.start_unix_nanos, a.span_id).cmp(&(b.start_unix_nanos, b.span_id)));
 }
 
 fn is_same_tool(outer: &View<'_>, inner: &View<'_>) -> bool {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::messages::{Message, ends_with_tool_response, text_of, user_turn};
 use super::model_calls::{ModelCall, model_calls};
 use super::overlay::Operation;
-use super::tool_calls::{SpanCall, span_calls, tool_calls};
+use super::tool_calls::{SpanCall, sort_by_start, span_calls, tool_calls};
 use super::tree::Analysis;
 use crate::invocation::{Invocation, TurnUsage};
 use crate::trace::Warnings;
@@ -145,6 +145,7 @@ impl<'v> Turn<'v> {
     fn settle(&mut self) {
         self.calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
         self.last_call = (0..self.calls.len()).max_by_key(|call| self.calls[*call].end_key());
+        sort_by_start(&mut self.span_calls);
     }
 
     /// Makes an invocation of a settled turn.
