@@ -87,7 +87,6 @@ impl RunSettings {
             None => (EvalConfig::default(), Path::new("")),
         };
         let specs = select_specs(arguments, config.evaluators)?;
-        warn_unused(arguments, &specs);
         if arguments.judge_model.is_some() {
             bail!("--judge-model is given but none of the metrics asks a judge; leave it out");
         }
@@ -135,7 +134,11 @@ fn select_specs(
         let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
         named.push(with_overrides(EvaluatorSpec { name: name.clone(), threshold: None, kind }, arguments));
     }
-    let mut specs = match configured {
+    let is_named = !named.is_empty();
+    if is_named {
+        warn_unused(arguments, &named);
+    }
+    let mut specs: Vec<_> = match configured {
         Some(specs) if named.is_empty() => {
             specs.into_iter().map(|spec| with_overrides(spec, arguments)).collect()
         }
@@ -152,6 +155,9 @@ fn select_specs(
         }
         None => named,
     };
+    if !is_named {
+        warn_unused(arguments, &specs);
+    }
     let mut seen = std::collections::HashSet::new();
     specs.retain(|spec| seen.insert(spec.name.clone()));
     if !arguments.only.is_empty() {
@@ -178,7 +184,10 @@ fn with_overrides(mut spec: EvaluatorSpec, arguments: &RunArguments) -> Evaluato
         trajectory.match_type = arguments.trajectory_match_type.unwrap_or(trajectory.match_type);
         for ToolArgsMode { tool, mode } in &arguments.trajectory_args {
             match tool {
-                Some(tool) => trajectory.tools.entry(tool.clone()).or_default().mode = *mode,
+                Some(tool) => {
+                    let general = || trajectory.args.clone();
+                    trajectory.tools.entry(tool.clone()).or_insert_with(general).mode = *mode;
+                }
                 None => trajectory.args.mode = *mode,
             }
         }
@@ -186,6 +195,7 @@ fn with_overrides(mut spec: EvaluatorSpec, arguments: &RunArguments) -> Evaluato
     spec
 }
 
+/// Warns of options that reach none of the metrics that options apply to.
 fn warn_unused(arguments: &RunArguments, specs: &[EvaluatorSpec]) {
     let has = |fits: fn(Builtin) -> bool| {
         specs.iter().any(|spec| matches!(spec.kind, SpecKind::Builtin { metric, .. } if fits(metric)))

@@ -6,7 +6,8 @@ mod select;
 use std::collections::HashMap;
 
 pub use parse::EvalSetError;
-pub use select::{CaseIndex, CaseMatch, NoMatch, start_key};
+use select::start_key;
+pub use select::{CaseIndex, CaseMatch, NoMatch};
 
 use crate::invocation::ExpectedInvocation;
 use crate::json::checked::Problem;

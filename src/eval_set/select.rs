@@ -43,7 +43,7 @@ pub enum NoMatch {
 }
 
 /// The form in which first user texts are compared: white space folded, trimmed, case folded.
-pub fn start_key(text: &str) -> String {
+pub(super) fn start_key(text: &str) -> String {
     // Python's idea of white space: Unicode's, and the four information separators.
     let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     let words: Vec<_> = text.split(is_space).filter(|word| !word.is_empty()).collect();

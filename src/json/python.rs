@@ -99,8 +99,10 @@ impl<'a> Value<'a> {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals(b, bools_are_numbers))
             }
             (Self::Map(a), Value::Map(b)) => {
+                let lookup = b.lookup();
                 a.len() == b.len()
-                    && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| a.equals(b, bools_are_numbers)))
+                    && a.iter()
+                        .all(|(key, a)| lookup.get(key).is_some_and(|b| a.equals(b, bools_are_numbers)))
             }
             (Self::Int(a), Value::Int(b)) => a == b,
             (Self::BigInt(a), Value::BigInt(b)) => a == b,

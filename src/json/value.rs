@@ -74,6 +74,13 @@ impl<'a> Map<'a> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
+    /// Makes many look-ups cheap.
+    pub fn lookup(&self) -> Lookup<'_, 'a> {
+        let by_key =
+            (self.0.len() > SCAN_LIMIT).then(|| self.0.iter().map(|(key, value)| (&**key, value)).collect());
+        Lookup { map: self, by_key }
+    }
+
     /// The entries in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Cow<'a, str>, &Value<'a>)> {
         self.0.iter().map(|(key, value)| (key, value))
@@ -87,6 +94,22 @@ impl<'a> Map<'a> {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A map prepared for many look-ups; see [`Map::lookup`].
+pub struct Lookup<'m, 'a> {
+    map: &'m Map<'a>,
+    by_key: Option<HashMap<&'m str, &'m Value<'a>>>,
+}
+
+impl<'m, 'a> Lookup<'m, 'a> {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&'m Value<'a>> {
+        match &self.by_key {
+            Some(by_key) => by_key.get(key).copied(),
+            None => self.map.get(key),
+        }
     }
 }
 

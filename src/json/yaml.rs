@@ -3,6 +3,7 @@
 //! Aliases are refused: a few lines of them can stand for gigabytes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use saphyr::Scalar;
 use saphyr_parser::{Event, Marker, Parser, Span};
@@ -14,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 
 enum Open<'a> {
     List(Vec<Value<'a>>),
-    Map { entries: Vec<(Cow<'a, str>, Value<'a>)>, key: Option<Cow<'a, str>> },
+    Map { entries: Vec<(Cow<'a, str>, Value<'a>)>, keys: HashSet<Cow<'a, str>>, key: Option<Cow<'a, str>> },
 }
 
 /// Parses the first document of a YAML text (YAML 1.2 core schema, of which JSON is a part).
@@ -35,12 +36,12 @@ pub fn parse_yaml(text: &str) -> Result<Value<'_>, SyntaxError> {
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(Open::Map { entries: Vec::new(), key: None });
+                open.push(Open::Map { entries: Vec::new(), keys: HashSet::new(), key: None });
                 continue;
             }
             Event::Scalar(text, style, _, tag) => {
-                if let Some(Open::Map { entries, key: key @ None }) = open.last_mut() {
-                    if entries.iter().any(|(written, _)| *written == text) {
+                if let Some(Open::Map { keys, key: key @ None, .. }) = open.last_mut() {
+                    if !keys.insert(text.clone()) {
                         return Err(fault(&format!("duplicate key `{text}`"), &span));
                     }
                     *key = Some(text);
@@ -62,7 +63,7 @@ pub fn parse_yaml(text: &str) -> Result<Value<'_>, SyntaxError> {
         match open.last_mut() {
             None => return Ok(value),
             Some(Open::List(items)) => items.push(value),
-            Some(Open::Map { entries, key }) => match key.take() {
+            Some(Open::Map { entries, key, .. }) => match key.take() {
                 Some(key) => entries.push((key, value)),
                 None => return Err(fault("keys must be plain words", &span)),
             },

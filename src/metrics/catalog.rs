@@ -15,11 +15,6 @@ pub enum Builtin {
 }
 
 impl Builtin {
-    /// Whether the metric compares with an eval case.
-    pub fn needs_golden(self) -> bool {
-        !matches!(self, Self::Efficiency(_))
-    }
-
     /// Whether the metric passes or fails by a threshold.
     pub fn takes_threshold(self) -> bool {
         !matches!(self, Self::Efficiency(_))

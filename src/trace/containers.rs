@@ -41,33 +41,41 @@ pub(super) struct Found<'a> {
     pub(super) misplaced: usize,
 }
 
-/// Lengths to go back to when a value turns out to be broken.
-pub(super) struct Mark([usize; 6], usize);
+/// What to go back to when a value turns out to be broken.
+pub(super) struct Mark {
+    spans: usize,
+    bare_spans: usize,
+    logs: usize,
+    jaeger_spans: usize,
+    origins: usize,
+    processes: usize,
+    bad_resource_values: usize,
+    misplaced: usize,
+}
 
 impl<'a> Found<'a> {
     pub(super) fn mark(&self) -> Mark {
-        let lengths = [
-            self.spans.len(),
-            self.bare_spans.len(),
-            self.logs.len(),
-            self.jaeger_spans.len(),
-            self.origins.len(),
-            self.processes.len(),
-        ];
-        Mark(lengths, self.misplaced)
+        Mark {
+            spans: self.spans.len(),
+            bare_spans: self.bare_spans.len(),
+            logs: self.logs.len(),
+            jaeger_spans: self.jaeger_spans.len(),
+            origins: self.origins.len(),
+            processes: self.processes.len(),
+            bad_resource_values: self.bad_resource_values,
+            misplaced: self.misplaced,
+        }
     }
 
-    pub(super) fn roll_back(
-        &mut self,
-        Mark([spans, bare_spans, logs, jaeger_spans, origins, processes], misplaced): Mark,
-    ) {
-        self.spans.truncate(spans);
-        self.bare_spans.truncate(bare_spans);
-        self.logs.truncate(logs);
-        self.jaeger_spans.truncate(jaeger_spans);
-        self.origins.truncate(origins);
-        self.processes.truncate(processes);
-        self.misplaced = misplaced;
+    pub(super) fn roll_back(&mut self, mark: &Mark) {
+        self.spans.truncate(mark.spans);
+        self.bare_spans.truncate(mark.bare_spans);
+        self.logs.truncate(mark.logs);
+        self.jaeger_spans.truncate(mark.jaeger_spans);
+        self.origins.truncate(mark.origins);
+        self.processes.truncate(mark.processes);
+        self.bad_resource_values = mark.bad_resource_values;
+        self.misplaced = mark.misplaced;
     }
 
     fn add_origin(&mut self, origin: Origin<'a>) -> u32 {

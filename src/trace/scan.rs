@@ -41,7 +41,7 @@ pub(super) fn scan<'a>(document: &'a Document, format: Option<Format>, feed: Fee
         match scan_value(&mut reader, format, &mut found) {
             Ok(()) => at += reader.offset(),
             Err(fault) => {
-                found.roll_back(mark);
+                found.roll_back(&mark);
                 let end = reader.offset();
                 // Locating a fault means counting lines, so it is done for those that are shown.
                 match errors.len() < LISTED_ERRORS {

@@ -1,5 +1,7 @@
 //! Which expected call is which actual call, and what is wrong with the rest.
 
+use std::cell::RefCell;
+
 use super::pairing::{OPTIMAL_PAIRS, pair_in_any_order, pair_in_order};
 use super::{TrajectoryOptions, difference};
 use crate::invocation::ToolCall;
@@ -75,8 +77,24 @@ impl Alignment {
         options: &TrajectoryOptions,
         lenient: bool,
     ) -> Self {
-        let same = |e: usize, a: usize| difference(&expected[e], &actual[a], options, lenient).is_none();
         let (rows, columns) = (expected.len(), actual.len());
+        let is_small = rows.saturating_mul(columns) <= OPTIMAL_PAIRS;
+        // Whether two calls fit is asked many times and may mean comparing large arguments: it is remembered.
+        let known: RefCell<Vec<Option<bool>>> =
+            RefCell::new(vec![None; if is_small { rows * columns } else { 0 }]);
+        let compare = |e: usize, a: usize| {
+            expected[e].name == actual[a].name
+                && difference(&expected[e], &actual[a], options, lenient).is_none()
+        };
+        let same = |e: usize, a: usize| match is_small {
+            true => {
+                let remembered = known.borrow()[e * columns + a];
+                let fits = remembered.unwrap_or_else(|| compare(e, a));
+                known.borrow_mut()[e * columns + a] = Some(fits);
+                fits
+            }
+            false => compare(e, a),
+        };
         let match_type = options.match_type;
         let mut partner = match match_type.is_ordered() {
             true => pair_in_order(rows, columns, &same),
@@ -98,7 +116,7 @@ impl Alignment {
                 }
             }
         };
-        if rows.saturating_mul(columns) <= OPTIMAL_PAIRS {
+        if is_small {
             settle(&|e, a| same(e, a).then_some(Outcome::OutOfOrder));
             settle(&|e, a| {
                 let is_same_tool = expected[e].name == actual[a].name;

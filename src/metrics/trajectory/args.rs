@@ -156,11 +156,12 @@ impl<'v> Walk<'_, 'v> {
     }
 
     fn compare_maps(&mut self, expected: &'v Map<'v>, actual: &'v Map<'v>) -> Option<String> {
-        let wanted = expected.iter().find_map(|(key, value)| {
-            self.at(Step::Key(key), |walk| walk.compare(Some(value), actual.get(key)))
-        });
-        wanted.or_else(|| {
-            let mut extra = actual.iter().filter(|(key, _)| expected.get(key).is_none());
+        let (wanted, got) = (expected.lookup(), actual.lookup());
+        let difference = expected
+            .iter()
+            .find_map(|(key, value)| self.at(Step::Key(key), |walk| walk.compare(Some(value), got.get(key))));
+        difference.or_else(|| {
+            let mut extra = actual.iter().filter(|(key, _)| wanted.get(key).is_none());
             extra.find_map(|(key, value)| self.at(Step::Key(key), |walk| walk.compare(None, Some(value))))
         })
     }

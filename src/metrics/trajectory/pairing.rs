@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 /// Above this many pairs calls are paired greedily instead of optimally, to bound time and memory.
-pub(super) const OPTIMAL_PAIRS: usize = 4_000_000;
+pub(super) const OPTIMAL_PAIRS: usize = 1_000_000;
+
+/// How many pairs are looked at in search of a better pairing before the one at hand is taken.
+const SEARCH_STEPS: usize = 32 * OPTIMAL_PAIRS;
 
 /// For each expected call the actual one: a longest common subsequence.
 pub(super) fn pair_in_order(
@@ -27,17 +30,15 @@ pub(super) fn pair_in_order(
     }
     // best[e][a]: most pairs among the expected calls from e and the actual ones from a.
     let mut best = vec![vec![0u32; width + 1]; height + 1];
-    let mut is_same = vec![false; height * width];
     for e in (0..height).rev() {
         for a in (0..width).rev() {
-            is_same[e * width + a] = same(front + e, front + a);
-            let paired = if is_same[e * width + a] { best[e + 1][a + 1] + 1 } else { 0 };
+            let paired = if same(front + e, front + a) { best[e + 1][a + 1] + 1 } else { 0 };
             best[e][a] = paired.max(best[e + 1][a]).max(best[e][a + 1]);
         }
     }
     let (mut e, mut a) = (0, 0);
     while e < height && a < width {
-        if is_same[e * width + a] && best[e][a] == best[e + 1][a + 1] + 1 {
+        if same(front + e, front + a) && best[e][a] == best[e + 1][a + 1] + 1 {
             partner[front + e] = Some(front + a);
             (e, a) = (e + 1, a + 1);
         } else if best[e][a] == best[e + 1][a] {
@@ -71,11 +72,16 @@ pub(super) fn pair_in_any_order(
         return partner;
     }
     let unpaired: Vec<usize> = (0..rows).filter(|e| partner[*e].is_none()).collect();
+    let mut steps = 0;
     for start in unpaired {
+        if steps > SEARCH_STEPS {
+            break;
+        }
         // Breadth-first search for a free actual call; `reached_from` leads back to `start`.
         let mut reached_from: Vec<Option<usize>> = vec![None; columns];
         let mut queue = VecDeque::from([start]);
         'search: while let Some(e) = queue.pop_front() {
+            steps += columns;
             for a in 0..columns {
                 if reached_from[a].is_some() || !same(e, a) {
                     continue;
