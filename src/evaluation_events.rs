@@ -44,7 +44,7 @@ pub enum ExportError {
 }
 
 /// Where and how results are sent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ExporterSettings {
     /// URL that takes OTLP logs.
     pub endpoint: String,
@@ -58,7 +58,8 @@ pub struct ExporterSettings {
 
 /// Sends evaluation results to a collector.
 pub struct Exporter {
-    settings: ExporterSettings,
+    endpoint: reqwest::Url,
+    with_explanations: bool,
     client: reqwest::Client,
 }
 
@@ -71,12 +72,17 @@ impl Exporter {
         // Only the first call in a process installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let malformed = |what: &str| ExportError::Settings(format!("OTLP exporter: {what}"));
-        reqwest::Url::parse(&settings.endpoint)
-            .map_err(|error| malformed(&format!("`{}` is no URL: {error}", settings.endpoint)))?;
+        let endpoint = reqwest::Url::parse(&settings.endpoint).ok();
+        let endpoint = endpoint
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| malformed("the endpoint is no http or https URL"))?;
         let mut headers = reqwest::header::HeaderMap::new();
-        for (name, value) in &settings.headers {
-            let parsed = reqwest::header::HeaderName::try_from(name).ok().zip(value.parse().ok());
-            let (name, value) = parsed.ok_or_else(|| malformed(&format!("header `{name}` is malformed")))?;
+        for (index, (name, value)) in settings.headers.iter().enumerate() {
+            let parsed = reqwest::header::HeaderName::try_from(name).ok();
+            let parsed = parsed.zip(value.parse::<reqwest::header::HeaderValue>().ok());
+            let (name, mut value) =
+                parsed.ok_or_else(|| malformed(&format!("header {} is malformed", index + 1)))?;
+            value.set_sensitive(true);
             headers.insert(name, value);
         }
         let client = reqwest::Client::builder()
@@ -85,7 +91,12 @@ impl Exporter {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { settings, client })
+        Ok(Self { endpoint, with_explanations: settings.with_explanations, client })
+    }
+
+    /// The endpoint without what may be secret in it.
+    fn shown_endpoint(&self) -> String {
+        format!("{}{}", self.endpoint.origin().ascii_serialization(), self.endpoint.path())
     }
 
     /// Sends the results of a report, compared with the eval set of that id.
@@ -93,21 +104,20 @@ impl Exporter {
     /// # Errors
     /// `Unreachable` or `Refused` for the first request that fails; the rest is not sent.
     pub async fn export(&self, report: &Report, eval_set_id: Option<&str>) -> Result<(), ExportError> {
-        let records = records(report, eval_set_id, self.settings.with_explanations);
+        let records = records(report, eval_set_id, self.with_explanations);
         for batch in records.chunks(RECORDS_PER_REQUEST) {
-            let endpoint = || self.settings.endpoint.clone();
             let request = self
                 .client
-                .post(&self.settings.endpoint)
+                .post(self.endpoint.clone())
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(envelope(batch).to_string());
             let response = request.send().await.map_err(|error| ExportError::Unreachable {
-                endpoint: endpoint(),
+                endpoint: self.shown_endpoint(),
                 reason: root_cause(&error),
             })?;
             if !response.status().is_success() {
                 return Err(ExportError::Refused {
-                    endpoint: endpoint(),
+                    endpoint: self.shown_endpoint(),
                     status: response.status().as_u16(),
                 });
             }
@@ -155,17 +165,21 @@ fn records(report: &Report, eval_set_id: Option<&str>, with_explanations: bool) 
                 if let Some(explanation) = explanation(metric).filter(|_| with_explanations) {
                     attributes.push(text("gen_ai.evaluation.explanation", &explanation));
                 }
-                records.push(json!({
+                let mut record = json!({
                     "timeUnixNano": now,
                     "observedTimeUnixNano": now,
                     "severityNumber": SEVERITY_INFO,
                     "severityText": "INFO",
                     "eventName": "gen_ai.evaluation.result",
                     "attributes": attributes,
-                    "traceId": turn.trace_id,
-                    "spanId": turn.evaluated_span_id,
                     "flags": 1,
-                }));
+                });
+                // OTLP takes ids of full length only; a record without them is better than a batch refused.
+                let ids = padded(&turn.trace_id, 32).zip(padded(&turn.evaluated_span_id, 16));
+                if let Some((trace_id, span_id)) = ids {
+                    (record["traceId"], record["spanId"]) = (trace_id.into(), span_id.into());
+                }
+                records.push(record);
             };
             if metric.error.is_some() || scores.is_empty() {
                 add(last, metric.score, metric.eval_status);
@@ -179,6 +193,12 @@ fn records(report: &Report, eval_set_id: Option<&str>, with_explanations: bool) 
         }
     }
     records
+}
+
+/// A hexadecimal id filled up to `digits`, which exporters may have cut; `None` for any other id.
+fn padded(id: &str, digits: usize) -> Option<String> {
+    let is_hex = id.len() <= digits && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| format!("{id:0>digits$}"))
 }
 
 fn attributes(

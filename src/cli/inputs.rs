@@ -13,6 +13,12 @@ use crate::trace::{Document, GZIP_MAGIC, LoadError};
 /// Stands for standard input.
 pub(super) const STDIN: &str = "-";
 
+/// Largest configuration that is read: more than anyone writes.
+pub(super) const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// Largest eval set that is read: tens of thousands of cases.
+pub(super) const MAX_EVAL_SET_BYTES: u64 = 256 << 20;
+
 /// File names that are read when a directory is given.
 const TRACE_SUFFIXES: [&str; 6] = [".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"];
 
@@ -85,8 +91,8 @@ fn list(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Res
 /// Reads one file or standard input; gzip is decompressed.
 ///
 /// # Errors
-/// In words, naming the file.
-pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Document, String> {
+/// In words, naming the file; `remedy` says what to do when it is too large.
+pub(super) fn read(path: &Path, max_bytes: u64, remedy: &str) -> Result<Document, String> {
     let is_stdin = path.as_os_str() == STDIN;
     let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
     let read = match is_stdin {
@@ -98,7 +104,10 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Document, String> {
             File::open(path).and_then(|file| read_file(&name, file, max_bytes))
         }
     };
-    read.map_err(|error| format!("`{name}`: {error}"))?.map_err(|error| error.to_string())
+    read.map_err(|error| format!("`{name}`: {error}"))?.map_err(|error| match error {
+        LoadError::TooLarge { .. } => format!("{error}; {remedy}"),
+        error => error.to_string(),
+    })
 }
 
 /// Reads an open file; a regular one all at once and on all cores.

@@ -15,7 +15,7 @@ use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output};
 use crate::eval_set::EvalSet;
-use crate::evaluation::{EvaluatorKind, GroupBy, Report, Verdict, evaluate};
+use crate::evaluation::{Evaluator, GroupBy, Report, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
 use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 
@@ -27,7 +27,7 @@ use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 pub struct RunArguments {
     /// Trace files (OTLP or Jaeger JSON, JSON lines, gzip), directories of them, or `-` for standard input
     #[arg(required = true, value_name = "TRACE")]
-    traces: Vec<PathBuf>,
+    pub(super) traces: Vec<PathBuf>,
     /// Golden eval set (ADK EvalSet JSON)
     #[arg(short, long, value_name = "FILE")]
     pub(super) eval_set: Option<PathBuf>,
@@ -81,9 +81,6 @@ fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     found.map(|(_, group_by)| *group_by).ok_or_else(|| "expected auto, trace or conversation".into())
 }
 
-/// Largest eval set that is read.
-const MAX_EVAL_SET_BYTES: u64 = 256 << 20;
-
 /// Runs the command and returns the exit code.
 pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let settings = RunSettings::new(arguments)?;
@@ -98,7 +95,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         .eval_set
         .as_deref()
         .and_then(|path| read_eval_set(path).map_err(|error| errors.push(format!("{error:#}"))).ok());
-    let read = |file: &PathBuf| inputs::read(file, arguments.max_input_bytes);
+    let remedy = "split it or raise --max-input-bytes";
+    let read = |file: &PathBuf| inputs::read(file, arguments.max_input_bytes, remedy);
     let read: Vec<_> = match files.len() {
         1 => files.iter().map(read).collect(),
         _ => files.par_iter().map(read).collect(),
@@ -139,6 +137,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     }
     let has_bad_input = !errors.is_empty();
     report.add_reading(errors, loaded.warnings);
+    output::print(&report, settings.output)?;
     if let Some(exporter) = exporter {
         let eval_set_id = eval_set.as_ref().map(|set| &*set.id);
         // The results stand whether or not a collector takes them.
@@ -146,7 +145,6 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
             warn!("{error}");
         }
     }
-    output::print(&report, settings.output)?;
     let verdict = report.verdict;
     // The process is about to end; freeing a large recording span by span would only delay that.
     std::mem::forget((loaded.traces, report));
@@ -158,10 +156,11 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     })
 }
 
-pub(super) fn read_eval_set(path: &Path) -> anyhow::Result<EvalSet> {
+fn read_eval_set(path: &Path) -> anyhow::Result<EvalSet> {
     let reading = || format!("reading eval set `{}`", path.display());
-    let document =
-        inputs::read(path, MAX_EVAL_SET_BYTES).map_err(anyhow::Error::msg).with_context(reading)?;
+    let document = inputs::read(path, inputs::MAX_EVAL_SET_BYTES, "split it")
+        .map_err(anyhow::Error::msg)
+        .with_context(reading)?;
     EvalSet::parse(document.text()).with_context(reading)
 }
 
@@ -175,7 +174,7 @@ fn evaluate_interruptibly(
     let tick = |total| progress.tick(total);
     let evaluation = evaluate(traces, eval_set, &settings.plan, &tick);
     let runtime = runtime()?;
-    let has_custom = settings.plan.evaluators.iter().any(|e| matches!(e.kind, EvaluatorKind::Custom { .. }));
+    let has_custom = settings.plan.evaluators.iter().any(Evaluator::is_custom);
     let report = runtime.block_on(async {
         if !has_custom {
             return Ok(Some(evaluation.await)); // nothing to clean up: a signal may simply end the process

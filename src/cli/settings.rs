@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use tracing::warn;
 
+use super::inputs;
 use super::run::RunArguments;
 use crate::evaluation::config::{EvalConfig, EvaluatorSpec, SpecKind};
 use crate::evaluation::{Evaluator, EvaluatorKind, Plan};
@@ -82,6 +83,10 @@ impl RunSettings {
     /// # Errors
     /// Whatever can be known before a trace is read.
     pub(super) fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
+        let files = arguments.traces.iter().chain(&arguments.eval_set).chain(&arguments.config);
+        if files.filter(|file| file.as_os_str() == inputs::STDIN).count() > 1 {
+            bail!("standard input (`-`) can be read only once");
+        }
         let (config, directory) = match &arguments.config {
             Some(path) => (read_config(path)?, path.parent().unwrap_or(Path::new(""))),
             None => (EvalConfig::default(), Path::new("")),
@@ -113,13 +118,11 @@ impl RunSettings {
 /// How many custom evaluators run at once when nothing is said, as in the reference.
 const DEFAULT_CONCURRENT_EVALS: usize = 5;
 
-/// Largest configuration that is read: more than anyone writes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
-
-pub(super) fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
+fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
     let reading = || format!("reading configuration `{}`", path.display());
-    let document =
-        super::inputs::read(path, MAX_CONFIG_BYTES).map_err(|error| anyhow!(error)).with_context(reading)?;
+    let document = inputs::read(path, inputs::MAX_CONFIG_BYTES, "is it the right file?")
+        .map_err(|error| anyhow!(error))
+        .with_context(reading)?;
     EvalConfig::parse(document.text()).with_context(reading)
 }
 

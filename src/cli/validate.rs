@@ -1,13 +1,14 @@
 //! `agentevals validate`: check eval sets and configurations without scoring anything.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{EXIT_PASSED, EXIT_USAGE, inputs};
+use super::inputs::{self, MAX_CONFIG_BYTES, MAX_EVAL_SET_BYTES};
+use super::output::{self, counted};
+use super::{EXIT_PASSED, EXIT_USAGE};
 use crate::eval_set::EvalSet;
-use crate::evaluation::config::{ConfigError, EvalConfig};
+use crate::evaluation::config::{ConfigError, EvalConfig, SpecKind};
 use crate::json;
 
 /// Check eval sets (JSON) and evaluation configurations (YAML) without scoring anything
@@ -20,65 +21,66 @@ pub struct ValidateArguments {
     files: Vec<PathBuf>,
 }
 
-/// Largest file that is read.
-const MAX_BYTES: u64 = 256 << 20;
-
 /// Runs the command and returns the exit code.
 pub(super) fn validate(arguments: &ValidateArguments) -> anyhow::Result<u8> {
-    let mut out = std::io::stdout().lock();
     let mut code = EXIT_PASSED;
+    let mut lines = Vec::new();
     for file in inputs::expand(&arguments.files)? {
-        let (what, problems) = check(&file);
         let name = file.display();
-        if problems.is_empty() {
-            writeln!(out, "{name}: ok, {what}")?;
-            continue;
-        }
-        code = EXIT_USAGE;
-        for problem in problems {
-            writeln!(out, "{name}: {problem}")?;
+        match check(&file) {
+            Ok(what) => lines.push(format!("{name}: ok, {what}")),
+            Err(problems) => {
+                code = EXIT_USAGE;
+                lines.extend(problems.iter().map(|problem| format!("{name}: {problem}")));
+            }
         }
     }
+    output::print_lines(&lines)?;
     Ok(code)
 }
 
-/// What a file is, and what is wrong with it.
-fn check(path: &Path) -> (String, Vec<String>) {
-    let document = match inputs::read(path, MAX_BYTES) {
-        Ok(document) => document,
-        Err(error) => return (String::new(), vec![error]),
-    };
+/// Says what a file is, or all that is wrong with it.
+fn check(path: &Path) -> Result<String, Vec<String>> {
+    let document = inputs::read(path, MAX_EVAL_SET_BYTES, "split it").map_err(|error| vec![error])?;
     let text = document.text();
-    let is_config = match json::parse(text) {
-        Ok(value) => value.get("evaluators").is_some(),
-        Err(_) => !text.trim_start().starts_with('{'),
-    };
-    if is_config { check_config(path, text) } else { check_eval_set(text) }
-}
-
-fn check_eval_set(text: &str) -> (String, Vec<String>) {
-    match EvalSet::parse(text) {
-        Ok(set) => {
-            let what = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
-            (what, set.lint().iter().map(ToString::to_string).collect())
+    let has = |value: &json::Value<'_>, names: [&str; 4]| names.iter().any(|name| value.get(name).is_some());
+    match json::parse(text) {
+        Ok(value) if has(&value, ["eval_set_id", "eval_cases", "evalSetId", "evalCases"]) => {
+            check_eval_set(text)
         }
-        Err(error) => (String::new(), error.problems()),
+        Err(error) if looks_like_json(text) => Err(vec![error.to_string()]),
+        _ => match json::parse_yaml(text) {
+            Ok(json::Value::Map(_)) if text.len() as u64 <= MAX_CONFIG_BYTES => check_config(path, text),
+            Ok(json::Value::Map(_)) => {
+                Err(vec![format!("a configuration of more than {MAX_CONFIG_BYTES} bytes")])
+            }
+            Ok(_) => Err(vec!["neither an eval set nor a configuration".to_owned()]),
+            Err(error) => Err(vec![error.to_string()]),
+        },
     }
 }
 
-fn check_config(path: &Path, text: &str) -> (String, Vec<String>) {
-    let config = match EvalConfig::parse(text) {
-        Ok(config) => config,
-        Err(ConfigError::Schema(problems)) => {
-            return (String::new(), problems.iter().map(ToString::to_string).collect());
-        }
-        Err(error) => return (String::new(), vec![error.to_string()]),
-    };
+/// Whether a text that is no JSON was meant to be: its first key is quoted.
+fn looks_like_json(text: &str) -> bool {
+    text.trim_start().strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with('"'))
+}
+
+fn check_eval_set(text: &str) -> Result<String, Vec<String>> {
+    let set = EvalSet::parse(text).map_err(|error| error.problems())?;
+    let what = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
+    none_of(set.lint().iter().map(ToString::to_string).collect(), what)
+}
+
+fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
+    let config = EvalConfig::parse(text).map_err(|error| match error {
+        ConfigError::Schema(problems) => problems.iter().map(ToString::to_string).collect(),
+        ConfigError::Syntax(error) => vec![error.to_string()],
+    })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut problems = Vec::new();
     let evaluators = config.evaluators.unwrap_or_default();
     for (index, spec) in evaluators.iter().enumerate() {
-        if let crate::evaluation::config::SpecKind::Code(code) = &spec.kind
+        if let SpecKind::Code(code) = &spec.kind
             && !directory.join(&code.path).is_file()
         {
             problems.push(format!("$.evaluators[{index}].path: there is no file `{}`", code.path));
@@ -89,10 +91,10 @@ fn check_config(path: &Path, text: &str) -> (String, Vec<String>) {
     {
         problems.push(format!("$.eval_set: there is no file `{eval_set}`"));
     }
-    (format!("configuration, {}", counted(evaluators.len(), "evaluator")), problems)
+    none_of(problems, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
 }
 
-/// `1 case`, `2 cases`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+/// `what`, if there are no problems.
+fn none_of(problems: Vec<String>, what: String) -> Result<String, Vec<String>> {
+    if problems.is_empty() { Ok(what) } else { Err(problems) }
 }

@@ -42,7 +42,7 @@ pub struct EvalConfig {
 pub struct EvaluatorSpec {
     /// Name, unique in the configuration.
     pub name: String,
-    /// Score from which it passes; the default is the metric's.
+    /// Score from which it passes, 0.5 when it is not given.
     pub threshold: Option<f64>,
     /// What it is.
     pub kind: SpecKind,
@@ -123,6 +123,12 @@ fn read_config(cursor: &Cursor<'_, '_>) -> Option<EvalConfig> {
         }
         Some(specs)
     });
+    let output_format = object.optional("output_format", read_output);
+    let output = object.optional("output", read_output);
+    if output_format.is_some() && output.is_some() {
+        cursor.fault("`output` and `output_format` mean the same; leave one out");
+    }
+    let output_format = output_format.or(output);
     let config = EvalConfig {
         evaluators,
         eval_set: object.optional("eval_set", |path| path.string()),
@@ -130,15 +136,12 @@ fn read_config(cursor: &Cursor<'_, '_>) -> Option<EvalConfig> {
             let text = format.string()?;
             text.parse().map_err(|error: String| format.fault(error)).ok()
         }),
-        output_format: object
-            .optional("output_format", read_output)
-            .or_else(|| object.optional("output", read_output)),
+        output_format,
         group_by: object.optional("group_by", |group_by| group_by.choice(&GroupBy::NAMES)),
         max_concurrent_evals: object.optional("max_concurrent_evals", |number| {
             number.integer(1..=256).and_then(|number| usize::try_from(number).ok())
         }),
     };
-    object.optional("output", |_| Some(()));
     object.refuse_unknown();
     Some(config)
 }

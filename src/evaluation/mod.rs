@@ -47,6 +47,13 @@ pub struct Evaluator {
     pub kind: EvaluatorKind,
 }
 
+impl Evaluator {
+    /// Whether something else than this program computes it.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.kind, EvaluatorKind::Custom { .. })
+    }
+}
+
 /// What computes a metric.
 #[derive(Clone)]
 pub enum EvaluatorKind {
@@ -85,17 +92,19 @@ pub async fn evaluate(
     let cases = eval_set.map(CaseIndex::new);
     let draft = |unit: &units::Unit<'_>| {
         let draft = draft_unit(unit, cases.as_ref(), single_unit, plan);
-        if draft.pending.is_empty() {
+        if draft.conversation.is_none() {
             progress(units.len());
         }
         draft
     };
     let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-    let mut drafts: Vec<Draft> = match units.len() > 1 && spans > PARALLEL_SPANS {
+    let mut drafts: Vec<Draft<'_>> = match units.len() > 1 && spans > PARALLEL_SPANS {
         true => units.par_iter().map(draft).collect(),
         false => units.iter().map(draft).collect(),
     };
-    run_custom(&mut drafts, plan, progress).await;
+    for (unit, evaluator, result) in run_custom(&drafts, plan, progress).await {
+        drafts[unit].report.metrics[evaluator] = result;
+    }
     let units: Vec<UnitReport> = drafts.into_iter().map(|draft| draft.report).collect();
     let performance: Vec<_> = units.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);
@@ -103,18 +112,20 @@ pub async fn evaluate(
 }
 
 /// A unit whose built-in metrics are done.
-struct Draft {
+struct Draft<'e> {
     report: UnitReport,
-    /// The custom evaluators still to run, by index into the plan, and what each is given.
-    pending: Vec<(usize, EvaluatorInput)>,
+    /// Kept for the custom evaluators still to run, if there are any.
+    conversation: Option<Conversation>,
+    /// What the matched case expects.
+    expected: Option<&'e [ExpectedInvocation]>,
 }
 
-fn draft_unit(
+fn draft_unit<'e>(
     unit: &units::Unit<'_>,
-    cases: Option<&CaseIndex<'_>>,
+    cases: Option<&CaseIndex<'e>>,
     single_unit: bool,
     plan: &Plan,
-) -> Draft {
+) -> Draft<'e> {
     let conversation = extraction::extract(&unit.traces);
     let explicit_id = extraction::explicit_case_id(&unit.traces);
     let selected = cases.ok_or(NoMatch::NoEvalSet).and_then(|cases| {
@@ -123,33 +134,24 @@ fn draft_unit(
     let mut report = UnitReport::new(unit, &conversation, &selected);
     if let Some(reason) = &conversation.emptiness {
         report.metrics = vec![MetricResult::failed("(all)", "NoInvocations", reason)];
-        return Draft { report, pending: Vec::new() };
+        return Draft { report, conversation: None, expected: None };
     }
     let expected = selected.map(|(case, _)| &*case.conversation);
-    let mut pending = Vec::new();
-    for (index, evaluator) in plan.evaluators.iter().enumerate() {
+    for evaluator in &plan.evaluators {
         let started = Instant::now();
         let mut result = match &evaluator.kind {
             EvaluatorKind::Builtin { metric, trajectory } => {
                 run_builtin(evaluator, *metric, trajectory, &conversation, &expected, plan.lenient)
             }
-            EvaluatorKind::Custom { config, .. } => {
-                let input = EvaluatorInput::new(
-                    &evaluator.name,
-                    evaluator.threshold,
-                    config,
-                    &conversation.invocations,
-                    &conversation.performance,
-                    expected.as_ref().ok().copied(),
-                );
-                pending.push((index, input));
+            EvaluatorKind::Custom { .. } => {
                 MetricResult::failed(&evaluator.name, "EvaluatorNotRun", "the evaluator did not run")
             }
         };
         result.duration_ms = milliseconds(started.elapsed());
         report.metrics.push(result);
     }
-    Draft { report, pending }
+    let has_custom = plan.evaluators.iter().any(Evaluator::is_custom);
+    Draft { report, conversation: has_custom.then_some(conversation), expected: expected.ok() }
 }
 
 fn run_builtin(
@@ -180,34 +182,40 @@ fn run_builtin(
     }
 }
 
-/// Runs what the drafts left pending, a bounded number at a time, and files the results.
-async fn run_custom(drafts: &mut [Draft], plan: &Plan, progress: &(dyn Fn(usize) + Sync)) {
-    let mut left: Vec<usize> = drafts.iter().map(|draft| draft.pending.len()).collect();
-    let mut jobs = Vec::new();
-    for (unit, draft) in drafts.iter_mut().enumerate() {
-        jobs.extend(draft.pending.drain(..).map(|(index, input)| (unit, index, input)));
-    }
-    let runs = jobs.into_iter().map(|(unit, index, input)| async move {
-        let evaluator = &plan.evaluators[index];
-        let EvaluatorKind::Custom { port, .. } = &evaluator.kind else {
-            return (unit, index, None);
-        };
+/// Runs the custom evaluators, a bounded number at a time; answers unit, evaluator and result.
+async fn run_custom(
+    drafts: &[Draft<'_>],
+    plan: &Plan,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Vec<(usize, usize, MetricResult)> {
+    let evaluators = plan.evaluators.iter().enumerate();
+    let custom: Vec<usize> = evaluators.filter(|(_, e)| e.is_custom()).map(|(index, _)| index).collect();
+    let units = drafts.iter().enumerate().filter(|(_, draft)| draft.conversation.is_some());
+    let jobs = units.flat_map(|(unit, _)| custom.iter().map(move |index| (unit, *index)));
+    let runs = jobs.map(|(unit, index)| async move {
+        let (draft, Evaluator { name, threshold, kind }) = (&drafts[unit], &plan.evaluators[index]);
         let started = Instant::now();
-        let answer = port.evaluate(&input).await;
-        let mut result = custom::into_result(&evaluator.name, evaluator.threshold, answer);
-        result.duration_ms = milliseconds(started.elapsed());
-        (unit, index, Some(result))
+        let result = match (kind, &draft.conversation) {
+            (EvaluatorKind::Custom { port, config }, Some(Conversation { invocations, performance, .. })) => {
+                let input =
+                    EvaluatorInput::new(name, *threshold, config, invocations, performance, draft.expected);
+                custom::into_result(name, *threshold, port.evaluate(&input).await)
+            }
+            _ => MetricResult::failed(name, "EvaluatorNotRun", "the evaluator did not run"),
+        };
+        (unit, index, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
     });
-    let mut results = stream::iter(runs).buffer_unordered(plan.max_concurrent_evals.max(1));
-    while let Some((unit, index, result)) = results.next().await {
-        if let Some(result) = result {
-            drafts[unit].report.metrics[index] = result;
-        }
-        left[unit] -= 1;
-        if left[unit] == 0 {
+    let mut left = vec![custom.len(); drafts.len()];
+    let mut running = stream::iter(runs).buffer_unordered(plan.max_concurrent_evals.max(1));
+    let mut results = Vec::new();
+    while let Some(result) = running.next().await {
+        left[result.0] -= 1;
+        if left[result.0] == 0 {
             progress(drafts.len());
         }
+        results.push(result);
     }
+    results
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -15,7 +15,7 @@ use crate::trace::Warning;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Everything was evaluated and passed.
+    /// Nothing failed, and unless lenient nothing was left out.
     Passed,
     /// Something was evaluated and did not pass, or was expected and not evaluated.
     Failed,

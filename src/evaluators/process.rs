@@ -1,4 +1,4 @@
-//! Runs an evaluator script: bounded in time and output, killed with everything it started.
+//! Runs an evaluator script: bounded in time and output, killed with its process group.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use crate::metrics::custom::{CustomEvaluator, EvaluatorError, EvaluatorInput, Ev
 
 /// Most that an evaluator may print to standard output: details of thousands of turns fit.
 const MAX_STDOUT_BYTES: usize = 32 << 20;
+
+/// How long the outputs of a script that has ended are still read.
+const PIPE_GRACE: Duration = Duration::from_millis(500);
 
 /// How much of standard error is kept, from its end, to quote in errors.
 const KEPT_STDERR_BYTES: usize = 4 << 10;
@@ -60,7 +63,7 @@ impl ProcessEvaluator {
         Self { name: name.into(), script, timeout, env }
     }
 
-    async fn run(&self, input: &EvaluatorInput) -> Result<EvaluatorOutput, EvaluatorError> {
+    async fn run(&self, input: &EvaluatorInput<'_>) -> Result<EvaluatorOutput, EvaluatorError> {
         let document = serde_json::to_vec(input).map_err(|error| {
             EvaluatorError::Failed(format!("evaluator `{}`: writing its input: {error}", self.name))
         })?;
@@ -141,7 +144,7 @@ impl ProcessEvaluator {
 impl CustomEvaluator for ProcessEvaluator {
     fn evaluate<'a>(
         &'a self,
-        input: &'a EvaluatorInput,
+        input: &'a EvaluatorInput<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<EvaluatorOutput, EvaluatorError>> + Send + 'a>> {
         Box::pin(self.run(input))
     }
@@ -158,7 +161,7 @@ struct Outcome {
     stderr: Vec<u8>,
 }
 
-/// A process and everything it starts; dropping it kills them all.
+/// A process and the group of those that it starts; dropping it kills them all.
 struct ProcessGroup {
     name: String,
     child: Child,
@@ -181,25 +184,34 @@ impl ProcessGroup {
     async fn exchange(&mut self, document: &[u8]) -> Result<Outcome, EvaluatorError> {
         let (stdin, stdout, stderr) =
             (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
-        let write = async {
-            if let Some(mut stdin) = stdin {
-                // A script may answer without reading its input; that it closed the pipe is no failure.
-                let _ = stdin.write_all(document).await;
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let status = {
+            let talk = async {
+                let write = async {
+                    if let Some(mut stdin) = stdin {
+                        // A script may answer without reading its input; that it closed the pipe is no failure.
+                        let _ = stdin.write_all(document).await;
+                    }
+                };
+                tokio::join!(write, read_head(stdout, &mut said), read_tail(stderr, &mut complained));
+            };
+            tokio::pin!(talk);
+            tokio::select! {
+                status = self.child.wait() => {
+                    // What the script left running may hold the pipes open. It ends with the script; what has
+                    // moved to another process group is not waited for.
+                    self.kill();
+                    let _ = tokio::time::timeout(PIPE_GRACE, talk).await;
+                    status
+                }
+                () = &mut talk => self.child.wait().await,
             }
         };
-        let id = self.id;
-        let wait = async {
-            let status = self.child.wait().await;
-            // What the script left running may hold the pipes open; it would end with the script anyway.
-            kill_group(id);
-            status
-        };
-        let (status, stdout, stderr, ()) = tokio::join!(wait, read_head(stdout), read_tail(stderr), write);
+        self.kill();
         let status = status.map_err(|error| {
             EvaluatorError::Failed(format!("evaluator `{}`: waiting for it: {error}", self.name))
         })?;
-        self.id = None; // reaped: the id may be another's by now
-        Ok(Outcome { status, stdout, stderr })
+        Ok(Outcome { status, stdout: said, stderr: complained })
     }
 
     fn kill(&mut self) {
@@ -221,26 +233,22 @@ fn kill_group(id: Option<rustix::process::Pid>) {
 }
 
 /// Reads to the end, keeping at most one byte more than is allowed.
-async fn read_head(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut source) = source else { return kept };
+async fn read_head(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut source) = source else { return };
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = source.read(&mut buffer).await {
         let room = (MAX_STDOUT_BYTES + 1).saturating_sub(kept.len());
         kept.extend_from_slice(&buffer[..read.min(room)]);
     }
-    kept
 }
 
 /// Reads to the end, keeping the last part.
-async fn read_tail(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut source) = source else { return kept };
+async fn read_tail(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut source) = source else { return };
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = source.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..read]);
         let excess = kept.len().saturating_sub(KEPT_STDERR_BYTES);
         kept.drain(..excess);
     }
-    kept
 }

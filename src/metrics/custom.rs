@@ -18,7 +18,7 @@ pub trait CustomEvaluator: Send + Sync {
     /// Evaluates one conversation.
     fn evaluate<'a>(
         &'a self,
-        input: &'a EvaluatorInput,
+        input: &'a EvaluatorInput<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<EvaluatorOutput, EvaluatorError>> + Send + 'a>>;
 }
 
@@ -53,22 +53,23 @@ impl EvaluatorError {
 
 /// What an evaluator is given. Every member is always written.
 #[derive(Debug, Serialize)]
-pub struct EvaluatorInput {
+pub struct EvaluatorInput<'a> {
     protocol_version: &'static str,
-    metric_name: String,
+    metric_name: &'a str,
     threshold: f64,
-    config: Value<'static>,
-    invocations: Vec<ProtocolInvocation>,
-    expected_invocations: Option<Vec<ProtocolInvocation>>,
+    config: &'a Value<'static>,
+    invocations: Vec<ProtocolInvocation<'a>>,
+    expected_invocations: Option<Vec<ProtocolInvocation<'a>>>,
 }
 
 #[derive(Debug, Serialize)]
-struct ProtocolInvocation {
+struct ProtocolInvocation<'a> {
     invocation_id: String,
     user_content: String,
     final_response: Option<String>,
     intermediate_steps: IntermediateSteps,
-    performance_metrics: Option<Performance>,
+    /// The unit's, the same on every observed turn.
+    performance_metrics: Option<&'a Performance>,
     trace_id: Option<String>,
     span_id: Option<String>,
 }
@@ -108,14 +109,14 @@ pub struct EvaluatorOutput {
     pub details: Option<Value<'static>>,
 }
 
-impl EvaluatorInput {
+impl<'a> EvaluatorInput<'a> {
     /// Describes a conversation and, when a case was matched, all its expected turns.
     pub fn new(
-        metric_name: &str,
+        metric_name: &'a str,
         threshold: f64,
-        config: &Value<'static>,
+        config: &'a Value<'static>,
         invocations: &[Invocation],
-        performance: &Performance,
+        performance: &'a Performance,
         expected: Option<&[ExpectedInvocation]>,
     ) -> Self {
         let observed = |turn: &Invocation| ProtocolInvocation {
@@ -123,7 +124,7 @@ impl EvaluatorInput {
             user_content: turn.user_text.clone().unwrap_or_default(),
             final_response: turn.response_text.clone(),
             intermediate_steps: IntermediateSteps::of(&turn.tool_calls),
-            performance_metrics: Some(performance.clone()),
+            performance_metrics: Some(performance),
             trace_id: Some(turn.trace_id.clone()),
             span_id: Some(turn.span_id.clone()),
         };
@@ -138,22 +139,12 @@ impl EvaluatorInput {
         };
         Self {
             protocol_version: PROTOCOL_VERSION,
-            metric_name: metric_name.to_owned(),
+            metric_name,
             threshold,
-            config: config.clone(),
+            config,
             invocations: invocations.iter().map(observed).collect(),
             expected_invocations: expected.map(|turns| turns.iter().map(wanted).collect()),
         }
-    }
-
-    /// Number of observed turns.
-    pub fn len(&self) -> usize {
-        self.invocations.len()
-    }
-
-    /// Whether there is no observed turn.
-    pub fn is_empty(&self) -> bool {
-        self.invocations.is_empty()
     }
 }
 

@@ -101,7 +101,7 @@ impl MetricResult {
         }
     }
 
-    /// The reason in the details of a metric that was not evaluated.
+    /// The `reason` in the details, which says why a metric was not evaluated, or what an evaluator gave.
     pub fn reason(&self) -> Option<&str> {
         self.details.as_ref()?.get("reason")?.as_str()
     }

@@ -80,9 +80,7 @@ pub enum LoadError {
         reason: String,
     },
     /// More bytes than allowed, after decompression.
-    #[error(
-        "`{document}` is larger than {limit_bytes} bytes, the limit; split it, or for traces raise --max-input-bytes"
-    )]
+    #[error("`{document}` is larger than {limit_bytes} bytes, the limit")]
     TooLarge {
         /// Name of the document.
         document: String,

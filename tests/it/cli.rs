@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::agentevals;
 
 /// Runs the program in `samples/`.
 fn run(arguments: &[&str]) -> Output {
@@ -15,7 +16,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 fn run_in(folder: &Path, arguments: &[&str]) -> Output {
-    Command::cargo_bin("agentevals").unwrap().args(arguments).current_dir(folder).output().unwrap()
+    agentevals().args(arguments).current_dir(folder).output().unwrap()
 }
 
 fn code(output: &Output) -> i32 {
@@ -249,8 +250,7 @@ fn traces_come_from_standard_input_and_compressed_too() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(&fs::read(samples.join("adk-travel.json")).unwrap()).unwrap();
-    let output = Command::cargo_bin("agentevals")
-        .unwrap()
+    let output = agentevals()
         .args(["run", "-", "-e", "adk-travel.eval.json"])
         .current_dir(samples)
         .write_stdin(encoder.finish().unwrap())
@@ -373,4 +373,47 @@ fn efficiency_metrics_report_numbers_and_never_fail() {
     let metrics = report["traces"][0]["metrics"].as_array().unwrap();
     assert!(metrics.iter().all(|metric| metric["eval_status"] == "INFORMATIONAL"));
     assert_eq!(metrics[0]["per_invocation_scores"], serde_json::json!([1.0, 3.0, 0.0]));
+}
+
+#[test]
+fn validate_tells_eval_sets_from_configurations() {
+    let folder = TempDir::new().unwrap();
+    for (name, text, answer, exit) in [
+        ("config.json", r#"{"output": "json"}"#, "ok, configuration, 0 evaluators", 0),
+        (
+            "flow.yaml",
+            "{evaluators: [{name: token_usage_v1, type: builtin}]}",
+            "ok, configuration, 1 evaluator",
+            0,
+        ),
+        ("empty.yaml", "", "neither an eval set nor a configuration", 2),
+        ("cut.json", r#"{"eval_set_id": "#, "invalid JSON", 2),
+        ("escape.json", r#"{"eval_set_id":"x","eval_cases":[{"a\u001b[2Jb":1}]}"#, "missing", 2),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+        let output = run_in(folder.path(), &["validate", name]);
+        assert_eq!(code(&output), exit, "{name}: {}", stdout(&output));
+        assert!(stdout(&output).contains(answer), "{name}: {}", stdout(&output));
+        assert!(!stdout(&output).contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn standard_input_is_read_once_only() {
+    let output = run(&["run", "-", "-e", "-"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("can be read only once"));
+}
+
+#[test]
+fn a_mode_for_one_tool_keeps_the_paths_of_all() {
+    let folder = configured(
+        "evaluators: [{name: tool_trajectory_avg_score, type: builtin, trajectory_paths: {$.depart_before: any},
+          trajectory_match_type: SUBSET}]",
+    );
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/adk-travel-regressed.eval.json");
+    let arguments = ["run", "adk-travel.json", "-c", "eval.yaml", "-e", samples.to_str().unwrap()];
+    assert_eq!(code(&run_in(folder.path(), &arguments)), 0);
+    let with_mode = [&arguments[..], &["--trajectory-args", "search_trains=subset"]].concat();
+    assert_eq!(code(&run_in(folder.path(), &with_mode)), 0);
 }

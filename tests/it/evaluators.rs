@@ -9,6 +9,8 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::agentevals;
+
 /// A folder with a sample trace, its eval set, an evaluator and a configuration that names it.
 struct Workshop(TempDir);
 
@@ -29,7 +31,7 @@ impl Workshop {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::cargo_bin("agentevals").unwrap();
+        let mut command = agentevals();
         command.args(["run", "adk-travel.json", "-c", "eval.yaml", "-o", "json"]).current_dir(self.0.path());
         command
     }
@@ -130,13 +132,13 @@ fn assert_gone(folder: &Path) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while is_running() {
         assert!(Instant::now() < deadline, "process {pid} still runs");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
 fn a_timeout_kills_everything_the_evaluator_started() {
-    let workshop = Workshop::new(&with_grandchild("time.sleep(600)"), ", timeout: 2");
+    let workshop = Workshop::new(&with_grandchild("time.sleep(600)"), ", timeout: 5");
     let result = workshop.result();
     assert_eq!(result["error_type"], "EvaluatorTimeout");
     assert_gone(workshop.0.path());
@@ -161,10 +163,10 @@ fn an_interrupt_kills_the_evaluator_and_exits_130() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !workshop.0.path().join("pid").exists() {
         assert!(Instant::now() < deadline, "the evaluator did not start");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
-    let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_gone(workshop.0.path());
 }
@@ -187,4 +189,13 @@ sys.stdin.read()
 ";
     let config = format!(", config: {{text: {}}}", "z".repeat(900_000));
     assert_eq!(Workshop::new(script, &config).result()["score"], 1.0);
+}
+
+#[test]
+fn what_left_the_process_group_does_not_hold_the_answer_back() {
+    let script = "import subprocess, sys
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], start_new_session=True)
+print('{\"score\": 1}')
+";
+    assert_eq!(Workshop::new(script, ", timeout: 20").result()["score"], 1.0);
 }

@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use assert_cmd::Command;
 use serde_json::Value;
 
+use crate::support::agentevals;
+
 /// What a collector received in one request.
 struct Received {
     request_line: String,
@@ -42,7 +44,7 @@ fn collector(status: &'static str) -> (String, JoinHandle<Received>) {
 }
 
 fn command(endpoint: &str) -> Command {
-    let mut command = Command::cargo_bin("agentevals").unwrap();
+    let mut command = agentevals();
     command
         .args(["run", "multi-turn-bank.json", "-e", "multi-turn-bank.eval.json", "--emit-otel"])
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
@@ -85,4 +87,35 @@ fn a_collector_that_refuses_or_is_absent_costs_only_a_warning() {
 fn the_standard_variables_switch_it_off() {
     let output = command("http://127.0.0.1:9").env("OTEL_SDK_DISABLED", "true").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn variables_of_others_do_not_matter_when_nothing_is_sent() {
+    let output = agentevals()
+        .args(["run", "adk-travel.json", "-e", "adk-travel.eval.json"])
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")
+        .env("OTEL_SDK_DISABLED", "")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn mistakes_in_variables_are_named_and_their_values_are_not() {
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Bearer secret=="),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://user:secret@localhost"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "secret"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "secret"),
+    ] {
+        let output = command("http://127.0.0.1:9").env(name, value).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+        assert!(!stderr.contains("secret"), "{name}: {stderr}");
+    }
+    let output = command("http://user:secret@127.0.0.1:9").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("http://127.0.0.1:9/v1/logs") && !stderr.contains("secret"), "{stderr}");
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
 use serde_json::Value;
+
+use crate::support::agentevals;
 
 /// Relative tolerance of scores: the same formula in the same order.
 const SCORE_TOLERANCE: f64 = 1e-12;
@@ -25,13 +26,7 @@ fn every_golden_case_has_the_numbers_of_the_reference() {
         for run in arguments["runs"].as_array().unwrap() {
             let id = run["id"].as_str().unwrap();
             let arguments = run["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
-            let output = Command::cargo_bin("agentevals")
-                .unwrap()
-                .args(arguments)
-                .arg("--lenient")
-                .current_dir(&case)
-                .output()
-                .unwrap();
+            let output = agentevals().args(arguments).arg("--lenient").current_dir(&case).output().unwrap();
             let name = format!("{}/{id}", case.file_name().unwrap().to_string_lossy());
             runs += 1;
             match serde_json::from_slice::<Value>(&output.stdout) {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
 use clap::CommandFactory;
+
+use crate::support::agentevals;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,12 +21,7 @@ fn its_first_command_prints_what_it_shows() {
     let block =
         readme.split("```console\n$ cargo run --release -- ").nth(1).unwrap().split("```").next().unwrap();
     let (command, shown) = block.split_once('\n').unwrap();
-    let output = Command::cargo_bin("agentevals")
-        .unwrap()
-        .args(command.split_whitespace())
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let output = agentevals().args(command.split_whitespace()).current_dir(root()).output().unwrap();
     assert_eq!(without_times(&String::from_utf8(output.stdout).unwrap()), without_times(shown));
 }
 
@@ -46,7 +42,7 @@ fn every_environment_variable_is_listed() {
 #[test]
 fn every_option_of_run_is_listed() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let help = Command::cargo_bin("agentevals").unwrap().args(["run", "--help"]).output().unwrap();
+    let help = agentevals().args(["run", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let options = regex::Regex::new(r"(?m)^ +(?:-\w, )?(--[a-z-]+)").unwrap();
     let options: Vec<_> = options.captures_iter(&help).map(|found| found[1].to_owned()).collect();

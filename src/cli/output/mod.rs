@@ -12,16 +12,29 @@ use crate::metrics::{MetricResult, Status};
 
 /// Prints a report to standard output. A reader that closed the pipe is no error.
 pub(super) fn print(report: &Report, output: Output) -> io::Result<()> {
+    to_stdout(|out| match output {
+        Output::Table => table::write(report, out),
+        Output::Summary => summary::write(report, out),
+        Output::Json => write_json(report, out),
+    })
+}
+
+/// Prints lines to standard output, control characters shown. A reader that closed the pipe is no error.
+pub(super) fn print_lines(lines: &[String]) -> io::Result<()> {
+    to_stdout(|out| lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line))))
+}
+
+fn to_stdout(write: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let printed = match output {
-        Output::Table => table::write(report, &mut out),
-        Output::Summary => summary::write(report, &mut out),
-        Output::Json => write_json(report, &mut out),
-    };
-    match printed.and_then(|()| out.flush()) {
+    match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
+}
+
+/// `1 case`, `2 cases`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
@@ -60,10 +73,14 @@ fn status_name(status: Status) -> &'static str {
 
 /// A duration in milliseconds as people read it: `12ms`, `3.4s`, `2m 5s`.
 fn duration(milliseconds: f64) -> String {
-    match milliseconds {
-        ms if ms < 1000.0 => format!("{ms:.0}ms"),
-        ms if ms < 60_000.0 => format!("{:.1}s", ms / 1e3),
-        ms => format!("{}m {:.0}s", (ms / 60_000.0).floor(), (ms % 60_000.0) / 1e3),
+    let (whole_ms, tenths) = (milliseconds.round(), (milliseconds / 100.0).round());
+    if whole_ms < 1000.0 {
+        format!("{whole_ms:.0}ms")
+    } else if tenths < 600.0 {
+        format!("{:.1}s", tenths / 10.0)
+    } else {
+        let seconds = (milliseconds / 1e3).round();
+        format!("{}m {:.0}s", (seconds / 60.0).floor(), seconds % 60.0)
     }
 }
 
@@ -83,18 +100,21 @@ fn closing_line(report: &Report) -> String {
     let metrics = || report.traces.iter().flat_map(|unit| &unit.metrics);
     let count = |status| metrics().filter(|metric| metric.eval_status == status).count();
     let mut parts = Vec::new();
-    for (status, word) in
-        [(Status::Passed, "passed"), (Status::Failed, "failed"), (Status::NotEvaluated, "not evaluated")]
-    {
+    for (status, word) in [
+        (Status::Passed, "passed"),
+        (Status::Failed, "failed"),
+        (Status::NotEvaluated, "not evaluated"),
+        (Status::Informational, "informational"),
+    ] {
         if count(status) > 0 {
             parts.push(format!("{} {word}", count(status)));
         }
     }
     if !report.unmatched_eval_cases.is_empty() && !report.lenient {
-        parts.push(format!("{} eval cases without a trace", report.unmatched_eval_cases.len()));
+        parts.push(format!("{} without a trace", counted(report.unmatched_eval_cases.len(), "eval case")));
     }
     if !report.errors.is_empty() {
-        parts.push(format!("{} input errors", report.errors.len()));
+        parts.push(counted(report.errors.len(), "input error"));
     }
     let verdict = match report.verdict {
         Verdict::Passed => "PASSED",
@@ -134,5 +154,8 @@ mod tests {
         assert_eq!(duration(12.4), "12ms");
         assert_eq!(duration(3_449.0), "3.4s");
         assert_eq!(duration(125_000.0), "2m 5s");
+        assert_eq!(duration(119_600.0), "2m 0s");
+        assert_eq!(duration(59_960.0), "1m 0s");
+        assert_eq!(duration(999.6), "1.0s");
     }
 }

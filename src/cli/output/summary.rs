@@ -22,11 +22,11 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  {} {name}: {score} {status} [{time}]{why}", icon(metric))?;
         }
         for warning in &unit.warnings {
-            writeln!(out, "  warning: {}", printable(&warning.text))?;
+            writeln!(out, "  warning[{}]: {}", warning.code, printable(&warning.text))?;
         }
     }
     for warning in &report.warnings {
-        writeln!(out, "warning: {}", printable(&warning.text))?;
+        writeln!(out, "warning[{}]: {}", warning.code, printable(&warning.text))?;
     }
     if let Some(cases) = unmatched_cases(report) {
         writeln!(out, "{cases}")?;

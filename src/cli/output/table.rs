@@ -20,7 +20,12 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
     }
     for warning in &report.warnings {
-        writeln!(out, "{} {}", yellow().apply_to("warning:"), printable(&warning.text))?;
+        writeln!(
+            out,
+            "{} {}",
+            yellow().apply_to(format!("warning[{}]:", warning.code)),
+            printable(&warning.text)
+        )?;
     }
     if let Some(cases) = unmatched_cases(report) {
         writeln!(out, "{cases}")?;
@@ -55,7 +60,12 @@ fn write_unit(unit: &UnitReport, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "{}", Style::new().bold().apply_to(printable(&title)))?;
     for warning in &unit.warnings {
-        writeln!(out, "  {} {}", yellow().apply_to("warning:"), printable(&warning.text))?;
+        writeln!(
+            out,
+            "  {} {}",
+            yellow().apply_to(format!("warning[{}]:", warning.code)),
+            printable(&warning.text)
+        )?;
     }
     let header = ["", "Metric", "Score", "Status", "Per invocation", "Time"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header).chain(unit.metrics.iter().map(row)).collect();

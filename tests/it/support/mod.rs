@@ -285,3 +285,15 @@ pub(crate) fn evaluate(
     report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
     report
 }
+
+/// The program, without what the caller's environment says about telemetry.
+pub(crate) fn agentevals() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("agentevals").unwrap();
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OTEL_") || text.starts_with("AGENTEVALS_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
