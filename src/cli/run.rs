@@ -164,7 +164,7 @@ fn read_eval_set(path: &Path) -> anyhow::Result<EvalSet> {
     EvalSet::parse(document.text()).with_context(reading)
 }
 
-/// Evaluates until done or until a signal comes, which ends custom evaluators with all they started.
+/// Evaluates until done or until a signal comes, which ends custom evaluators with their process groups.
 fn evaluate_interruptibly(
     traces: &[Trace<'_>],
     eval_set: Option<&EvalSet>,

@@ -9,9 +9,10 @@ use tracing::warn;
 
 use super::inputs;
 use super::run::RunArguments;
-use crate::evaluation::config::{EvalConfig, EvaluatorSpec, SpecKind};
+use crate::evaluation::config::{EvalConfig, EvaluatorSpec, OutputFormat, SpecKind};
 use crate::evaluation::{Evaluator, EvaluatorKind, Plan};
 use crate::evaluators::ProcessEvaluator;
+use crate::json::checked::{choose, did_you_mean};
 use crate::metrics::catalog::{self, Builtin, DEFAULT_METRIC, DEFAULT_THRESHOLD};
 use crate::metrics::trajectory::{ArgsMode, MatchType, TrajectoryOptions};
 use crate::trace::Format;
@@ -26,6 +27,16 @@ pub(super) enum Output {
     Json,
     /// One line per metric
     Summary,
+}
+
+impl From<OutputFormat> for Output {
+    fn from(format: OutputFormat) -> Self {
+        match format {
+            OutputFormat::Table => Self::Table,
+            OutputFormat::Json => Self::Json,
+            OutputFormat::Summary => Self::Summary,
+        }
+    }
 }
 
 /// What `run` has to do, checked.
@@ -51,21 +62,13 @@ impl std::str::FromStr for ToolArgsMode {
             Some((tool, word)) => (Some(tool.to_owned()), word),
             None => (None, text),
         };
-        let mode = ArgsMode::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-        match mode {
-            Some((_, mode)) => Ok(Self { tool, mode: *mode }),
-            None => Err(format!("unknown mode `{word}`; expected exact, ignore, subset or superset")),
-        }
+        Ok(Self { tool, mode: choose(word, &ArgsMode::NAMES)? })
     }
 }
 
 /// Parses a match type without regard to case.
 pub(super) fn parse_match_type(text: &str) -> Result<MatchType, String> {
-    let found = MatchType::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    found.map(|(_, match_type)| *match_type).ok_or_else(|| {
-        let names: Vec<_> = MatchType::NAMES.iter().map(|(name, _)| *name).collect();
-        format!("unknown match type `{text}`; expected one of {}", names.join(", "))
-    })
+    choose(text, &MatchType::NAMES)
 }
 
 /// Parses a threshold in 0..=1.
@@ -96,11 +99,6 @@ impl RunSettings {
             bail!("--judge-model is given but none of the metrics asks a judge; leave it out");
         }
         let evaluators = specs.into_iter().map(|spec| build(spec, directory)).collect();
-        let config_output = config.output_format.as_deref().map(|name| match name {
-            "json" => Output::Json,
-            "summary" => Output::Summary,
-            _ => Output::Table,
-        });
         Ok(Self {
             plan: Plan {
                 evaluators,
@@ -110,7 +108,7 @@ impl RunSettings {
             },
             eval_set: arguments.eval_set.clone().or(config.eval_set.map(|path| directory.join(path))),
             format: arguments.format.or(config.trace_format),
-            output: arguments.output.or(config_output).unwrap_or_default(),
+            output: arguments.output.or(config.output_format.map(Output::from)).unwrap_or_default(),
         })
     }
 }
@@ -133,46 +131,38 @@ fn select_specs(
 ) -> anyhow::Result<Vec<EvaluatorSpec>> {
     let mut named = Vec::new();
     for name in &arguments.metrics {
-        let metric = catalog::find(name).map_err(|error| anyhow!(error))?;
-        let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
-        named.push(with_overrides(EvaluatorSpec { name: name.clone(), threshold: None, kind }, arguments));
+        named.push(builtin_spec(name, catalog::find(name).map_err(|error| anyhow!(error))?));
     }
-    let is_named = !named.is_empty();
-    if is_named {
-        warn_unused(arguments, &named);
-    }
-    let mut specs: Vec<_> = match configured {
-        Some(specs) if named.is_empty() => {
-            specs.into_iter().map(|spec| with_overrides(spec, arguments)).collect()
+    // The options apply to the metrics named, or else to all there are.
+    let (mut specs, reached) = match (configured, named.is_empty()) {
+        (Some(configured), true) => (Vec::new(), configured),
+        (None, true) => (Vec::new(), vec![builtin_spec(DEFAULT_METRIC, Builtin::Trajectory)]),
+        (configured, false) => {
+            let mut others = configured.unwrap_or_default();
+            others.retain(|spec| named.iter().all(|metric| metric.name != spec.name));
+            (others, named)
         }
-        Some(mut specs) => {
-            specs.retain(|spec| named.iter().all(|other| other.name != spec.name));
-            specs.extend(named);
-            specs
-        }
-        None if named.is_empty() => {
-            let metric = Builtin::Trajectory;
-            let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
-            let spec = EvaluatorSpec { name: DEFAULT_METRIC.to_owned(), threshold: None, kind };
-            vec![with_overrides(spec, arguments)]
-        }
-        None => named,
     };
-    if !is_named {
-        warn_unused(arguments, &specs);
-    }
+    let reached: Vec<_> = reached.into_iter().map(|spec| with_overrides(spec, arguments)).collect();
+    warn_unused(arguments, &reached);
+    specs.extend(reached);
     let mut seen = std::collections::HashSet::new();
     specs.retain(|spec| seen.insert(spec.name.clone()));
     if !arguments.only.is_empty() {
         for name in &arguments.only {
             if !seen.contains(name) {
-                let hint = crate::json::checked::did_you_mean(name, seen.iter().map(String::as_str));
+                let hint = did_you_mean(name, seen.iter().map(String::as_str));
                 bail!("--only: there is no evaluator `{name}`{hint}");
             }
         }
         specs.retain(|spec| arguments.only.contains(&spec.name));
     }
     Ok(specs)
+}
+
+fn builtin_spec(name: &str, metric: Builtin) -> EvaluatorSpec {
+    let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
+    EvaluatorSpec { name: name.to_owned(), threshold: None, kind }
 }
 
 /// Applies `-t` and the trajectory options to a built-in metric.

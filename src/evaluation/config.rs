@@ -30,11 +30,26 @@ pub struct EvalConfig {
     /// Trace format to assume.
     pub trace_format: Option<Format>,
     /// How to print results.
-    pub output_format: Option<String>,
+    pub output_format: Option<OutputFormat>,
     /// What is evaluated together.
     pub group_by: Option<GroupBy>,
     /// How many custom evaluators run at the same time.
     pub max_concurrent_evals: Option<usize>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OutputFormat {
+    Table,
+    Json,
+    Summary,
+}
+
+impl OutputFormat {
+    /// The names used in configurations.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("table", Self::Table), ("json", Self::Json), ("summary", Self::Summary)];
 }
 
 /// One evaluator as written.
@@ -146,8 +161,8 @@ fn read_config(cursor: &Cursor<'_, '_>) -> Option<EvalConfig> {
     Some(config)
 }
 
-fn read_output(cursor: &Cursor<'_, '_>) -> Option<String> {
-    cursor.choice(&[("table", "table"), ("json", "json"), ("summary", "summary")]).map(str::to_owned)
+fn read_output(cursor: &Cursor<'_, '_>) -> Option<OutputFormat> {
+    cursor.choice(&OutputFormat::NAMES)
 }
 
 fn read_evaluator(cursor: &Cursor<'_, '_>) -> Option<EvaluatorSpec> {
@@ -350,7 +365,7 @@ group_by: trace
         assert_eq!(trajectory.tools["book"].paths.len(), 2);
         let SpecKind::Code(code) = &specs[1].kind else { panic!() };
         assert_eq!((code.timeout_s, &*code.env), (5, &["MY_KEY".to_owned()][..]));
-        assert_eq!(config.output_format.as_deref(), Some("json"));
+        assert_eq!(config.output_format, Some(OutputFormat::Json));
         assert_eq!(config.group_by, Some(GroupBy::Trace));
     }
 

@@ -143,9 +143,7 @@ fn draft_unit<'e>(
             EvaluatorKind::Builtin { metric, trajectory } => {
                 run_builtin(evaluator, *metric, trajectory, &conversation, &expected, plan.lenient)
             }
-            EvaluatorKind::Custom { .. } => {
-                MetricResult::failed(&evaluator.name, "EvaluatorNotRun", "the evaluator did not run")
-            }
+            EvaluatorKind::Custom { .. } => not_run(&evaluator.name), // until `run_custom` has
         };
         result.duration_ms = milliseconds(started.elapsed());
         report.metrics.push(result);
@@ -201,7 +199,7 @@ async fn run_custom(
                     EvaluatorInput::new(name, *threshold, config, invocations, performance, draft.expected);
                 custom::into_result(name, *threshold, port.evaluate(&input).await)
             }
-            _ => MetricResult::failed(name, "EvaluatorNotRun", "the evaluator did not run"),
+            _ => not_run(name),
         };
         (unit, index, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
     });
@@ -216,6 +214,10 @@ async fn run_custom(
         results.push(result);
     }
     results
+}
+
+fn not_run(name: &str) -> MetricResult {
+    MetricResult::failed(name, "EvaluatorNotRun", "the evaluator did not run")
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -10,7 +10,7 @@ use super::attrs;
 use super::legacy::{EventFields, read_indexed};
 use super::messages::{Message, as_json, is_unspecified, parsed_or_kept, read_google, read_list};
 use crate::json::{Map, Value};
-use crate::trace::{LogRecord, Span, Status};
+use crate::trace::{LogRecord, Span};
 
 /// What a span does, by its operation name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +61,6 @@ pub(super) struct View<'t> {
     pub(super) tool_result: Option<Value<'t>>,
     /// An error type is given.
     pub(super) has_error_type: bool,
-    /// Status error or an error type.
-    pub(super) failed: bool,
 }
 
 /// Where the facts of one span are looked up.
@@ -99,7 +97,6 @@ impl<'t> Sources<'t> {
         let call_id = text(self.own(attrs::TOOL_CALL_ID)).filter(|id| id != "<not specified>");
         let arguments = self.tool_value(attrs::TOOL_CALL_ARGUMENTS, attrs::ADK_TOOL_CALL_ARGS);
         let result = self.tool_value(attrs::TOOL_CALL_RESULT, attrs::ADK_TOOL_RESPONSE);
-        let has_error_type = self.own(attrs::ERROR_TYPE).is_some();
         View {
             operation: self.operation(request_model.is_some(), tool_name.as_deref()),
             agent_name: text(self.own(attrs::AGENT_NAME)),
@@ -114,8 +111,7 @@ impl<'t> Sources<'t> {
             tool_call_id: call_id,
             tool_arguments: arguments,
             tool_result: result.filter(|result| !is_unspecified(result)),
-            has_error_type,
-            failed: self.span.status == Status::Error || has_error_type,
+            has_error_type: self.own(attrs::ERROR_TYPE).is_some(),
         }
     }
 

@@ -160,13 +160,8 @@ impl<'v, 'p> Cursor<'v, 'p> {
 
     /// One of `choices`, compared without regard to case.
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.string()?;
-        let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
-        if found.is_none() {
-            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            self.fault(format!("unknown value `{text}`; expected one of {}", names.join(", ")));
-        }
-        found.map(|(_, choice)| *choice)
+        let chosen = choose(&self.string()?, choices);
+        chosen.map_err(|error| self.fault(error)).ok()
     }
 }
 
@@ -262,6 +257,18 @@ fn is_camel_case_of(key: &str, name: &str) -> bool {
         }
     }
     written.next().is_none()
+}
+
+/// The choice that `text` names, without regard to case.
+///
+/// # Errors
+/// Says which names there are.
+pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        format!("unknown value `{text}`; expected one of {}", names.join(", "))
+    })
 }
 
 /// `` ; did you mean `x`? `` for the nearest of `known`, or nothing when none is near.

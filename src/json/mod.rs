@@ -10,7 +10,7 @@ mod reader;
 mod value;
 mod yaml;
 
-pub use python::{float_repr, parse_float, parse_int};
+pub use python::{parse_float, parse_int};
 pub use reader::{Reader, Token};
 pub use value::{Map, Value};
 pub use yaml::parse_yaml;

@@ -153,7 +153,7 @@ fn write_quoted(text: &str, out: &mut String) {
 }
 
 /// A float as Python's `repr` writes it: shortest digits, exponent below 1e-4 and from 1e16.
-pub fn float_repr(number: f64) -> String {
+fn float_repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
     }

@@ -11,7 +11,7 @@ use crate::invocation::{ExpectedInvocation, Invocation, ToolCall};
 use crate::json::Value;
 
 /// Version of the document that is written.
-pub const PROTOCOL_VERSION: &str = "1.1";
+const PROTOCOL_VERSION: &str = "1.1";
 
 /// An evaluator that runs elsewhere. Dropping the future ends the evaluation and whatever it started.
 pub trait CustomEvaluator: Send + Sync {

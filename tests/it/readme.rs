@@ -52,3 +52,11 @@ fn every_option_of_run_is_listed() {
         assert!(readme.contains(&**option), "README.md does not mention {option}");
     }
 }
+
+#[test]
+fn its_configuration_is_accepted() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let block = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = agentevals::evaluation::config::EvalConfig::parse(block).unwrap();
+    assert_eq!(config.evaluators.unwrap().len(), 2);
+}
