@@ -15,4 +15,5 @@ pub mod extraction;
 pub mod invocation;
 pub mod json;
 pub mod metrics;
+pub mod storage;
 pub mod trace;

@@ -1,0 +1,3 @@
+//! Where runs are kept: adapters of the storage traits.
+
+pub mod postgres;
