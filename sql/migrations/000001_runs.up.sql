@@ -33,10 +33,10 @@ CREATE TABLE agentevals.run (
     CONSTRAINT run_finished_with_outcome CHECK ((outcome IS NULL) = (finished_at IS NULL)),
     CONSTRAINT run_attempt_with_outcome CHECK ((outcome IS NULL) = (attempt IS NULL)),
     CONSTRAINT run_succeeded_with_verdict CHECK (
-        outcome IS NULL AND verdict IS NULL OR (outcome = 'succeeded') = (verdict IS NOT NULL)
+        (outcome IS NOT DISTINCT FROM 'succeeded') = (verdict IS NOT NULL)
     ),
     CONSTRAINT run_failed_with_error CHECK (
-        outcome IS NULL AND error_code IS NULL OR (outcome = 'failed') = (error_code IS NOT NULL)
+        (outcome IS NOT DISTINCT FROM 'failed') = (error_code IS NOT NULL)
     )
 ) WITH (fillfactor = 70); -- room for the one update at the end, which touches no index
 
