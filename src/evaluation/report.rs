@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::units::{Selected, Unit};
 use crate::eval_set::{CaseMatch, EvalSet};
@@ -12,7 +12,7 @@ use crate::metrics::{MetricResult, Status};
 use crate::trace::Warning;
 
 /// What the agents' behaviour was worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing failed, and unless lenient nothing was left out.
@@ -21,6 +21,12 @@ pub enum Verdict {
     Failed,
     /// Something could not be evaluated: an input was unreadable, a metric errored, nothing had a score.
     Errored,
+}
+
+impl Verdict {
+    /// The names used in results and in SQL.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("passed", Self::Passed), ("failed", Self::Failed), ("errored", Self::Errored)];
 }
 
 /// A turn's place in the traces.

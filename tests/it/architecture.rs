@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module and its level. A module may use lower levels, never its own or a higher one.
-const LEVELS: [(&str, u8); 12] = [
+const LEVELS: [(&str, u8); 14] = [
+    ("ids", 0),
     ("json", 0),
     ("trace", 1),
     ("invocation", 1),
@@ -14,6 +15,7 @@ const LEVELS: [(&str, u8); 12] = [
     ("evaluation", 4),
     ("evaluators", 5),
     ("evaluation_events", 5),
+    ("runs", 6),
     ("storage", 8),
     ("config", 9),
     ("cli", 10),

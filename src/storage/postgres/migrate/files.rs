@@ -38,7 +38,7 @@ macro_rules! migrations {
 }
 
 /// Every migration of this program, in order.
-pub const MIGRATIONS: &[Migration] = migrations![];
+pub const MIGRATIONS: &[Migration] = migrations!["000001_runs"];
 
 /// The number that a name begins with.
 const fn version_of(name: &str) -> u32 {
