@@ -103,7 +103,7 @@ async fn what_waiting_does_not_mend_fails_at_once() {
     let role =
         "DO $$ BEGIN CREATE ROLE locked LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN END $$";
     test.client().await.batch_execute(role).await.unwrap();
-    let locked = |password: &str| test.url().replace("agentevals@", &format!("locked:{password}@"));
+    let locked = |password: &str| test.url().replace("tester@", &format!("locked:{password}@"));
     let missing = format!("{}_missing", test.url());
     for (url, expected) in [(locked("wrong"), "28P01"), (missing, "3D000")] {
         let started = Instant::now();
@@ -119,7 +119,7 @@ async fn what_waiting_does_not_mend_fails_at_once() {
 async fn a_server_that_is_down_is_waited_for_but_not_for_ever() {
     let cluster = Cluster::start();
     let url = cluster.url("postgres");
-    cluster.stop(Stop::Fast);
+    cluster.stop(Stop::Fast).await;
     let mut hasty = settings(&url);
     hasty.connect_timeout = Duration::from_millis(700);
     let error = Database::connect(&hasty).await.err().unwrap();
@@ -128,7 +128,7 @@ async fn a_server_that_is_down_is_waited_for_but_not_for_ever() {
     let waiting = tokio::spawn(async move { Database::connect(&settings(&url)).await.map(drop) });
     tokio::time::sleep(Duration::from_millis(700)).await; // it has tried in vain
     assert!(!waiting.is_finished());
-    cluster.start_again();
+    cluster.start_again().await;
     timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
 }
 
@@ -148,10 +148,10 @@ async fn the_pool_recovers_from_a_crash() {
     let cluster = Cluster::start();
     let database = connect(&cluster.url("postgres")).await;
     database.query(&ONE, &[]).await.unwrap();
-    cluster.stop(Stop::Immediate);
+    cluster.stop(Stop::Immediate).await;
     let error = database.query(&ONE, &[]).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    cluster.start_again();
+    cluster.start_again().await;
     timeout(PATIENCE, database.query(&ONE, &[])).await.unwrap().unwrap();
 }
 
@@ -167,7 +167,7 @@ async fn a_unix_socket_and_every_tls_mode_lead_to_the_server() {
     };
     let socket = cluster.socket_folder().display().to_string();
     let granted = [
-        at("agentevals", &socket, "sslmode=verify-full"),
+        at("tester", &socket, "sslmode=verify-full"),
         at("only_plain", "localhost", "sslmode=disable"),
         at("only_plain", "localhost", "sslmode=allow"),
         at("only_tls", "localhost", "sslmode=allow"),
@@ -267,8 +267,8 @@ async fn a_listener_comes_back_after_a_restart() {
     let mut listening = Listening::to(&settings(&url), 10);
     assert_eq!(listening.next().await, Notice::Reconnected);
     for how in [Stop::Fast, Stop::Immediate] {
-        cluster.stop(how);
-        cluster.start_again();
+        cluster.stop(how).await;
+        cluster.start_again().await;
         assert_eq!(listening.next().await, Notice::Reconnected);
         client(&url).await.batch_execute("NOTIFY \"agentevals:runs\", '1'").await.unwrap();
         assert_eq!(listening.next().await, message("runs", "1"));
@@ -282,7 +282,7 @@ async fn a_listener_notices_a_line_that_went_silent() {
     let url = proxy.url_for(&cluster.url("postgres"), cluster.port());
     let mut listening = Listening::to(&settings(&url), 10);
     assert_eq!(listening.next().await, Notice::Reconnected);
-    proxy.cut();
+    proxy.cut().await;
     proxy.heal();
     assert_eq!(listening.next().await, Notice::Reconnected);
     proxy.freeze_answers();

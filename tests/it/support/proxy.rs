@@ -41,9 +41,12 @@ impl Proxy {
         url.replace(&format!(":{server_port}"), &format!(":{}", self.port))
     }
 
-    /// Closes every connection, and refuses new ones.
-    pub(crate) fn cut(&self) {
+    /// Closes every connection, and refuses new ones; done when it does.
+    pub(crate) async fn cut(&self) {
         self.line.send_replace(Line::Cut);
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Lets nothing through any more, while everything stays open.
