@@ -43,7 +43,7 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
-    Migrate(MigrateArguments),
+    Migrate(Box<MigrateArguments>),
 }
 
 #[derive(Debug, Args)]
