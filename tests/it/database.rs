@@ -99,13 +99,11 @@ async fn a_statement_that_takes_too_long_is_stopped_and_its_connection_dropped()
 
 #[tokio::test]
 async fn what_waiting_does_not_mend_fails_at_once() {
-    let test = TestDb::empty().await;
-    let role =
-        "DO $$ BEGIN CREATE ROLE locked LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN END $$";
-    test.client().await.batch_execute(role).await.unwrap();
-    let locked = |password: &str| test.url().replace("tester@", &format!("locked:{password}@"));
-    let missing = format!("{}_missing", test.url());
-    for (url, expected) in [(locked("wrong"), "28P01"), (missing, "3D000")] {
+    let cluster = Cluster::start();
+    let admin = client(&cluster.url("postgres")).await;
+    admin.batch_execute("CREATE ROLE locked LOGIN PASSWORD 'right'").await.unwrap();
+    let locked = |password: &str| cluster.url("postgres").replace("tester@", &format!("locked:{password}@"));
+    for (url, expected) in [(locked("wrong"), "28P01"), (cluster.url("missing"), "3D000")] {
         let started = Instant::now();
         let error = Database::connect(&settings(&url)).await.err().unwrap();
         assert!(matches!(error, DatabaseError::Denied(_)), "{error:?}");
@@ -134,11 +132,11 @@ async fn a_server_that_is_down_is_waited_for_but_not_for_ever() {
 
 #[tokio::test]
 async fn the_next_server_of_a_list_takes_over() {
-    let test = TestDb::empty().await;
-    let url = test.url().replace("127.0.0.1:", "127.0.0.1:1,127.0.0.1:");
-    connect(&url).await.query(&ONE, &[]).await.unwrap();
-    let standby = format!("{url}?target_session_attrs=read-only");
-    let mut hasty = settings(&standby);
+    let cluster = Cluster::start();
+    let ports = format!("1,{}", cluster.address().port());
+    let servers = format!("user=tester dbname=postgres host=127.0.0.1,127.0.0.1 port={ports}");
+    connect(&servers).await.query(&ONE, &[]).await.unwrap();
+    let mut hasty = settings(&format!("{servers} target_session_attrs=read-only"));
     hasty.connect_timeout = Duration::from_millis(1);
     assert!(Database::connect(&hasty).await.err().unwrap().is_transient());
 }
@@ -163,7 +161,7 @@ async fn a_unix_socket_and_every_tls_mode_lead_to_the_server() {
     let certificate = cluster.certificate();
     let certificate = certificate.display();
     let at = |user: &str, host: &str, rest: &str| {
-        format!("user={user} host={host} port={} dbname=postgres {rest}", cluster.port())
+        format!("user={user} host={host} port={} dbname=postgres {rest}", cluster.address().port())
     };
     let socket = cluster.socket_folder().display().to_string();
     let granted = [
@@ -278,26 +276,31 @@ async fn a_listener_comes_back_after_a_restart() {
 #[tokio::test]
 async fn a_listener_notices_a_line_that_went_silent() {
     let cluster = Cluster::start();
-    let proxy = Proxy::start(([127, 0, 0, 1], cluster.port())).await;
-    let url = proxy.url_for(&cluster.url("postgres"), cluster.port());
-    let mut listening = Listening::to(&settings(&url), 10);
+    let proxy = Proxy::start(cluster.address()).await;
+    let url = proxy.url_for(&cluster.url("postgres"));
+    let mut settings = settings(&url);
+    settings.ping_interval = Duration::from_millis(400);
+    let mut listening = Listening::to(&settings, 10);
     assert_eq!(listening.next().await, Notice::Reconnected);
     proxy.cut().await;
     proxy.heal();
     assert_eq!(listening.next().await, Notice::Reconnected);
-    proxy.freeze_answers();
     let server = client(&cluster.url("postgres")).await;
-    server.batch_execute("NOTIFY \"agentevals:runs\", 'late'").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(16)).await; // a ping and its time limit
+    let listener = "SELECT pid FROM pg_stat_activity WHERE application_name = 'agentevals'";
+    let before: i32 = server.query_one(listener, &[]).await.unwrap().get(0);
+    proxy.freeze_answers();
+    let is_there = "SELECT FROM pg_stat_activity WHERE pid = $1";
+    let given_up = async { while !server.query(is_there, &[&before]).await.unwrap().is_empty() {} };
+    timeout(PATIENCE, given_up).await.unwrap();
     proxy.heal();
-    while listening.next().await != Notice::Reconnected {}
+    assert_eq!(listening.next().await, Notice::Reconnected);
 }
 
 #[tokio::test]
 async fn a_frozen_server_costs_a_statement_its_time_limit_and_no_more() {
     let cluster = Cluster::start();
-    let proxy = Proxy::start(([127, 0, 0, 1], cluster.port())).await;
-    let mut settings = settings(&proxy.url_for(&cluster.url("postgres"), cluster.port()));
+    let proxy = Proxy::start(cluster.address()).await;
+    let mut settings = settings(&proxy.url_for(&cluster.url("postgres")));
     settings.command_timeout = Duration::from_millis(300);
     let database = Database::connect(&settings).await.unwrap();
     database.query(&ONE, &[]).await.unwrap();

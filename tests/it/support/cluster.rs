@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +38,7 @@ pub(crate) struct Cluster {
 
 /// A process that ends the server when its standard input does: when this is dropped, or with this process.
 struct Supervisor {
+    _process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -74,14 +75,14 @@ impl Cluster {
         let mut process = command.spawn().unwrap();
         let commands = process.stdin.take().unwrap();
         let answers = BufReader::new(process.stdout.take().unwrap());
-        let mut supervisor = Supervisor { commands, answers };
+        let mut supervisor = Supervisor { _process: process, commands, answers };
         supervisor.expect_ok("initdb");
         Self { port, folder, supervisor: Arc::new(Mutex::new(supervisor)) }
     }
 
-    /// The port on 127.0.0.1.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// The URL of a database, as the superuser. His name is no schema's, or tables would be found without theirs.
