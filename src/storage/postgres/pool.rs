@@ -24,9 +24,6 @@ use tracing::debug;
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings, Query, Schema};
 
-/// How long a statement waits for a connection: longer than a server needs to restart, shorter than a caller's patience.
-const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long telling the server to stop a statement may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,6 +34,7 @@ type LastFailure = Arc<Mutex<Option<String>>>;
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<Manager>,
+    checkout_timeout: Duration,
     command_timeout: Duration,
     last_failure: LastFailure,
 }
@@ -60,12 +58,12 @@ impl Database {
         let pool = Pool::builder()
             .max_size(max)
             .min_idle(settings.pool.min.min(max))
-            .connection_timeout(CHECKOUT_TIMEOUT)
+            .connection_timeout(settings.checkout_timeout)
             .build_unchecked(manager);
         // There may be no room if the pool has been quicker.
         pool.add(first).ok();
-        let command_timeout = settings.command_timeout;
-        Ok(Self { pool, command_timeout, last_failure })
+        let (checkout_timeout, command_timeout) = (settings.checkout_timeout, settings.command_timeout);
+        Ok(Self { pool, checkout_timeout, command_timeout, last_failure })
     }
 
     /// Executes a statement and returns its rows.
@@ -100,8 +98,7 @@ impl Database {
             Ok(Err(error)) => DatabaseError::from(error),
             Err(_) => {
                 session.cancel();
-                let seconds = self.command_timeout.as_secs_f32();
-                DatabaseError::Unavailable(format!("it did not answer within {seconds} s"))
+                DatabaseError::Unavailable(format!("no answer within {:?}", self.command_timeout))
             }
         };
         session.is_broken |= failure.is_transient();
@@ -114,10 +111,7 @@ impl Database {
             RunError::TimedOut => {
                 let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
                 let why = failure.as_deref().unwrap_or("all are in use");
-                DatabaseError::Unavailable(format!(
-                    "no connection within {} s: {why}",
-                    CHECKOUT_TIMEOUT.as_secs()
-                ))
+                DatabaseError::Unavailable(format!("no connection within {:?}: {why}", self.checkout_timeout))
             }
         })
     }

@@ -20,6 +20,8 @@ pub struct DatabaseSettings {
     pub schema: Schema,
     /// How long a start waits for a database that is down or starting.
     pub connect_timeout: Duration,
+    /// How long a statement waits for a connection: by default longer than a server needs to restart.
+    pub checkout_timeout: Duration,
     /// How long a statement may take before its connection is given up.
     pub command_timeout: Duration,
     /// How often the listener tries its line; an answer may take half as long.
@@ -38,6 +40,7 @@ impl DatabaseSettings {
             session_dsn: None,
             schema: Schema::default(),
             connect_timeout: Duration::from_secs(600),
+            checkout_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(10),
             migrate_lock_timeout: Duration::from_secs(60),
