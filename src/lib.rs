@@ -17,4 +17,5 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod runs;
+pub mod storage;
 pub mod trace;

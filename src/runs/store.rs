@@ -28,6 +28,9 @@ pub enum StoreError {
 /// The result of a call to storage.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// Code and text of the failure of a run whose worker went silent; SQL spells them the same.
+pub const LEASE_LOST: (&str, &str) = ("lease_lost", "its worker stopped responding");
+
 /// Which runs to list; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
@@ -98,6 +101,11 @@ pub struct FeedPosition {
     pub run: RunId,
     /// The event's number within the run.
     pub seq: u32,
+}
+
+impl FeedPosition {
+    /// Before everything.
+    pub const START: Self = Self { transaction: 0, run: RunId(uuid::Uuid::nil()), seq: 0 };
 }
 
 /// An event as the feed over all runs has it.

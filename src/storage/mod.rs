@@ -1,0 +1,3 @@
+//! Adapters of the port [`crate::runs::store::RunStore`].
+
+pub mod memory;
