@@ -7,6 +7,7 @@
 //! it; `tests/it/architecture.rs` holds the map.
 
 pub mod cli;
+pub mod config;
 pub mod eval_set;
 pub mod evaluation;
 pub mod evaluation_events;

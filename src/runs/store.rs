@@ -161,7 +161,8 @@ pub trait RunStore: Send + Sync {
     /// Extends leases; answers with those still held.
     async fn heartbeat(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Held>>;
 
-    /// Writes results, progress and endings together; answers in the order given whether each was still held.
+    /// Writes results, progress and endings together, at most one record per run; answers in the order given
+    /// whether each was still held. When an attempt ends, results of earlier ones are gone.
     async fn record(&self, records: &[Record]) -> Result<Vec<bool>>;
 
     /// Gives a run back after a failure that may pass, to be claimed after `delay`; answers whether it was held

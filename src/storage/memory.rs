@@ -237,11 +237,13 @@ impl State {
 
     fn record(&mut self, record: &Record) -> bool {
         let Some(entry) = self.held(record.lease) else { return false };
-        entry.results.retain(|_, result| result.attempt == record.attempt || record.results.is_empty());
         for result in &record.results {
             let (attempt, created_at) = (record.attempt, now());
             let stored = StoredResult { record: result.clone(), attempt, created_at };
             entry.results.insert(result.ordinal, stored);
+        }
+        if record.ending.is_some() {
+            entry.results.retain(|_, result| result.attempt == record.attempt);
         }
         entry.run.progress = record.progress.or(entry.run.progress);
         for (kind, data) in record.events() {

@@ -1,3 +1,4 @@
-//! Adapters of the port [`crate::runs::store::RunStore`].
+//! Where runs are kept: adapters of the port [`crate::runs::store::RunStore`].
 
 pub mod memory;
+pub mod postgres;

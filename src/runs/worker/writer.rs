@@ -1,5 +1,6 @@
 //! Stores results and endings; what coincides is committed as a group.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::runs::batch::Batcher;
-use crate::runs::model::{Ending, Failure, Record};
+use crate::runs::model::{Ending, Failure, Lease, Record, ResultRecord};
 use crate::runs::store::{RunStore, StoreError};
 
 /// Waits between attempts to reach storage that cannot be reached.
@@ -32,14 +33,30 @@ impl Writer {
 
 /// About the bytes of a record.
 fn weight(record: &Record) -> usize {
-    let details = |result: &crate::runs::model::ResultRecord| {
-        result.details.as_ref().map_or(0, |details| details.get().len()) + 200
-    };
+    let details =
+        |result: &ResultRecord| result.details.as_ref().map_or(0, |details| details.get().len()) + 200;
     record.results.iter().map(details).sum()
 }
 
-/// Writes a group for as long as storage cannot be reached. Each record is fenced, so repeating is safe.
+/// Writes a group, what belongs to one claim together.
 async fn write(store: Arc<dyn RunStore>, records: Vec<Record>) -> Vec<bool> {
+    let mut places: HashMap<Lease, usize> = HashMap::with_capacity(records.len());
+    let mut merged: Vec<Record> = Vec::with_capacity(records.len());
+    let mut order = Vec::with_capacity(records.len());
+    for record in records {
+        let place = *places.entry(record.lease).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(earlier) => earlier.extend(record),
+            None => merged.push(record),
+        }
+        order.push(place);
+    }
+    let held = write_persistently(&*store, merged).await;
+    order.into_iter().map(|place| held.get(place).copied().unwrap_or(false)).collect()
+}
+
+/// Writes a group for as long as storage cannot be reached. Each record is fenced, so repeating is safe.
+async fn write_persistently(store: &dyn RunStore, records: Vec<Record>) -> Vec<bool> {
     let mut pause = FIRST_PAUSE;
     loop {
         match store.record(&records).await {
@@ -51,7 +68,7 @@ async fn write(store: Arc<dyn RunStore>, records: Vec<Record>) -> Vec<bool> {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
             }
-            Err(StoreError::Other(error)) => return write_each(&*store, records, &error).await,
+            Err(StoreError::Other(error)) => return write_each(store, records, &error).await,
         }
     }
 }
