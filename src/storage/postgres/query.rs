@@ -12,22 +12,15 @@ use super::Schema;
 /// hold each file to what the code sends.
 #[derive(Debug)]
 pub struct Query {
-    pub(crate) name: &'static str,
-    pub(crate) sql: &'static str,
-    pub(crate) types: &'static [Type],
+    /// The path of its file below `sql/queries`, without the suffix.
+    pub name: &'static str,
+    /// Its text.
+    pub sql: &'static str,
+    /// The types of `$1`, `$2`, ….
+    pub types: &'static [Type],
 }
 
 impl Query {
-    /// The path of its file below `sql/queries`, without the suffix.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The types of `$1`, `$2`, ….
-    pub fn types(&self) -> &'static [Type] {
-        self.types
-    }
-
     /// The statement for a schema.
     pub fn render(&self, schema: &Schema) -> Cow<'static, str> {
         render(self.sql, schema)
