@@ -10,3 +10,4 @@ pub mod model;
 pub mod service;
 pub mod store;
 mod watch;
+pub mod worker;
