@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Active, Shared, attempt};
+use super::{Active, Shared, Stop, attempt};
 use crate::runs::hints::{Hint, HintReceiver};
 use crate::runs::model::Claimed;
 use crate::runs::store::StoreError;
@@ -18,17 +18,20 @@ use crate::runs::store::StoreError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Claims until `stop`; each run is executed by a task of `attempts`.
+/// Claims until told to stop; each run is executed by a task of `attempts`.
+///
+/// A claim that is under way is not given up when a stop is asked for soon: it would hold runs that nobody executes.
 pub(super) async fn claim_until(
     shared: &Arc<Shared>,
     hints: HintReceiver,
     attempts: &TaskTracker,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) {
     let claimer = Claimer {
         shared,
         hints,
         attempts,
+        stop: &stop.soon,
         may_be_due: true,
         scan_at: Instant::now(),
         pause: FIRST_PAUSE,
@@ -36,7 +39,7 @@ pub(super) async fn claim_until(
     };
     tokio::select! {
         () = claimer.run() => {}
-        () = stop.cancelled() => {}
+        () = stop.now.cancelled() => {}
     }
 }
 
@@ -45,6 +48,7 @@ struct Claimer<'a> {
     /// Registered before the first look, so that nothing falls between.
     hints: HintReceiver,
     attempts: &'a TaskTracker,
+    stop: &'a CancellationToken,
     /// Whether a claim may find something.
     may_be_due: bool,
     /// When to look at the whole queue.
@@ -55,7 +59,7 @@ struct Claimer<'a> {
 
 impl Claimer<'_> {
     async fn run(mut self) {
-        loop {
+        while !self.stop.is_cancelled() {
             let looked = self.look().await;
             self.note_outcome(looked).await;
             if !(self.may_be_due && self.shared.free_slots() > 0) {
@@ -110,6 +114,7 @@ impl Claimer<'_> {
             hint = self.hints.next() => self.note(&hint),
             () = self.shared.freed.notified(), if has_work => {}
             () = tokio::time::sleep_until(self.scan_at) => {}
+            () = self.stop.cancelled() => {}
         }
         while let Some(hint) = self.hints.next().now_or_never() {
             self.note(&hint);
@@ -138,7 +143,8 @@ impl Claimer<'_> {
             warn!("runs cannot be claimed; trying again: {error}");
         }
         self.may_be_due = true;
-        tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        let pause = tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+        self.stop.run_until_cancelled(pause).await;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 }
