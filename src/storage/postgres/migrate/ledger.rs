@@ -49,7 +49,7 @@ impl Ledger {
         Self { client, schema }
     }
 
-    /// Executes statements of a migration, or those that begin and end its transaction.
+    /// Executes statements; several are one transaction.
     pub(super) async fn execute(&self, sql: &str) -> Result<(), Error> {
         self.client.batch_execute(sql).await
     }
@@ -87,15 +87,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// Records the state in a transaction of its own, with what the record needs.
-    pub(super) async fn record_alone(&self, state: SchemaState) -> Result<(), Error> {
-        self.client.batch_execute("BEGIN").await?;
-        self.record(state).await?;
-        self.client.batch_execute("COMMIT").await
+    /// Executes SQL, which may be empty, and records the state, both or neither.
+    pub(super) async fn execute_and_record(&self, sql: &str, state: SchemaState) -> Result<(), Error> {
+        let run = async {
+            self.execute("BEGIN").await?;
+            self.execute(sql).await?;
+            self.record(state).await?;
+            self.execute("COMMIT").await
+        };
+        let outcome = run.await;
+        if outcome.is_err() {
+            // Fails where the connection is gone, and the transaction with it.
+            self.execute("ROLLBACK").await.ok();
+        }
+        outcome
     }
 
     /// Records the state in the transaction that is open.
-    pub(super) async fn record(&self, state: SchemaState) -> Result<(), Error> {
+    async fn record(&self, state: SchemaState) -> Result<(), Error> {
         self.rows(&CLEAR_VERSION, &[]).await?;
         let version = match state {
             SchemaState { version: 0, is_dirty: false } => return Ok(()),

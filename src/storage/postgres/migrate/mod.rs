@@ -135,7 +135,7 @@ impl Migrator {
             return Err(MigrateError::Unknown(version, self.last()));
         }
         self.lock().await?;
-        let outcome = self.ledger.record_alone(SchemaState { version, is_dirty: false }).await;
+        let outcome = self.ledger.execute_and_record("", SchemaState { version, is_dirty: false }).await;
         self.unlock(outcome).await
     }
 
@@ -192,42 +192,31 @@ impl Migrator {
             Direction::Up => (migration.up, migration.version - 1, migration.version),
             Direction::Down => (migration.down, migration.version, migration.version - 1),
         };
-        self.ledger.record_alone(SchemaState { version: after, is_dirty: true }).await?;
+        self.ledger.execute_and_record("", SchemaState { version: after, is_dirty: true }).await?;
         let clean = SchemaState { version: after, is_dirty: false };
         let has_transaction = !files::runs_without_transaction(sql);
+        let sql = self.ledger.render(sql);
         let outcome = match has_transaction {
-            true => self.run_in_transaction(sql, clean).await,
-            false => self.run_alone(sql, clean).await,
+            true => self.ledger.execute_and_record(&sql, clean).await,
+            false => self.run_alone(&sql, clean).await,
         };
-        let remains = match has_transaction {
-            true => "was rolled back",
-            false => "ran without a transaction, so a part of it may remain, which has to be undone",
-        };
-        outcome.map_err(|source| MigrateError::Failed { name: migration.name, remains, before, source })
-    }
-
-    async fn run_in_transaction(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
-        let run = async {
-            self.ledger.execute("BEGIN").await?;
-            self.ledger.execute(&self.ledger.render(sql)).await?;
-            self.ledger.record(clean).await?;
-            self.ledger.execute("COMMIT").await
-        };
-        let outcome = run.await;
-        if outcome.is_err() {
-            // Fails where the connection is gone, and the transaction with it.
-            self.ledger.execute("ROLLBACK").await.ok();
-        }
-        outcome.map_err(Into::into)
+        outcome.map_err(|error| {
+            let source = DatabaseError::from(error);
+            let remains = match has_transaction {
+                true if source.is_transient() => "was rolled back if `agentevals migrate version` says dirty",
+                true => "was rolled back",
+                false => "ran without a transaction, so a part of it may remain, which has to be undone",
+            };
+            MigrateError::Failed { name: migration.name, remains, before, source }
+        })
     }
 
     /// Sends one statement at a time, since several in one message are one transaction.
-    async fn run_alone(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
-        let sql = self.ledger.render(sql);
+    async fn run_alone(&self, sql: &str, clean: SchemaState) -> Result<(), tokio_postgres::Error> {
         for statement in sql.split_inclusive(";\n") {
             self.ledger.execute(statement).await?;
         }
-        Ok(self.ledger.record_alone(clean).await?)
+        self.ledger.execute_and_record("", clean).await
     }
 
     /// Waits for other migrators, then makes sure that there is a place for records.
