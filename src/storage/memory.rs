@@ -447,6 +447,7 @@ impl RunStore for MemoryStore {
                 };
                 entry.give_back(None);
                 entry.run.attempt -= 1;
+                entry.results.clear(); // the next claim bears the same number; they would pass for its own
                 let (attempt, code) = (Some(entry.run.attempt), Some("shutdown".to_owned()));
                 let message = Some("its worker is shutting down".to_owned());
                 let data = EventData { attempt, code, message, ..EventData::default() };

@@ -12,4 +12,5 @@ mod migrations;
 mod reading;
 mod readme;
 mod sql;
+mod store;
 mod support;

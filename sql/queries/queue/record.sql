@@ -1,7 +1,7 @@
 -- Writes what workers have to say about runs they hold: results, progress, endings, events. One commit for a group.
 --
 -- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 numbers of events integer[]   $4, $5 units done and
--- in all integer[]   $6 outcomes text[], null while the run goes on   $7 verdicts text[]   $8, $9 code and text of
+-- in all integer[], null for no news   $6 outcomes text[], null while the run goes on   $7 verdicts text[]   $8, $9 code and text of
 -- failures text[]   $10 summaries text[] of JSON
 -- Results: $11 run ids uuid[]   $12 ordinals integer[]   $13 item ids   $14 item names   $15 eval case ids
 -- $16 evaluators   $17 evaluator types   $18 statuses text[]   $19 scores double precision[]   $20 scores per turn
@@ -36,7 +36,10 @@ WITH input AS (
     RETURNING q.run_id, q.event_seq, q.attempt, q.started_at, q.cancel_requested
 ), moved AS (
     UPDATE agentevals.run_queue AS q
-    SET event_seq = q.event_seq + i.events, done = i.done, total = i.total
+    SET
+        event_seq = q.event_seq + i.events,
+        done = coalesce(i.done, q.done),
+        total = coalesce(i.total, q.total)
     FROM input AS i
     WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND i.outcome IS NULL
     RETURNING q.run_id, q.event_seq - i.events AS event_seq, q.attempt
