@@ -44,7 +44,8 @@ async fn statements_answer_with_rows_or_with_how_many_they_changed() {
 
 #[tokio::test]
 async fn a_fault_of_a_statement_names_it_and_is_not_worth_a_retry() {
-    let database = connect(&TestDb::empty().await.url()).await;
+    let test = TestDb::empty().await;
+    let database = connect(&test.url()).await;
     let error = database.query(&SELECT, &[]).await.unwrap_err();
     assert!(!error.is_transient());
     let text = format!("{:#}", anyhow::Error::from(error));

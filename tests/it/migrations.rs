@@ -201,7 +201,8 @@ async fn tables_live_in_the_schema_that_is_named() {
     let there = catalog(&client, "order").await;
     settings.schema = "agentevals".parse().unwrap();
     Migrator::connect(&settings).await.unwrap().up().await.unwrap();
-    let renamed = there.iter().map(|line| line.replace("\"order\".", "agentevals."));
+    let renamed =
+        there.iter().map(|line| line.replace("\"order\".", "agentevals.").replace("'order:", "'agentevals:"));
     assert_eq!(renamed.collect::<BTreeSet<_>>(), BTreeSet::from_iter(catalog(&client, "agentevals").await));
 }
 

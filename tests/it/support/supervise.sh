@@ -5,7 +5,8 @@
 # Reads commands (`start`, `stop MODE`) and answers each with `ok` or the end of the log. Whoever started this holds the
 # other end of standard input, so the cluster goes however that process ends.
 set -u
-trap '' INT TERM HUP
+# Nothing ends this early, not even an answer that nobody reads any more.
+trap '' INT TERM HUP PIPE
 binaries=$1 folder=$2
 log=$folder/log
 cd "$folder" || exit 1
