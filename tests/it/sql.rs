@@ -40,10 +40,14 @@ async fn every_statement_suits_the_schema() {
 #[test]
 fn every_file_is_a_statement_of_the_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
-    let mut files = BTreeSet::new();
-    for noun in fs::read_dir(&root).unwrap() {
-        for file in fs::read_dir(noun.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
+    let (mut files, mut folders) = (BTreeSet::new(), vec![root.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
             let name = path.strip_prefix(&root).unwrap().with_extension("");
             files.insert(name.to_str().unwrap().to_owned());
         }
