@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Active, Shared, Stop, attempt};
+use super::{Active, Shared, attempt};
 use crate::runs::hints::{Hint, HintReceiver};
 use crate::runs::model::Claimed;
 use crate::runs::store::StoreError;
@@ -18,29 +18,26 @@ use crate::runs::store::StoreError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Claims until told to stop; each run is executed by a task of `attempts`.
-///
-/// A claim that is under way is not given up when a stop is asked for soon: it would hold runs that nobody executes.
+/// How long a look under way may go on when the worker has to stop.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// Claims until `stop`; each run is executed by a task of `attempts`.
 pub(super) async fn claim_until(
     shared: &Arc<Shared>,
     hints: HintReceiver,
     attempts: &TaskTracker,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) {
     let claimer = Claimer {
         shared,
         hints,
         attempts,
-        stop: &stop.soon,
         may_be_due: true,
         scan_at: Instant::now(),
         pause: FIRST_PAUSE,
         is_storage_away: false,
     };
-    tokio::select! {
-        () = claimer.run() => {}
-        () = stop.now.cancelled() => {}
-    }
+    claimer.run(stop).await;
 }
 
 struct Claimer<'a> {
@@ -48,7 +45,6 @@ struct Claimer<'a> {
     /// Registered before the first look, so that nothing falls between.
     hints: HintReceiver,
     attempts: &'a TaskTracker,
-    stop: &'a CancellationToken,
     /// Whether a claim may find something.
     may_be_due: bool,
     /// When to look at the whole queue.
@@ -58,13 +54,25 @@ struct Claimer<'a> {
 }
 
 impl Claimer<'_> {
-    async fn run(mut self) {
-        while !self.stop.is_cancelled() {
-            let looked = self.look().await;
-            self.note_outcome(looked).await;
-            if !(self.may_be_due && self.shared.free_slots() > 0) {
-                self.wait().await;
+    async fn run(mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            // Not dropped half-way, unless storage is frozen: nobody would hold what a claim had got.
+            let looked = tokio::select! {
+                looked = self.look() => looked,
+                () = async { (stop.cancelled().await, tokio::time::sleep(LAST_LOOK).await).1 } => return,
+            };
+            tokio::select! {
+                () = self.rest(looked) => {}
+                () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Waits until another look is worth it.
+    async fn rest(&mut self, looked: Result<(), StoreError>) {
+        self.note_outcome(looked).await;
+        if !(self.may_be_due && self.shared.free_slots() > 0) {
+            self.wait().await;
         }
     }
 
@@ -104,7 +112,9 @@ impl Claimer<'_> {
     fn start(&self, claimed: Claimed) {
         let cancel = CancellationToken::new();
         let active = Active { lease: claimed.lease, cancel: cancel.clone(), interruption: None };
-        self.shared.active().insert(claimed.lease.run, active);
+        if let Some(earlier) = self.shared.active().insert(claimed.lease.run, active) {
+            earlier.cancel.cancel(); // its lease was lost before a heartbeat could tell
+        }
         self.attempts.spawn(attempt::execute(self.shared.clone(), claimed, cancel));
     }
 
@@ -114,7 +124,6 @@ impl Claimer<'_> {
             hint = self.hints.next() => self.note(&hint),
             () = self.shared.freed.notified(), if has_work => {}
             () = tokio::time::sleep_until(self.scan_at) => {}
-            () = self.stop.cancelled() => {}
         }
         while let Some(hint) = self.hints.next().now_or_never() {
             self.note(&hint);
@@ -143,8 +152,7 @@ impl Claimer<'_> {
             warn!("runs cannot be claimed; trying again: {error}");
         }
         self.may_be_due = true;
-        let pause = tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0));
-        self.stop.run_until_cancelled(pause).await;
+        tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 }

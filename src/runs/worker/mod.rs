@@ -147,9 +147,9 @@ pub async fn work(
     let name = &shared.settings.name;
     info!(worker = %name, slots = shared.settings.slots, "worker `{name}` takes runs");
     let heartbeat = tokio::spawn(heartbeat::keep(shared.clone(), hints.subscribe(), done.clone()));
-    claimer::claim_until(&shared, hints.subscribe(), &attempts, &stop).await;
+    claimer::claim_until(&shared, hints.subscribe(), &attempts, &stop.soon).await;
     attempts.close();
-    wind_down(&shared, &attempts, &stop).await;
+    wind_down(&shared, &attempts, &stop.soon).await;
     done.cancel();
     let _ = heartbeat.await;
     info!(worker = %name, "worker `{name}` has stopped");
