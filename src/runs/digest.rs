@@ -162,7 +162,9 @@ mod tests {
         for (a, b) in [("1", "1.0"), ("1e3", "1000"), ("-0.0", "0"), ("1e20", "100000000000000000000")] {
             assert_eq!(digest_of(a), digest_of(b), "{a} {b}");
         }
-        for (a, b) in [("1", "1.5"), ("9007199254740993", "9007199254740992.0"), ("1", "\"1\""), ("0", "false")] {
+        for (a, b) in
+            [("1", "1.5"), ("9007199254740993", "9007199254740992.0"), ("1", "\"1\""), ("0", "false")]
+        {
             assert_ne!(digest_of(a), digest_of(b), "{a} {b}");
         }
     }
@@ -192,7 +194,8 @@ mod tests {
                 format!("[ {} ]", items.iter().map(rewritten).collect::<Vec<_>>().join(" ,\n"))
             }
             serde_json::Value::Object(map) => {
-                let member = |(key, value): (&String, &serde_json::Value)| format!("\"{key}\" : {}", rewritten(value));
+                let member =
+                    |(key, value): (&String, &serde_json::Value)| format!("\"{key}\" : {}", rewritten(value));
                 format!("{{ {} }}", map.iter().rev().map(member).collect::<Vec<_>>().join(" ,\t"))
             }
             other => other.to_string(),

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::model::{
-    EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, Summary,
-};
+use super::model::{EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, Summary};
 use crate::evaluation::config::{EvaluatorSpec, SpecKind};
 use crate::evaluation::{Report, UnitDone, UnitReport};
 use crate::metrics::{MetricResult, Status};
@@ -53,7 +51,7 @@ impl Recorder {
             per_invocation_scores: metric.per_invocation_scores.iter().copied().map(finite).collect(),
             trace_id: Some(storable(&unit.trace_id)).filter(|id| !id.is_empty()),
             span_id: span,
-            details: Some(details_of(metric)),
+            details: details_of(metric),
             error_text: metric.error.as_deref().map(storable),
             latency_ms: Some(metric.duration_ms as i64),
         }
@@ -70,9 +68,12 @@ fn status_of(metric: &MetricResult) -> ResultStatus {
 }
 
 /// The details as JSON; an empty object when there are none, as in the reference.
-fn details_of(metric: &MetricResult) -> Box<RawValue> {
-    let details = metric.details.as_ref().and_then(|details| to_raw_value(details).ok());
-    details.unwrap_or_else(|| EMPTY.to_owned())
+fn details_of(metric: &MetricResult) -> Option<Box<RawValue>> {
+    let details = match &metric.details {
+        Some(details) => to_raw_value(details),
+        None => RawValue::from_string("{}".to_owned()),
+    };
+    details.ok()
 }
 
 /// A text without the character that databases cannot keep in texts.

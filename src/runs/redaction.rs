@@ -25,7 +25,9 @@ pub fn redacted(spec: &str) -> Result<String, SyntaxError> {
         "context" | "sinks" => edit(reader, &mut edits, |value| Some(without_secrets(value))),
         "target" => reader
             .object(|reader, key| match key {
-                "base_url" | "baseUrl" => edit(reader, &mut edits, |url| Some(Value::text(base_url(url.as_str()?)))),
+                "base_url" | "baseUrl" => {
+                    edit(reader, &mut edits, |url| Some(Value::text(base_url(url.as_str()?))))
+                }
                 _ => reader.skip(),
             })
             .map(drop),
@@ -65,7 +67,9 @@ fn without_secrets(value: &Value<'_>) -> Value<'static> {
             let name: String = key.chars().filter(|c| !matches!(c, '_' | '-')).collect();
             let name = name.to_lowercase();
             match value {
-                Value::Map(headers) if name == "headers" => each_member(headers, |_, header| hidden_header(header)),
+                Value::Map(headers) if name == "headers" => {
+                    each_member(headers, |_, header| hidden_header(header))
+                }
                 Value::Null | Value::Map(_) => without_secrets(value),
                 Value::List(_) if name != "headers" => without_secrets(value),
                 Value::Str(url) if name == "url" => Value::text(origin(url)),
@@ -87,7 +91,9 @@ fn each_member(map: &Map<'_>, change: impl Fn(&str, &Value<'_>) -> Value<'static
 /// A header's value; the name of a variable is no secret.
 fn hidden_header(header: &Value<'_>) -> Value<'static> {
     match header {
-        Value::Map(map) if map.len() == 1 && header.get_str("from_env").is_some() => header.clone().into_owned(),
+        Value::Map(map) if map.len() == 1 && header.get_str("from_env").is_some() => {
+            header.clone().into_owned()
+        }
         _ => Value::text(REDACTED),
     }
 }

@@ -136,7 +136,9 @@ fn read_sinks(cursor: &Cursor<'_, '_>) -> Option<()> {
         })
     })?;
     if !sinks.is_empty() {
-        cursor.fault("results are not delivered to sinks by this version; leave the member out and ask for them");
+        cursor.fault(
+            "results are not delivered to sinks by this version; leave the member out and ask for them",
+        );
     }
     Some(())
 }
