@@ -149,7 +149,7 @@ pub async fn work(
     let heartbeat = tokio::spawn(heartbeat::keep(shared.clone(), hints.subscribe(), done.clone()));
     claimer::claim_until(&shared, hints.subscribe(), &attempts, &stop.soon).await;
     attempts.close();
-    wind_down(&shared, &attempts, &stop.soon).await;
+    wind_down(&shared, &attempts, &stop).await;
     done.cancel();
     let _ = heartbeat.await;
     info!(worker = %name, "worker `{name}` has stopped");
