@@ -22,3 +22,8 @@ bench:
 # Writes the sample recordings again.
 samples:
     python3 samples/generate.py
+
+# Writes the OpenAPI document again.
+openapi:
+    cargo run --quiet -- openapi > openapi/agentevals.json.new
+    mv openapi/agentevals.json.new openapi/agentevals.json

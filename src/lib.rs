@@ -6,6 +6,7 @@
 //! [`cli`] is the command line. [`json`] is the value type that all of them share. A module uses only those below
 //! it; `tests/it/architecture.rs` holds the map.
 
+pub mod api;
 pub mod cli;
 pub mod eval_set;
 pub mod evaluation;

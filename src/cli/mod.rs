@@ -2,6 +2,7 @@
 
 mod events;
 mod inputs;
+mod openapi;
 mod output;
 mod run;
 mod settings;
@@ -40,6 +41,8 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +78,7 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Validate(arguments) => validate::validate(&arguments),
+            Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
     }

@@ -3,6 +3,10 @@
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
+mod batch;
 pub mod hints;
 pub mod model;
+pub mod service;
 pub mod store;
+pub mod submission;
+mod watch;

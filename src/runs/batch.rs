@@ -1,0 +1,111 @@
+//! Group commit: calls that arrive while one is under way are done together by the next.
+
+use std::future::Future;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Most items of one group: enough to make a commit's fixed cost small, few enough to keep it quick.
+const MAX_ITEMS: usize = 512;
+
+/// Groups end when their items weigh this much, in bytes.
+const MAX_WEIGHT: usize = 8 << 20;
+
+/// How many items may wait before callers do.
+const QUEUE: usize = 4096;
+
+type Item<T, R> = (T, oneshot::Sender<R>);
+
+/// Collects calls into groups; one group at a time is under way.
+#[derive(Debug)]
+pub(crate) struct Batcher<T, R>(mpsc::Sender<Item<T, R>>);
+
+impl<T, R> Clone for Batcher<T, R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
+    /// Starts the task that runs `run` on each group, which answers one result per item, in order. It ends when
+    /// the last handle is gone and everything accepted is done.
+    pub(crate) fn spawn<F, Fut>(weight: fn(&T) -> usize, run: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            while let Some(first) = receiver.recv().await {
+                let (items, callers) = collect(first, &mut receiver, weight);
+                let results = run(items).await;
+                for (caller, result) in callers.into_iter().zip(results) {
+                    let _ = caller.send(result); // the caller may have gone away
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    /// Hands an item over; its result comes through the receiver, or never if the task has died.
+    pub(crate) async fn send(&self, item: T) -> oneshot::Receiver<R> {
+        let (sender, receiver) = oneshot::channel();
+        // A closed channel drops the sender, which the receiver reports.
+        let _ = self.0.send((item, sender)).await;
+        receiver
+    }
+}
+
+/// Takes what is waiting without waiting for more: an idle service adds no delay.
+fn collect<T, R>(
+    first: Item<T, R>,
+    receiver: &mut mpsc::Receiver<Item<T, R>>,
+    weight: fn(&T) -> usize,
+) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+    let mut total = weight(&first.0);
+    let (mut items, mut callers) = (vec![first.0], vec![first.1]);
+    while items.len() < MAX_ITEMS && total < MAX_WEIGHT {
+        let Ok((item, caller)) = receiver.try_recv() else { break };
+        total += weight(&item);
+        items.push(item);
+        callers.push(caller);
+    }
+    (items, callers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_arrives_meanwhile_is_done_together_and_in_order() {
+        let (gate, groups) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let batcher = Batcher::spawn(|_: &u32| 1, {
+            let (gate, groups) = (gate.clone(), groups.clone());
+            move |items: Vec<u32>| {
+                let (gate, groups) = (gate.clone(), groups.clone());
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    groups.fetch_add(1, Ordering::SeqCst);
+                    items.into_iter().map(|item| item * 2).collect()
+                }
+            }
+        });
+        let first = batcher.send(0).await;
+        tokio::task::yield_now().await; // the first group is under way
+        let mut others = Vec::new();
+        for item in 1..=100 {
+            others.push(batcher.send(item).await);
+        }
+        gate.add_permits(2);
+        assert_eq!(first.await.unwrap(), 0);
+        for (other, item) in others.into_iter().zip(1..) {
+            assert_eq!(other.await.unwrap(), item * 2);
+        }
+        assert_eq!(groups.load(Ordering::SeqCst), 2);
+    }
+}

@@ -1,0 +1,227 @@
+//! Tells watchers of events: replays from storage, then follows hints. No gap, no duplicate, whichever process the
+//! watcher was connected to before.
+//!
+//! One task per process serves all watchers. A hint marks runs as changed; one query reads the new events of all
+//! changed runs that somebody watches, and while it is under way further hints collect for the next. A watcher that
+//! does not keep up is let go; it resumes from the last event it saw.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::warn;
+
+use super::hints::{Hint, HintReceiver, Hints};
+use super::model::RunEvent;
+use super::store::{FeedEvent, FeedPosition, RunStore, StoreError};
+use crate::ids::RunId;
+
+/// Events that may wait for one watcher: more than a large run has results.
+const WATCHER_CAPACITY: usize = 4096;
+
+/// Events read by one query.
+const READ_LIMIT: usize = 4000;
+
+/// How soon a failed read is tried again, and how soon withheld events of the feed are looked for.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Everything is looked at this often, should all hints be lost.
+const FALLBACK: Duration = Duration::from_secs(15);
+
+/// Serves the watchers of one process.
+#[derive(Debug, Clone)]
+pub(super) struct Hub(mpsc::UnboundedSender<Join>);
+
+/// A watcher that joins.
+#[derive(Debug)]
+enum Join {
+    Run(RunId, Watcher<u32, RunEvent>),
+    Feed(Watcher<FeedPosition, FeedEvent>),
+}
+
+/// Where a watcher stands and how it is told.
+#[derive(Debug)]
+struct Watcher<P, E> {
+    after: P,
+    events: mpsc::Sender<E>,
+}
+
+impl<P: PartialOrd + Copy, E> Watcher<P, E> {
+    /// Tells of an event unless it was told before; answers whether the watcher keeps up.
+    fn tell(&mut self, position: P, event: E) -> bool {
+        if position <= self.after {
+            return true;
+        }
+        self.after = position;
+        self.events.try_send(event).is_ok()
+    }
+}
+
+impl Hub {
+    /// Starts the task; it ends when the last handle is gone.
+    pub(super) fn spawn(store: Arc<dyn RunStore>, hints: &Hints) -> Self {
+        let (sender, joins) = mpsc::unbounded_channel();
+        let task = Task {
+            store,
+            hints: hints.subscribe(),
+            joins,
+            runs: HashMap::new(),
+            changed: HashSet::new(),
+            feed: Vec::new(),
+            has_feed_changed: false,
+            look_at: Instant::now() + FALLBACK,
+        };
+        tokio::spawn(task.serve());
+        Self(sender)
+    }
+
+    /// Events of a run that is not finished, after number `after`; ends after the last one.
+    pub(super) fn watch(&self, run: RunId, after: u32) -> ReceiverStream<RunEvent> {
+        let (events, receiver) = mpsc::channel(WATCHER_CAPACITY);
+        // When the task has ended, so has the stream.
+        let _ = self.0.send(Join::Run(run, Watcher { after, events }));
+        ReceiverStream::new(receiver)
+    }
+
+    /// Events of all runs after a position.
+    pub(super) fn watch_all(&self, after: FeedPosition) -> ReceiverStream<FeedEvent> {
+        let (events, receiver) = mpsc::channel(WATCHER_CAPACITY);
+        let _ = self.0.send(Join::Feed(Watcher { after, events }));
+        ReceiverStream::new(receiver)
+    }
+}
+
+struct Task {
+    store: Arc<dyn RunStore>,
+    hints: HintReceiver,
+    joins: mpsc::UnboundedReceiver<Join>,
+    runs: HashMap<RunId, Vec<Watcher<u32, RunEvent>>>,
+    /// Watched runs that may have new events.
+    changed: HashSet<RunId>,
+    feed: Vec<Watcher<FeedPosition, FeedEvent>>,
+    has_feed_changed: bool,
+    /// When to look at everything although no hint came.
+    look_at: Instant,
+}
+
+impl Task {
+    async fn serve(mut self) {
+        loop {
+            tokio::select! {
+                join = self.joins.recv() => match join {
+                    Some(join) => self.join(join),
+                    None => return,
+                },
+                hint = self.hints.next() => self.note(&hint),
+                () = tokio::time::sleep_until(self.look_at) => self.note(&Hint::All),
+            }
+            while let Ok(join) = self.joins.try_recv() {
+                self.join(join);
+            }
+            while let Some(hint) = self.hints.next().now_or_never() {
+                self.note(&hint);
+            }
+            self.look_at = Instant::now() + FALLBACK;
+            if let Err(error) = self.tell().await {
+                warn!("events could not be read: {error}");
+                self.look_at = Instant::now() + RETRY;
+            }
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        match join {
+            Join::Run(run, watcher) => {
+                self.runs.entry(run).or_default().push(watcher);
+                self.changed.insert(run);
+            }
+            Join::Feed(watcher) => {
+                self.feed.push(watcher);
+                self.has_feed_changed = true;
+            }
+        }
+    }
+
+    fn note(&mut self, hint: &Hint) {
+        match hint {
+            Hint::Events(runs) => {
+                self.has_feed_changed = true;
+                self.changed.extend(runs.iter().filter(|run| self.runs.contains_key(run)));
+            }
+            Hint::All => {
+                self.forget_the_gone();
+                self.has_feed_changed = true;
+                self.changed.extend(self.runs.keys());
+            }
+            Hint::Due(_) | Hint::Cancel(_) => {}
+        }
+    }
+
+    fn forget_the_gone(&mut self) {
+        self.feed.retain(|watcher| !watcher.events.is_closed());
+        self.runs.retain(|_, watchers| {
+            watchers.retain(|watcher| !watcher.events.is_closed());
+            !watchers.is_empty()
+        });
+    }
+
+    async fn tell(&mut self) -> Result<(), StoreError> {
+        while !self.changed.is_empty() {
+            self.tell_of_runs().await?;
+        }
+        if self.has_feed_changed && !self.feed.is_empty() {
+            self.tell_of_all().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads new events of the changed runs, in one query, and tells the watchers of each.
+    async fn tell_of_runs(&mut self) -> Result<(), StoreError> {
+        let earliest = |run: &RunId| self.runs.get(run)?.iter().map(|watcher| watcher.after).min();
+        let wanted: Vec<_> = self.changed.iter().filter_map(|run| Some((*run, earliest(run)?))).collect();
+        if wanted.is_empty() {
+            self.changed.clear();
+            return Ok(());
+        }
+        let events = self.store.events(&wanted, READ_LIMIT).await?;
+        let is_whole = events.len() < READ_LIMIT;
+        let mut events = events.into_iter().peekable();
+        while let Some(event) = events.next() {
+            let run = event.run;
+            // The last of the run, unless the limit cut the read.
+            let is_end =
+                event.kind.status().is_terminal() && events.peek().map_or(is_whole, |next| next.run != run);
+            let Some(watchers) = self.runs.get_mut(&run) else { continue };
+            watchers.retain_mut(|watcher| watcher.tell(event.seq, event.clone()));
+            if is_end || watchers.is_empty() {
+                self.runs.remove(&run);
+            }
+        }
+        if is_whole {
+            self.changed.clear();
+        }
+        Ok(())
+    }
+
+    async fn tell_of_all(&mut self) -> Result<(), StoreError> {
+        while let Some(after) = self.feed.iter().map(|watcher| watcher.after).min() {
+            let page = self.store.feed(after, READ_LIMIT).await?;
+            self.has_feed_changed = page.has_more;
+            for event in &page.events {
+                self.feed.retain_mut(|watcher| watcher.tell(event.position, event.clone()));
+            }
+            if !page.has_more {
+                break;
+            }
+            if page.events.is_empty() {
+                self.look_at = Instant::now() + RETRY; // withheld until older transactions have ended
+                break;
+            }
+        }
+        Ok(())
+    }
+}
