@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod config;
 pub mod eval_set;
 pub mod evaluation;
 pub mod evaluation_events;
@@ -18,4 +19,5 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod runs;
+pub mod storage;
 pub mod trace;

@@ -167,3 +167,23 @@ SELECT
     coalesce(q.cancel_requested, r.cancel_requested) AS cancel_requested
 FROM agentevals.run AS r
 LEFT JOIN agentevals.run_queue AS q ON q.run_id = r.run_id;
+
+-- Hints. NOTIFY takes a lock on the whole database while its transaction commits, so statements work on groups and
+-- hint once. Payloads are limited to 8,000 bytes: more ids than fit become `*`, which means any run.
+
+CREATE FUNCTION agentevals.tell_watchers(run_ids uuid[]) RETURNS void
+LANGUAGE sql AS $$
+    SELECT pg_notify(
+        'agentevals:events',
+        CASE WHEN cardinality(run_ids) <= 200 THEN array_to_string(run_ids, ',') ELSE '*' END
+    )
+$$;
+
+COMMENT ON FUNCTION agentevals.tell_watchers IS 'Hints that these runs have new events';
+
+CREATE FUNCTION agentevals.tell_workers(delay_ms bigint) RETURNS void
+LANGUAGE sql AS $$
+    SELECT pg_notify('agentevals:due', delay_ms::text)
+$$;
+
+COMMENT ON FUNCTION agentevals.tell_workers IS 'Hints that a run can be claimed after this time';

@@ -2,6 +2,7 @@
 
 mod events;
 mod inputs;
+mod migrate;
 mod openapi;
 mod output;
 mod run;
@@ -10,9 +11,11 @@ mod validate;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
+pub use migrate::MigrateArguments;
 pub use run::RunArguments;
 pub use validate::ValidateArguments;
 
@@ -41,6 +44,7 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
+    Migrate(MigrateArguments),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
@@ -78,10 +82,16 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Validate(arguments) => validate::validate(&arguments),
+            Command::Migrate(arguments) => migrate::migrate(&arguments),
             Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
     }
+}
+
+/// A runtime for a command that waits for little at a time.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 /// An error with its causes, on one line and without control characters.

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
-use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output};
+use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output, runtime};
 use crate::eval_set::EvalSet;
 use crate::evaluation::{Evaluator, GroupBy, Report, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
@@ -188,10 +188,6 @@ fn evaluate_interruptibly(
     });
     progress.finish();
     report.map_err(|error: std::io::Error| anyhow::Error::new(error).context("listening for signals"))
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 /// A progress bar on standard error, shown only on a terminal and only when the work takes a while.

@@ -4,9 +4,11 @@
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
 mod batch;
+pub mod execution;
 pub mod hints;
 pub mod model;
 pub mod service;
 pub mod store;
 pub mod submission;
 mod watch;
+pub mod worker;

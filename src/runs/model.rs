@@ -458,6 +458,13 @@ pub struct RunEvent {
 }
 
 impl Record {
+    /// Takes up what was written later under the same claim.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.progress = later.progress.or(self.progress);
+        self.results.extend(later.results);
+        self.ending = later.ending.or(self.ending.take());
+    }
+
     /// The events that writing this record adds, in order: one per result, progress, the end.
     pub fn events(&self) -> Vec<(EventKind, EventData)> {
         let attempt = Some(self.attempt);

@@ -28,6 +28,9 @@ pub enum StoreError {
 /// The result of a call to storage.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// Code and text of the failure of a run whose worker went silent; SQL spells them the same.
+pub const LEASE_LOST: (&str, &str) = ("lease_lost", "its worker stopped responding");
+
 /// Which runs to list; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
@@ -100,6 +103,11 @@ pub struct FeedPosition {
     pub seq: u32,
 }
 
+impl FeedPosition {
+    /// Before everything.
+    pub const START: Self = Self { transaction: 0, run: RunId(uuid::Uuid::nil()), seq: 0 };
+}
+
 /// An event as the feed over all runs has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedEvent {
@@ -153,7 +161,8 @@ pub trait RunStore: Send + Sync {
     /// Extends leases; answers with those still held.
     async fn heartbeat(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Held>>;
 
-    /// Writes results, progress and endings together; answers in the order given whether each was still held.
+    /// Writes results, progress and endings together, at most one record per run; answers in the order given
+    /// whether each was still held. When an attempt ends, results of earlier ones are gone.
     async fn record(&self, records: &[Record]) -> Result<Vec<bool>>;
 
     /// Gives a run back after a failure that may pass, to be claimed after `delay`; answers whether it was held

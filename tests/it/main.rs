@@ -3,10 +3,13 @@
 
 mod architecture;
 mod cli;
+mod database;
 mod evaluators;
 mod events;
 mod golden;
 mod hostile;
+mod migrations;
 mod reading;
 mod readme;
+mod sql;
 mod support;

@@ -1,5 +1,9 @@
 //! Builders of traces in few words, and the shortest way from text to turns and reports.
 
+pub(crate) mod cluster;
+pub(crate) mod postgres;
+pub(crate) mod proxy;
+
 use std::io::Write;
 
 use agentevals::eval_set::EvalSet;

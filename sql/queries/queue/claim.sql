@@ -1,0 +1,43 @@
+-- Claims the most urgent due runs, by priority then age, each under a new lease.
+--
+-- $1 worker text   $2 how many bigint   $3 length of the lease in milliseconds bigint
+--
+-- A claim need not survive a crash of the database: the run is then due again, and the lease id fences off the worker
+-- that believes to hold it. So its commit does not wait for the disk.
+WITH due AS (
+    SELECT rank, seq
+    FROM agentevals.run_queue
+    WHERE lease_until < now() AND lease_id IS NULL
+    ORDER BY rank, seq
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE agentevals.run_queue AS q
+    SET
+        lease_id = gen_random_uuid(),
+        lease_until = now() + $3 * interval '1 millisecond',
+        worker = $1,
+        attempt = q.attempt + 1,
+        started_at = coalesce(q.started_at, now()),
+        event_seq = q.event_seq + 1
+    FROM due
+    WHERE q.rank = due.rank AND q.seq = due.seq
+    RETURNING q.rank, q.seq, q.run_id, q.lease_id, q.attempt, q.max_attempts, q.event_seq
+), event AS (
+    INSERT INTO agentevals.run_event (run_id, seq, kind, data)
+    SELECT run_id, event_seq, 'run.started', json_build_object('attempt', attempt, 'workerId', $1::text)
+    FROM claimed
+)
+SELECT
+    c.run_id,
+    c.lease_id,
+    c.attempt,
+    c.max_attempts,
+    r.deadline_s,
+    s.document,
+    (SELECT set_config('synchronous_commit', 'off', true)),
+    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM claimed)
+FROM claimed AS c
+JOIN agentevals.run AS r ON r.run_id = c.run_id
+JOIN agentevals.run_spec AS s ON s.run_id = c.run_id
+ORDER BY c.rank, c.seq

@@ -1,0 +1,30 @@
+-- Gives runs back that were not finished, to be claimed at once; the attempt does not count.
+--
+-- $1 run ids uuid[]   $2 lease ids uuid[]
+--
+-- A run that is to be stopped stays: it is settled as cancelled when its lease ends.
+WITH given_back AS (
+    UPDATE agentevals.run_queue AS q
+    SET
+        lease_id = NULL,
+        worker = NULL,
+        lease_until = '-infinity',
+        attempt = q.attempt - 1,
+        done = NULL,
+        total = NULL,
+        event_seq = q.event_seq + 1
+    FROM unnest($1::uuid[], $2::uuid[]) AS i (run_id, lease_id)
+    WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND NOT q.cancel_requested
+    RETURNING q.run_id, q.event_seq, q.attempt
+), event AS (
+    INSERT INTO agentevals.run_event (run_id, seq, kind, data)
+    SELECT
+        run_id,
+        event_seq,
+        'run.requeued',
+        json_build_object('attempt', attempt, 'code', 'shutdown', 'message', 'its worker is shutting down')
+    FROM given_back
+)
+SELECT agentevals.tell_workers(0), agentevals.tell_watchers(array_agg(run_id))
+FROM given_back
+HAVING count(*) > 0

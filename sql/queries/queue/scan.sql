@@ -1,0 +1,8 @@
+-- Looks at the whole queue: can something be claimed, has a lease ended without its run, when is the next to end?
+SELECT
+    coalesce(bool_or(lease_until < now() AND lease_id IS NULL), false) AS has_due,
+    coalesce(bool_or(lease_until < now() AND lease_id IS NOT NULL), false) AS has_lost,
+    (
+        extract(EPOCH FROM min(lease_until) FILTER (WHERE lease_until >= now()) - now()) * 1000
+    )::bigint AS next_due_ms
+FROM agentevals.run_queue

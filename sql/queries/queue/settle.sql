@@ -1,0 +1,55 @@
+-- Settles runs whose lease ended without them: cancelled if that was asked for, failed if out of attempts, else queued
+-- again. Any process does this; rows that another one has in hand are passed over.
+--
+-- $1 code text   $2 reason text
+WITH lost AS (
+    SELECT run_id, attempt, event_seq, started_at, cancel_requested, attempt >= max_attempts AS is_last
+    FROM agentevals.run_queue
+    WHERE lease_until < now() AND lease_id IS NOT NULL
+    ORDER BY rank, seq
+    LIMIT 200
+    FOR UPDATE SKIP LOCKED
+), given_back AS (
+    UPDATE agentevals.run_queue AS q
+    SET
+        lease_id = NULL,
+        worker = NULL,
+        lease_until = '-infinity',
+        done = NULL,
+        total = NULL,
+        event_seq = q.event_seq + 1
+    FROM lost AS l
+    WHERE q.run_id = l.run_id AND NOT l.cancel_requested AND NOT l.is_last
+), dropped AS (
+    DELETE FROM agentevals.run_queue AS q
+    USING lost AS l
+    WHERE q.run_id = l.run_id AND (l.cancel_requested OR l.is_last)
+), ended AS (
+    UPDATE agentevals.run AS r
+    SET
+        outcome = CASE WHEN l.cancel_requested THEN 'cancelled' ELSE 'failed' END,
+        attempt = l.attempt,
+        error_code = CASE WHEN NOT l.cancel_requested THEN $1 END,
+        error_message = CASE WHEN NOT l.cancel_requested THEN $2 END,
+        started_at = l.started_at,
+        finished_at = now(),
+        cancel_requested = l.cancel_requested
+    FROM lost AS l
+    WHERE r.run_id = l.run_id AND (l.cancel_requested OR l.is_last)
+), event AS (
+    INSERT INTO agentevals.run_event (run_id, seq, kind, data)
+    SELECT
+        run_id,
+        event_seq + 1,
+        CASE WHEN cancel_requested THEN 'run.cancelled' WHEN is_last THEN 'run.failed' ELSE 'run.requeued' END,
+        CASE
+            WHEN cancel_requested THEN json_build_object('attempt', attempt)
+            ELSE json_build_object('attempt', attempt, 'code', $1::text, 'message', $2::text)
+        END
+    FROM lost
+)
+SELECT
+    run_id,
+    (SELECT agentevals.tell_workers(0)),
+    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM lost)
+FROM lost

@@ -1,0 +1,20 @@
+-- Runs, newest first.
+--
+-- $1 statuses text[]   $2 verdicts text[]   $3 labels text, a JSON object   $4 submitted from timestamptz
+-- $5 submitted before timestamptz   $6, $7 time and id of the last run of the page before   $8 how many
+--
+-- Each of them but the last may be null. Without `$1` the index `run_by_age` gives the order and the page's end; with it, runs of
+-- other statuses are passed over.
+SELECT *
+FROM agentevals.run_state
+WHERE
+    ($1::text[] IS NULL OR status = ANY($1))
+    AND ($2::text[] IS NULL OR verdict = ANY($2))
+    AND ($3::text IS NULL OR labels @> $3::jsonb)
+    AND created_at >= coalesce($4::timestamptz, '-infinity')
+    AND created_at < coalesce($5::timestamptz, 'infinity')
+    AND (created_at, run_id) < (
+        coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    )
+ORDER BY created_at DESC, run_id DESC
+LIMIT $8

@@ -1,0 +1,17 @@
+-- Unfinished runs, newest first: as `runs/list`, read from the queue, so that the finished ones do not matter.
+--
+-- Parameters as `runs/list`; a run here has no verdict.
+SELECT state.*
+FROM agentevals.run_queue AS q
+JOIN agentevals.run_state AS state ON state.run_id = q.run_id
+WHERE
+    ($1::text[] IS NULL OR state.status = ANY($1))
+    AND ($2::text[] IS NULL OR state.verdict = ANY($2))
+    AND ($3::text IS NULL OR state.labels @> $3::jsonb)
+    AND state.created_at >= coalesce($4::timestamptz, '-infinity')
+    AND state.created_at < coalesce($5::timestamptz, 'infinity')
+    AND (state.created_at, state.run_id) < (
+        coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    )
+ORDER BY state.created_at DESC, state.run_id DESC
+LIMIT $8

@@ -1,0 +1,40 @@
+-- Queues a failed or cancelled run again; attempts and events are counted on.
+--
+-- $1 run id uuid
+WITH target AS (
+    SELECT run_id, attempt, started_at
+    FROM agentevals.run
+    WHERE run_id = $1 AND outcome IN ('failed', 'cancelled')
+    FOR UPDATE
+), reopened AS (
+    UPDATE agentevals.run AS r
+    SET
+        outcome = NULL,
+        attempt = NULL,
+        error_code = NULL,
+        error_message = NULL,
+        started_at = NULL,
+        finished_at = NULL,
+        cancel_requested = false
+    FROM target AS t
+    WHERE r.run_id = t.run_id
+    RETURNING r.run_id, r.priority, r.max_attempts
+), queued AS (
+    INSERT INTO agentevals.run_queue (rank, run_id, attempt, max_attempts, started_at, event_seq)
+    SELECT
+        -r.priority,
+        r.run_id,
+        t.attempt,
+        t.attempt + r.max_attempts,
+        t.started_at,
+        (SELECT max(seq) + 1 FROM agentevals.run_event AS e WHERE e.run_id = t.run_id)
+    FROM reopened AS r
+    JOIN target AS t ON t.run_id = r.run_id
+    RETURNING run_id, event_seq
+), event AS (
+    INSERT INTO agentevals.run_event (run_id, seq, kind, data)
+    SELECT run_id, event_seq, 'run.queued', '{}'
+    FROM queued
+)
+SELECT agentevals.tell_workers(0), agentevals.tell_watchers(ARRAY[run_id])
+FROM queued

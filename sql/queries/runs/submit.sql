@@ -1,0 +1,44 @@
+-- Stores a group of new runs, each with its specification, its place in the queue and its first event.
+--
+-- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
+-- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
+-- JSON
+--
+-- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
+-- groups with the same ids cannot wait for each other, and into the queue in the order given.
+WITH input AS (
+    SELECT *
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[]
+    ) WITH ORDINALITY AS t (
+        run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, place
+    )
+), created AS (
+    INSERT INTO agentevals.run (run_id, idempotency_key, priority, deadline_s, max_attempts, labels)
+    SELECT run_id, idempotency_key, priority, deadline_s, max_attempts, labels::jsonb
+    FROM input
+    ORDER BY run_id
+    ON CONFLICT DO NOTHING
+    RETURNING run_id, created_at
+), spec AS (
+    INSERT INTO agentevals.run_spec (run_id, digest, document)
+    SELECT i.run_id, i.digest, i.document
+    FROM input AS i
+    JOIN created AS c ON c.run_id = i.run_id
+), queued AS (
+    INSERT INTO agentevals.run_queue (rank, run_id, max_attempts, event_seq)
+    SELECT -i.priority, i.run_id, i.max_attempts, 1
+    FROM input AS i
+    JOIN created AS c ON c.run_id = i.run_id
+    ORDER BY i.place
+), event AS (
+    INSERT INTO agentevals.run_event (run_id, seq, kind, data)
+    SELECT run_id, 1, 'run.queued', '{}'
+    FROM created
+)
+SELECT
+    run_id,
+    created_at,
+    (SELECT agentevals.tell_workers(0)),
+    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM created)
+FROM created

@@ -1,0 +1,213 @@
+//! One attempt at a run, from the claim to its end.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{Interruption, Shared};
+use crate::runs::execution::{Evaluated, ExecutionError, Observer};
+use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord};
+
+/// How often results of a run that goes on are stored.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// How long an execution may take to notice that it has to end.
+const NOTICE: Duration = Duration::from_secs(5);
+
+/// How an execution came to an end.
+enum Outcome {
+    Evaluated(Evaluated),
+    Failed { failure: Failure, is_transient: bool },
+    Interrupted,
+}
+
+/// Executes a claimed run and sees to its end.
+pub(super) async fn execute(shared: Arc<Shared>, claimed: Claimed, cancel: CancellationToken) {
+    let (run, attempt) = (claimed.lease.run, claimed.attempt);
+    debug!(run.id = %run, attempt, "started run `{run}`, attempt {attempt}");
+    let flusher = Arc::new(Flusher::default());
+    let outcome = run_to_end(&shared, &claimed, &cancel, &flusher).await;
+    settle(&shared, &claimed, outcome, flusher.take()).await;
+    shared.let_go(claimed.lease);
+}
+
+/// Executes within the deadline, storing results from time to time.
+async fn run_to_end(
+    shared: &Shared,
+    claimed: &Claimed,
+    cancel: &CancellationToken,
+    flusher: &Arc<Flusher>,
+) -> Outcome {
+    let execution = shared.executor.execute(claimed, flusher.clone(), cancel.clone());
+    let mut execution = std::pin::pin!(AssertUnwindSafe(execution).catch_unwind());
+    let deadline = tokio::time::sleep(claimed.deadline);
+    let mut deadline = std::pin::pin!(deadline);
+    let mut ticks = tokio::time::interval_at(Instant::now() + FLUSH, FLUSH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut flushed: Option<oneshot::Receiver<bool>> = None;
+    loop {
+        tokio::select! {
+            ended = &mut execution => return outcome(ended),
+            () = &mut deadline => break,
+            () = cancel.cancelled() => break,
+            _ = ticks.tick() => {
+                // One flush at a time: when storage is away, results wait here and not in a queue.
+                let is_done = flushed.as_mut().is_none_or(|flushed| flushed.try_recv().is_ok());
+                if let Some(unsaved) = is_done.then(|| flusher.take_new()).flatten() {
+                    flushed = Some(shared.writer.send(unsaved.into_record(claimed)).await);
+                }
+            }
+        }
+    }
+    let is_late = !cancel.is_cancelled();
+    cancel.cancel();
+    let _ = tokio::time::timeout(NOTICE, execution).await;
+    if is_late {
+        let seconds = claimed.deadline.as_secs();
+        let message =
+            format!("not done within its deadline of {seconds} s; submit it with a larger `deadlineS`");
+        return Outcome::Failed { failure: Failure::new("deadline_exceeded", message), is_transient: false };
+    }
+    Outcome::Interrupted
+}
+
+type Ended = Result<Result<Evaluated, ExecutionError>, Box<dyn Any + Send>>;
+
+fn outcome(ended: Ended) -> Outcome {
+    match ended {
+        Ok(Ok(evaluated)) => Outcome::Evaluated(evaluated),
+        Ok(Err(ExecutionError::Failed { failure, is_transient })) => {
+            Outcome::Failed { failure, is_transient }
+        }
+        Ok(Err(ExecutionError::Cancelled)) => Outcome::Interrupted,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            error!("an evaluation panicked: {text}");
+            let message = "the evaluation ended with an internal error; see the server's log";
+            Outcome::Failed { failure: Failure::new("internal_error", message), is_transient: false }
+        }
+    }
+}
+
+/// Writes how the run ended, or gives it back.
+async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: Unsaved) {
+    let ending = match outcome {
+        Outcome::Evaluated(Evaluated { verdict, summary, results }) => {
+            let unsaved = unsaved.with_all(results);
+            let ending = Ending::Succeeded { verdict, summary: Box::new(summary) };
+            return finish(shared, claimed, ending, unsaved).await;
+        }
+        Outcome::Failed { failure, is_transient }
+            if is_transient && claimed.attempt < claimed.max_attempts =>
+        {
+            match requeue(shared, claimed, &failure).await {
+                true => return,
+                false => Ending::Cancelled, // or the lease is lost, and this is not written either
+            }
+        }
+        Outcome::Failed { failure, .. } => Ending::Failed(failure),
+        Outcome::Interrupted => match shared.interruption(claimed.lease) {
+            Some(Interruption::Cancelled) => Ending::Cancelled,
+            Some(Interruption::LeaseLost) => {
+                warn!(run.id = %claimed.lease.run, "lost run `{}` to another worker", claimed.lease.run);
+                return;
+            }
+            // Given back together with the others when all have ended.
+            Some(Interruption::Shutdown) | None => return,
+        },
+    };
+    finish(shared, claimed, ending, unsaved).await;
+}
+
+async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Unsaved) {
+    let (run, status) = (claimed.lease.run, ending.status());
+    let record = Record { ending: Some(ending), ..unsaved.into_record(claimed) };
+    let written = shared.writer.send(record).await;
+    match written.await {
+        Ok(true) => info!(run.id = %run, status = ?status, "finished run `{run}`: {status:?}"),
+        Ok(false) => warn!(run.id = %run, "lost run `{run}` to another worker; its end was not written"),
+        Err(_) => error!(run.id = %run, "the end of run `{run}` was not written; its lease will end"),
+    }
+}
+
+async fn requeue(shared: &Shared, claimed: &Claimed, failure: &Failure) -> bool {
+    let (run, delay) = (claimed.lease.run, shared.settings.backoff(claimed.attempt));
+    match shared.store.requeue(claimed.lease, failure, delay).await {
+        Ok(is_requeued) => {
+            let seconds = delay.as_secs_f64();
+            info!(run.id = %run, "run `{run}` failed and is tried again in {seconds:.1} s: {}", failure.message);
+            is_requeued
+        }
+        Err(error) => {
+            warn!(run.id = %run, "run `{run}` could not be given back; its lease will end: {error}");
+            true
+        }
+    }
+}
+
+/// Collects results until they are stored.
+#[derive(Debug, Default)]
+struct Flusher(Mutex<Unsaved>);
+
+/// Results not stored yet.
+#[derive(Debug, Default)]
+struct Unsaved {
+    progress: Option<Progress>,
+    results: Vec<ResultRecord>,
+    /// Places of the results that were stored.
+    stored: HashSet<u32>,
+}
+
+impl Observer for Flusher {
+    fn unit_done(&self, progress: Progress, results: Vec<ResultRecord>) {
+        let mut unsaved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.progress = Some(progress);
+        unsaved.results.extend(results);
+    }
+}
+
+impl Flusher {
+    /// What is new since it was last asked, if anything is.
+    fn take_new(&self) -> Option<Unsaved> {
+        let mut unsaved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = unsaved.progress?;
+        if unsaved.results.is_empty() {
+            return None;
+        }
+        let results = std::mem::take(&mut unsaved.results);
+        unsaved.stored.extend(results.iter().map(|result| result.ordinal));
+        Some(Unsaved { progress: Some(progress), results, stored: HashSet::new() })
+    }
+
+    /// What is left.
+    fn take(&self) -> Unsaved {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Unsaved {
+    /// All results of the run but those stored.
+    fn with_all(self, results: Vec<ResultRecord>) -> Self {
+        let new = |result: &ResultRecord| !self.stored.contains(&result.ordinal);
+        Self { results: results.into_iter().filter(new).collect(), ..self }
+    }
+
+    fn into_record(self, claimed: &Claimed) -> Record {
+        Record {
+            lease: claimed.lease,
+            attempt: claimed.attempt,
+            progress: self.progress,
+            results: self.results,
+            ending: None,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Stores results and endings; what coincides is committed as a group.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use crate::runs::batch::Batcher;
+use crate::runs::model::{Ending, Failure, Lease, Record, ResultRecord};
+use crate::runs::store::{RunStore, StoreError};
+
+/// Waits between attempts to reach storage that cannot be reached.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Writes records in the order in which they are sent.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(Batcher<Record, bool>);
+
+impl Writer {
+    /// Starts the task; it ends when the last handle is gone and everything sent is written.
+    pub(super) fn spawn(store: Arc<dyn RunStore>) -> Self {
+        Self(Batcher::spawn(weight, move |records| write(store.clone(), records)))
+    }
+
+    /// Sends a record; the answer says whether its lease was still held.
+    pub(super) async fn send(&self, record: Record) -> oneshot::Receiver<bool> {
+        self.0.send(record).await
+    }
+}
+
+/// About the bytes of a record.
+fn weight(record: &Record) -> usize {
+    let details =
+        |result: &ResultRecord| result.details.as_ref().map_or(0, |details| details.get().len()) + 200;
+    record.results.iter().map(details).sum()
+}
+
+/// Writes a group, what belongs to one claim together.
+async fn write(store: Arc<dyn RunStore>, records: Vec<Record>) -> Vec<bool> {
+    let mut places: HashMap<Lease, usize> = HashMap::with_capacity(records.len());
+    let mut merged: Vec<Record> = Vec::with_capacity(records.len());
+    let mut order = Vec::with_capacity(records.len());
+    for record in records {
+        let place = *places.entry(record.lease).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(earlier) => earlier.extend(record),
+            None => merged.push(record),
+        }
+        order.push(place);
+    }
+    let held = write_persistently(&*store, merged).await;
+    order.into_iter().map(|place| held.get(place).copied().unwrap_or(false)).collect()
+}
+
+/// Writes a group for as long as storage cannot be reached. Each record is fenced, so repeating is safe.
+async fn write_persistently(store: &dyn RunStore, records: Vec<Record>) -> Vec<bool> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match store.record(&records).await {
+            Ok(held) => return held,
+            Err(StoreError::Unavailable(why) | StoreError::Full(why)) => {
+                if pause == FIRST_PAUSE {
+                    warn!("results cannot be stored; trying again: {why}");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            Err(StoreError::Other(error)) => return write_each(store, records, &error).await,
+        }
+    }
+}
+
+/// Writes records one by one, so that one that cannot be stored does not cost the others.
+async fn write_each(store: &dyn RunStore, records: Vec<Record>, cause: &anyhow::Error) -> Vec<bool> {
+    let mut held = Vec::with_capacity(records.len());
+    for record in records {
+        let written = store.record(std::slice::from_ref(&record)).await;
+        held.push(match written {
+            Ok(answer) => answer.first().copied().unwrap_or(false),
+            Err(_) => give_up(store, record, cause).await,
+        });
+    }
+    held
+}
+
+/// Ends a run whose results cannot be stored; without this it would be tried again for ever.
+async fn give_up(store: &dyn RunStore, record: Record, cause: &anyhow::Error) -> bool {
+    let run = record.lease.run;
+    error!(run.id = %run, "results of run `{run}` cannot be stored: {cause:#}");
+    let failure = Failure::new("internal_error", "its results could not be stored; see the server's log");
+    let ending = Some(Ending::Failed(failure));
+    let failed = Record { results: Vec::new(), progress: None, ending, ..record };
+    let written = store.record(&[failed]).await;
+    written.ok().and_then(|answer| answer.first().copied()).unwrap_or(false)
+}

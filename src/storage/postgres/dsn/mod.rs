@@ -1,0 +1,324 @@
+//! Connection strings: URLs and `key=value` pairs, as libpq reads them.
+//!
+//! The driver's own parser knows neither all TLS modes nor certificate and password files, and measures one time in
+//! another unit. So both forms are taken apart here, what the driver lacks is taken out, and what remains is handed to
+//! it. Each server of a list becomes a configuration of its own, so that each has its own time limit and password.
+//!
+//! Errors name options, never values: a value may be a piece of a badly quoted password.
+
+mod passfile;
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::{CharIndices, FromStr};
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::error;
+use super::tls::{SslMode, TlsSettings};
+
+/// How long opening a connection to one server may take, from the look-up of its name to the end of its greeting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What holds unless the string says otherwise. A silent line is probed after two seconds, then twice a second apart,
+/// so that a cut one is noticed in about four.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("application_name", "agentevals"),
+    ("keepalives_idle", "2"),
+    ("keepalives_interval", "1"),
+    ("keepalives_retries", "2"),
+];
+
+/// How long sent data may stay unacknowledged before the line counts as cut.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// PostgreSQL's port.
+const DEFAULT_PORT: &str = "5432";
+
+/// Options of libpq that change nothing here: there is one encoding, no compression and no Kerberos.
+const IGNORED: [&str; 5] =
+    ["client_encoding", "fallback_application_name", "gssencmode", "sslcompression", "sslsni"];
+
+type Options = BTreeMap<String, String>;
+
+/// A checked connection string: the servers in the order they are tried, and how the lines to them are secured.
+#[derive(Debug, Clone)]
+pub struct Dsn {
+    pub(super) servers: Vec<Config>,
+    pub(super) is_order_random: bool,
+    pub(super) connect_timeout: Duration,
+    pub(super) tls: TlsSettings,
+}
+
+/// What is wrong with a connection string.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DsnError {
+    /// It names no server.
+    #[error("it names no host; write postgres://USER@HOST/DATABASE, or host=/DIRECTORY for a Unix socket")]
+    NoHost,
+    /// It is not built like a connection string.
+    #[error("{0}")]
+    Syntax(&'static str),
+    /// An option has a value it cannot have.
+    #[error("option `{option}` must be {expected}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// The driver does not take what is left.
+    #[error("{0}")]
+    Driver(String),
+    /// A password file cannot be read.
+    #[error("reading password file `{path}`: {cause}")]
+    Passfile {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+impl Dsn {
+    /// Parses a connection string; a password it lacks is looked up in its `passfile`, else in the one given.
+    ///
+    /// # Errors
+    /// The first fault, without any value of the string.
+    pub fn parse(text: &str, default_passfile: Option<&Path>) -> Result<Self, DsnError> {
+        let text = text.trim();
+        let url = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+        let mut options = match url {
+            Some(rest) => parse_url(rest)?,
+            None => parse_pairs(text)?,
+        };
+        for ignored in IGNORED {
+            options.remove(ignored);
+        }
+        let tls = take_tls(&mut options)?;
+        let connect_timeout = take_seconds(&mut options, "connect_timeout")?.unwrap_or(CONNECT_TIMEOUT);
+        let is_order_random = options.remove("load_balance_hosts").is_some_and(|value| value == "random");
+        let passfile = options.remove("passfile").map(PathBuf::from);
+        let hosts = take_hosts(&mut options)?;
+        let base = driver_config(options)?;
+        let mut servers = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let mut server = host.configure(base.clone());
+            if server.get_password().is_none() {
+                let password = passfile::look_up(passfile.as_deref(), default_passfile, &server)?;
+                password.map(|password| server.password(password));
+            }
+            servers.push(server);
+        }
+        Ok(Self { servers, is_order_random, connect_timeout, tls })
+    }
+}
+
+impl FromStr for Dsn {
+    type Err = DsnError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, None)
+    }
+}
+
+/// A server of the list.
+struct Server {
+    host: String,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Server {
+    fn configure(self, mut config: Config) -> Config {
+        config.host(self.host).port(self.port);
+        if let Some(address) = self.address {
+            config.hostaddr(address);
+        }
+        // The driver wants no TLS over a Unix socket, and libpq ignores the mode there.
+        if matches!(config.get_hosts(), [Host::Unix(_)]) {
+            config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        }
+        config
+    }
+}
+
+/// `[user[:password]@][host[:port],…][/database][?option=value&…]`, every part percent-encoded.
+fn parse_url(rest: &str) -> Result<Options, DsnError> {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (credentials, servers) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let (hosts, ports) = parse_servers(servers)?;
+    let mut options = Options::new();
+    for (name, value) in
+        [("user", user), ("password", password), ("host", &hosts), ("port", &ports), ("dbname", database)]
+    {
+        if !value.is_empty() {
+            options.insert(name.to_owned(), decode(value)?);
+        }
+    }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let syntax = DsnError::Syntax("an option of the URL has no value; write ?option=value&option=value");
+        let (name, value) = pair.split_once('=').ok_or(syntax)?;
+        options.insert(decode(name)?, decode(value)?);
+    }
+    Ok(options)
+}
+
+/// The hosts and the ports of `host:port,[v6]:port`, each as a list with commas.
+fn parse_servers(servers: &str) -> Result<(String, String), DsnError> {
+    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+    for server in servers.split(',') {
+        let (host, port) = match server.strip_prefix('[') {
+            Some(rest) => {
+                let bracket = DsnError::Syntax("an IPv6 address of the URL lacks its closing bracket");
+                let (host, port) = rest.split_once(']').ok_or(bracket)?;
+                (host, port.strip_prefix(':').unwrap_or(port))
+            }
+            None => server.split_once(':').unwrap_or((server, "")),
+        };
+        hosts.push(host);
+        ports.push(if port.is_empty() { DEFAULT_PORT } else { port });
+    }
+    // A URL without servers may still name them as options.
+    if hosts == [""] { Ok(Default::default()) } else { Ok((hosts.join(","), ports.join(","))) }
+}
+
+fn decode(text: &str) -> Result<String, DsnError> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| DsnError::Syntax("a part of the URL is not UTF-8 once decoded"))
+}
+
+/// `key=value` pairs; values with spaces are quoted, and a backslash takes away a character's meaning.
+fn parse_pairs(text: &str) -> Result<Options, DsnError> {
+    const NO_VALUE: DsnError =
+        DsnError::Syntax("it is neither a postgres:// URL nor key=value pairs (spaces in values are quoted)");
+    let mut options = Options::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=').ok_or(NO_VALUE)?;
+        let name = name.trim_end();
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            return Err(NO_VALUE);
+        }
+        let after = after.trim_start();
+        let mut characters = after.char_indices().peekable();
+        let value = parse_value(&mut characters)?;
+        let end = characters.peek().map_or(after.len(), |(index, _)| *index);
+        options.insert(name.to_owned(), value);
+        rest = after[end..].trim_start();
+    }
+    Ok(options)
+}
+
+/// The value at the front, up to its closing quote or, if it has none, to the next space.
+fn parse_value(characters: &mut Peekable<CharIndices<'_>>) -> Result<String, DsnError> {
+    let is_quoted = characters.next_if(|(_, c)| *c == '\'').is_some();
+    let mut value = String::new();
+    while let Some((_, c)) = characters.next_if(|(_, c)| is_quoted || !c.is_whitespace()) {
+        match c {
+            '\'' if is_quoted => return Ok(value),
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            _ => value.push(c),
+        }
+    }
+    if is_quoted { Err(DsnError::Syntax("a quoted value lacks its closing quote")) } else { Ok(value) }
+}
+
+fn take_tls(options: &mut Options) -> Result<TlsSettings, DsnError> {
+    let mode = match options.remove("sslmode") {
+        Some(mode) => Some(SslMode::parse(&mode).ok_or(DsnError::Value {
+            option: "sslmode",
+            expected: "disable, allow, prefer, require, verify-ca or verify-full",
+        })?),
+        None => None,
+    };
+    let root = options.remove("sslrootcert");
+    let certificate = options.remove("sslcert").map(PathBuf::from);
+    let key = options.remove("sslkey").map(PathBuf::from);
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(DsnError::Syntax("options `sslcert` and `sslkey` need each other")),
+    };
+    if root.as_deref() != Some("system") {
+        let mode = mode.unwrap_or(SslMode::Prefer);
+        return Ok(TlsSettings { mode, root: root.map(PathBuf::from), client });
+    }
+    match mode.unwrap_or(SslMode::VerifyFull) {
+        // Anyone can have a certificate from a public authority: without the name it proves nothing.
+        SslMode::VerifyFull => Ok(TlsSettings { mode: SslMode::VerifyFull, root: None, client }),
+        _ => Err(DsnError::Value { option: "sslmode", expected: "verify-full with `sslrootcert=system`" }),
+    }
+}
+
+/// An option in seconds; zero and less mean that it is not set.
+fn take_seconds(options: &mut Options, option: &'static str) -> Result<Option<Duration>, DsnError> {
+    let Some(value) = options.remove(option) else { return Ok(None) };
+    let invalid = DsnError::Value { option, expected: "a whole number" };
+    let seconds: i64 = value.parse().map_err(|_| invalid)?;
+    Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs))
+}
+
+/// The servers of `host`, `hostaddr` and `port`; one port serves all hosts.
+fn take_hosts(options: &mut Options) -> Result<Vec<Server>, DsnError> {
+    let mut list = |name: &str| -> Vec<String> {
+        let value = options.remove(name).unwrap_or_default();
+        if value.is_empty() { Vec::new() } else { value.split(',').map(str::to_owned).collect() }
+    };
+    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+    let count = hosts.len().max(addresses.len());
+    if count == 0 || hosts.iter().any(String::is_empty) {
+        return Err(DsnError::NoHost);
+    }
+    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+        return Err(DsnError::Value { option: "hostaddr", expected: "as long a list as `host`" });
+    }
+    if ports.len() > 1 && ports.len() != count {
+        return Err(DsnError::Value { option: "port", expected: "one number, or one for each host" });
+    }
+    let server = |index: usize| {
+        let address = addresses.get(index).map(|address| address.parse()).transpose();
+        let port = ports.get(index).or(ports.first()).map_or(DEFAULT_PORT, String::as_str);
+        Ok(Server {
+            // Where only an address is known, the certificate has to be made out to that.
+            host: hosts.get(index).or(addresses.get(index)).cloned().unwrap_or_default(),
+            address: address
+                .map_err(|_| DsnError::Value { option: "hostaddr", expected: "an IP address" })?,
+            port: port
+                .parse()
+                .map_err(|_| DsnError::Value { option: "port", expected: "a number up to 65535" })?,
+        })
+    };
+    (0..count).map(server).collect()
+}
+
+/// The driver's configuration of everything but servers and TLS, with our defaults where nothing is said.
+fn driver_config(mut options: Options) -> Result<Config, DsnError> {
+    // libpq counts this one in milliseconds, the driver in seconds; and it has another name for the other.
+    let tcp_user_timeout =
+        take_seconds(&mut options, "tcp_user_timeout")?.map(|thousandfold| thousandfold / 1000);
+    if let Some(count) = options.remove("keepalives_count") {
+        options.insert("keepalives_retries".to_owned(), count);
+    }
+    for (name, value) in DEFAULTS {
+        options.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    let pairs = options.iter().map(|(name, value)| {
+        let value = value.replace('\\', r"\\").replace('\'', r"\'");
+        format!("{name}='{value}' ")
+    });
+    let mut config: Config =
+        pairs.collect::<String>().parse().map_err(|error| DsnError::Driver(error::chain(&error)))?;
+    config.tcp_user_timeout(tcp_user_timeout.unwrap_or(TCP_USER_TIMEOUT));
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! Brings the schema up to date, and back.
+//!
+//! The table `schema_migrations` is golang-migrate's: one row with the last version, and whether it was left half
+//! done. Only one migrator works at a time, whoever starts it: a session lock is held on a connection of its own, so
+//! several replicas may start together. A migration is marked dirty first, then runs in one transaction with the clean
+//! mark; what cannot run in a transaction is marked clean afterwards.
+
+mod error;
+mod files;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use tracing::{debug, info};
+
+pub use error::MigrateError;
+pub use files::{MIGRATIONS, Migration, create};
+
+use super::query::{Query, query, render};
+use super::session::Connector;
+use super::{DatabaseError, DatabaseSettings, Schema};
+
+static SCHEMA_EXISTS: Query = query!("migrations/schema_exists", [TEXT]);
+static CREATE_SCHEMA: Query = query!("migrations/create_schema");
+static TABLE_EXISTS: Query = query!("migrations/table_exists");
+static CREATE_TABLE: Query = query!("migrations/create_table");
+static READ_VERSION: Query = query!("migrations/read_version");
+static CLEAR_VERSION: Query = query!("migrations/clear_version");
+static RECORD_VERSION: Query = query!("migrations/record_version", [INT8, BOOL]);
+static TRY_LOCK: Query = query!("migrations/try_lock", [INT8]);
+static UNLOCK: Query = query!("migrations/unlock", [INT8]);
+
+/// The statements of this module.
+pub(super) static QUERIES: [&Query; 9] = [
+    &SCHEMA_EXISTS,
+    &CREATE_SCHEMA,
+    &TABLE_EXISTS,
+    &CREATE_TABLE,
+    &READ_VERSION,
+    &CLEAR_VERSION,
+    &RECORD_VERSION,
+    &TRY_LOCK,
+    &UNLOCK,
+];
+
+/// The lock of all migrators in a database: `agentevl` in ASCII, so that nobody else has it.
+const LOCK_KEY: i64 = i64::from_be_bytes(*b"agentevl");
+
+/// Pauses between two attempts to get the lock, each twice as long as the one before.
+const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_LOCK_PAUSE: Duration = Duration::from_secs(2);
+
+/// How golang-migrate writes "before the first migration" where there has to be a row.
+const BEFORE_FIRST: i64 = -1;
+
+/// How far the schema is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SchemaState {
+    /// The last migration applied, 0 before the first.
+    pub version: u32,
+    /// Whether it was left half done.
+    pub is_dirty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// Applies and reverts migrations over a connection of its own.
+pub struct Migrator {
+    client: Client,
+    schema: Schema,
+    lock_timeout: Duration,
+    migrations: &'static [Migration],
+}
+
+impl Migrator {
+    /// Connects for the migrations of this program, waiting for a server that is down or starting.
+    ///
+    /// # Errors
+    /// As [`super::Database::connect`].
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        Self::with_migrations(settings, MIGRATIONS).await
+    }
+
+    /// Connects for other migrations, numbered from 1 without gaps.
+    ///
+    /// # Errors
+    /// As [`super::Database::connect`].
+    pub async fn with_migrations(
+        settings: &DatabaseSettings,
+        migrations: &'static [Migration],
+    ) -> Result<Self, DatabaseError> {
+        let connector = Connector::new(settings.session_dsn())?;
+        let (client, driver) = connector.open_patiently(settings.connect_timeout).await?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                debug!("the migrator's connection ended: {}", DatabaseError::from(error));
+            }
+        });
+        let (schema, lock_timeout) = (settings.schema.clone(), settings.migrate_lock_timeout);
+        Ok(Self { client, schema, lock_timeout, migrations })
+    }
+
+    /// How far the schema is.
+    ///
+    /// # Errors
+    /// `Newer` if this program does not know its version, `Database` if it cannot be read.
+    pub async fn state(&self) -> Result<SchemaState, MigrateError> {
+        let exists = self.rows(&TABLE_EXISTS, &[]).await?;
+        if !exists.first().is_some_and(|row| row.get(0)) {
+            return Ok(SchemaState::default());
+        }
+        let rows = self.rows(&READ_VERSION, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(SchemaState::default()) };
+        let (found, is_dirty): (i64, bool) = (row.get(0), row.get(1));
+        match u32::try_from(found.max(0)) {
+            Ok(version) if version <= self.last() => Ok(SchemaState { version, is_dirty }),
+            _ => Err(MigrateError::Newer { found, known: self.last() }),
+        }
+    }
+
+    /// The migrations that are not applied yet, in order.
+    ///
+    /// # Errors
+    /// As [`Self::state`], and `Dirty`.
+    pub async fn pending(&self) -> Result<&'static [Migration], MigrateError> {
+        let version = self.settled_version().await?;
+        Ok(&self.migrations[version as usize..])
+    }
+
+    /// Fails unless the schema is what this program needs.
+    ///
+    /// # Errors
+    /// As [`Self::pending`], and `Pending`.
+    pub async fn verify(&self) -> Result<(), MigrateError> {
+        let found = self.settled_version().await?;
+        if found == self.last() { Ok(()) } else { Err(MigrateError::Pending { found, needed: self.last() }) }
+    }
+
+    /// Applies all that is not applied yet, and returns it.
+    ///
+    /// # Errors
+    /// `Locked`, `Dirty`, `Newer`, and `Failed` for the migration at which it stopped.
+    pub async fn up(&mut self) -> Result<&'static [Migration], MigrateError> {
+        self.lock().await?;
+        let outcome = self.apply_pending().await;
+        self.unlock(outcome).await
+    }
+
+    /// Reverts the last migrations, and returns them in the order they were reverted.
+    ///
+    /// # Errors
+    /// As [`Self::up`], and `NothingApplied`.
+    pub async fn down(&mut self, steps: u32) -> Result<Vec<&'static Migration>, MigrateError> {
+        self.lock().await?;
+        let outcome = self.revert(steps).await;
+        self.unlock(outcome).await
+    }
+
+    /// Declares that the schema is at a version, whatever was recorded.
+    ///
+    /// # Errors
+    /// `Unknown` if no migration has it, `Locked`, `Database`.
+    pub async fn force(&mut self, version: u32) -> Result<(), MigrateError> {
+        if version > self.last() {
+            return Err(MigrateError::Unknown(version, self.last()));
+        }
+        self.lock().await?;
+        let outcome = self.record_alone(SchemaState { version, is_dirty: false }).await;
+        self.unlock(outcome).await
+    }
+
+    fn last(&self) -> u32 {
+        self.migrations.last().map_or(0, |last| last.version)
+    }
+
+    async fn clean_version(&self) -> Result<u32, MigrateError> {
+        match self.state().await? {
+            SchemaState { version, is_dirty: true } => Err(MigrateError::Dirty(version)),
+            SchemaState { version, is_dirty: false } => Ok(version),
+        }
+    }
+
+    /// The clean version, once nobody is migrating: whoever is has marked the schema dirty for the while.
+    async fn settled_version(&self) -> Result<u32, MigrateError> {
+        match self.clean_version().await {
+            Err(MigrateError::Dirty(_)) => {
+                self.acquire().await?;
+                let version = self.clean_version().await;
+                self.unlock(version).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn apply_pending(&self) -> Result<&'static [Migration], MigrateError> {
+        let version = self.clean_version().await?;
+        let pending = &self.migrations[version as usize..];
+        for migration in pending {
+            self.step(migration, Direction::Up).await?;
+            info!("applied migration `{}`", migration.name);
+        }
+        Ok(pending)
+    }
+
+    async fn revert(&self, steps: u32) -> Result<Vec<&'static Migration>, MigrateError> {
+        let version = self.clean_version().await?;
+        if version == 0 {
+            return Err(MigrateError::NothingApplied);
+        }
+        let applied = &self.migrations[..version as usize];
+        let reverted: Vec<_> = applied.iter().rev().take(steps as usize).collect();
+        for migration in &reverted {
+            self.step(migration, Direction::Down).await?;
+            info!("reverted migration `{}`", migration.name);
+        }
+        Ok(reverted)
+    }
+
+    /// Runs one file. The mark that it has begun is committed before, so that an end half way is seen.
+    async fn step(&self, migration: &'static Migration, direction: Direction) -> Result<(), MigrateError> {
+        let (sql, before, after) = match direction {
+            Direction::Up => (migration.up, migration.version - 1, migration.version),
+            Direction::Down => (migration.down, migration.version, migration.version - 1),
+        };
+        self.record_alone(SchemaState { version: after, is_dirty: true }).await?;
+        let clean = SchemaState { version: after, is_dirty: false };
+        let has_transaction = !files::runs_without_transaction(sql);
+        let outcome = match has_transaction {
+            true => self.run_in_transaction(sql, clean).await,
+            false => self.run_alone(sql, clean).await,
+        };
+        let remains = match has_transaction {
+            true => "was rolled back",
+            false => "ran without a transaction, so a part of it may remain, which has to be undone",
+        };
+        outcome.map_err(|source| MigrateError::Failed { name: migration.name, remains, before, source })
+    }
+
+    async fn run_in_transaction(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
+        let run = async {
+            self.client.batch_execute("BEGIN").await?;
+            self.client.batch_execute(&render(sql, &self.schema)).await?;
+            self.record(clean).await?;
+            self.client.batch_execute("COMMIT").await
+        };
+        let outcome = run.await;
+        if outcome.is_err() {
+            // Fails where the connection is gone, and the transaction with it.
+            self.client.batch_execute("ROLLBACK").await.ok();
+        }
+        outcome.map_err(Into::into)
+    }
+
+    /// Sends one statement at a time, since several in one message are one transaction.
+    async fn run_alone(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
+        let sql = render(sql, &self.schema);
+        for statement in sql.split_inclusive(";\n") {
+            self.client.batch_execute(statement).await?;
+        }
+        Ok(self.record_alone(clean).await?)
+    }
+
+    /// Records the state in a transaction of its own, with what the record needs.
+    async fn record_alone(&self, state: SchemaState) -> Result<(), tokio_postgres::Error> {
+        self.client.batch_execute("BEGIN").await?;
+        self.record(state).await?;
+        self.client.batch_execute("COMMIT").await
+    }
+
+    /// Records the state in the transaction that is open.
+    async fn record(&self, state: SchemaState) -> Result<(), tokio_postgres::Error> {
+        self.rows(&CLEAR_VERSION, &[]).await?;
+        let version = match state {
+            SchemaState { version: 0, is_dirty: false } => return Ok(()),
+            SchemaState { version: 0, is_dirty: true } => BEFORE_FIRST,
+            SchemaState { version, .. } => i64::from(version),
+        };
+        self.rows(&RECORD_VERSION, &[&version, &state.is_dirty]).await?;
+        Ok(())
+    }
+
+    /// Waits for other migrators, then makes sure that there is a place for records.
+    async fn lock(&self) -> Result<(), MigrateError> {
+        self.acquire().await?;
+        match self.prepare_records().await {
+            Ok(()) => Ok(()),
+            failure => self.unlock(failure).await,
+        }
+    }
+
+    async fn acquire(&self) -> Result<(), MigrateError> {
+        let started = Instant::now();
+        let mut pause = FIRST_LOCK_PAUSE;
+        while !self.rows(&TRY_LOCK, &[&LOCK_KEY]).await?.first().is_some_and(|row| row.get(0)) {
+            let left = self.lock_timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(MigrateError::Locked(self.lock_timeout));
+            }
+            sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LONGEST_LOCK_PAUSE);
+        }
+        Ok(())
+    }
+
+    async fn prepare_records(&self) -> Result<(), tokio_postgres::Error> {
+        let exists = self.rows(&SCHEMA_EXISTS, &[&self.schema.name()]).await?;
+        if !exists.first().is_some_and(|row| row.get(0)) {
+            self.rows(&CREATE_SCHEMA, &[]).await?;
+        }
+        self.rows(&CREATE_TABLE, &[]).await?;
+        Ok(())
+    }
+
+    /// Lets the next migrator in, and returns what came of this one.
+    async fn unlock<T, E: Into<MigrateError>>(&self, outcome: Result<T, E>) -> Result<T, MigrateError> {
+        // A lost connection has lost its lock.
+        self.rows(&UNLOCK, &[&LOCK_KEY]).await.ok();
+        outcome.map_err(Into::into)
+    }
+
+    async fn rows(
+        &self,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> = query.typed(parameters);
+        self.client.query_typed(&query.render(&self.schema), &typed).await
+    }
+}

@@ -1,0 +1,282 @@
+//! The pool of connections, and statements over it.
+//!
+//! A connection keeps the statements it has prepared. It is given up, not repaired: whenever a statement could not be
+//! executed for want of a working server, its connection is dropped, and the next statement gets another. Whether an
+//! idle one is alive shows without asking the server, because its driver task has noticed.
+//!
+//! Behind a transaction pooler nothing may be prepared, see [`DatabaseSettings::session_dsn`]; statements are then sent
+//! unnamed with the types of their parameters, in one round trip as well.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bb8::{ErrorSink, ManageConnection, Pool, PooledConnection, RunError};
+use futures_util::TryStreamExt;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+use tracing::debug;
+
+use super::session::{Connector, Driver};
+use super::{DatabaseError, DatabaseSettings, Query, Schema};
+
+/// How long a statement waits for a connection: longer than a server needs to restart, shorter than a caller's patience.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long telling the server to stop a statement may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database that is connected to; clones share their connections.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<Manager>,
+    schema: Schema,
+    command_timeout: Duration,
+    last_failure: LastFailure,
+}
+
+impl Database {
+    /// Connects, waiting for a server that is down or starting, but for nothing else.
+    ///
+    /// # Errors
+    /// `Unavailable` when the time to connect is over, `Denied` at once.
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        let manager = Manager {
+            connector: Connector::new(&settings.dsn)?,
+            prepares: settings.session_dsn.is_none(),
+            schema: settings.schema.clone(),
+        };
+        let (client, driver) = manager.connector.open_patiently(settings.connect_timeout).await?;
+        let first = manager.session(client, driver);
+        let last_failure = LastFailure::default();
+        let max = settings.pool.max.max(1);
+        let pool = Pool::builder()
+            .max_size(max)
+            .min_idle(settings.pool.min.min(max))
+            .connection_timeout(CHECKOUT_TIMEOUT)
+            .error_sink(Box::new(last_failure.clone()))
+            .build_unchecked(manager);
+        // There may be no room if the pool has been quicker.
+        pool.add(first).ok();
+        let command_timeout = settings.command_timeout;
+        Ok(Self { pool, schema: settings.schema.clone(), command_timeout, last_failure })
+    }
+
+    /// The schema that holds our tables.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Executes a statement and returns its rows.
+    ///
+    /// # Errors
+    /// `Unavailable` also when there is no free connection, and when the statement takes too long; it may have been
+    /// executed then.
+    pub async fn query(
+        &self,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.run(query, parameters).await.map(|outcome| outcome.rows)
+    }
+
+    /// Executes a statement and returns how many rows it changed.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn execute(
+        &self,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, DatabaseError> {
+        self.run(query, parameters).await.map(|outcome| outcome.affected)
+    }
+
+    async fn run(&self, query: &Query, parameters: &[&(dyn ToSql + Sync)]) -> Result<Outcome, DatabaseError> {
+        let mut session = self.checkout().await?;
+        let failure = match timeout(self.command_timeout, session.run(query, parameters)).await {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(error)) => DatabaseError::from(error),
+            Err(_) => {
+                session.cancel();
+                let seconds = self.command_timeout.as_secs_f32();
+                DatabaseError::Unavailable(format!("it did not answer within {seconds} s"))
+            }
+        };
+        session.is_broken |= failure.is_transient();
+        Err(about(failure, query))
+    }
+
+    async fn checkout(&self) -> Result<PooledConnection<'_, Manager>, DatabaseError> {
+        self.pool.get().await.map_err(|error| match error {
+            RunError::User(error) => error,
+            RunError::TimedOut => {
+                let why = self.last_failure.take().unwrap_or_else(|| "all connections are in use".to_owned());
+                DatabaseError::Unavailable(format!(
+                    "no connection within {} s: {why}",
+                    CHECKOUT_TIMEOUT.as_secs()
+                ))
+            }
+        })
+    }
+}
+
+/// A fault of a statement, with its name.
+fn about(error: DatabaseError, query: &Query) -> DatabaseError {
+    match error {
+        DatabaseError::Other(error) => error.context(format!("statement `{}`", query.name)).into(),
+        other => other,
+    }
+}
+
+struct Outcome {
+    rows: Vec<Row>,
+    affected: u64,
+}
+
+/// A pooled connection.
+struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+    /// What has been prepared, by the name of the query; `None` where nothing may be.
+    statements: Option<HashMap<&'static str, Statement>>,
+    schema: Schema,
+    connector: Connector,
+    is_broken: bool,
+}
+
+impl Session {
+    async fn run(
+        &mut self,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Outcome, tokio_postgres::Error> {
+        let Some(statements) = &mut self.statements else {
+            let sql = query.render(&self.schema);
+            return collect(self.client.query_typed_raw(&sql, query.typed(parameters)).await?).await;
+        };
+        if let Some(statement) = statements.get(query.name) {
+            match execute(&self.client, statement, parameters).await {
+                Err(error) if is_outdated(&error) => statements.remove(query.name),
+                outcome => return outcome,
+            };
+        }
+        let sql = query.render(&self.schema);
+        let statement = self.client.prepare_typed(&sql, query.types).await?;
+        statements.insert(query.name, statement.clone());
+        execute(&self.client, &statement, parameters).await
+    }
+
+    /// Gives the connection up and asks the server, over another one, to stop what it is doing for this one.
+    fn cancel(&mut self) {
+        self.is_broken = true;
+        let (token, tls) = (self.client.cancel_token(), self.connector.tls());
+        tokio::spawn(async move {
+            if let Ok(Err(error)) = timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await {
+                debug!("a statement could not be cancelled: {error}");
+            }
+        });
+    }
+}
+
+impl Drop for Session {
+    /// A driver whose line is dead would go on trying to say goodbye.
+    fn drop(&mut self) {
+        if self.is_broken {
+            self.driver.abort();
+        }
+    }
+}
+
+async fn execute(
+    client: &Client,
+    statement: &Statement,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Outcome, tokio_postgres::Error> {
+    collect(client.query_raw(statement, parameters.iter().copied()).await?).await
+}
+
+async fn collect(stream: tokio_postgres::RowStream) -> Result<Outcome, tokio_postgres::Error> {
+    let mut stream = std::pin::pin!(stream);
+    let mut rows = Vec::new();
+    while let Some(row) = stream.try_next().await? {
+        rows.push(row);
+    }
+    Ok(Outcome { rows, affected: stream.rows_affected().unwrap_or(0) })
+}
+
+/// Whether a prepared statement was refused, unexecuted, because tables have changed since (`cached plan must not
+/// change result type`), or because the server has forgotten it.
+fn is_outdated(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::INVALID_SQL_STATEMENT_NAME))
+}
+
+/// Opens and judges the pool's connections.
+struct Manager {
+    connector: Connector,
+    prepares: bool,
+    schema: Schema,
+}
+
+impl Manager {
+    fn session(&self, client: Client, driver: Driver) -> Session {
+        let driver = tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                debug!("a database connection ended: {}", DatabaseError::from(error));
+            }
+        });
+        Session {
+            client,
+            driver,
+            statements: self.prepares.then(HashMap::new),
+            schema: self.schema.clone(),
+            connector: self.connector.clone(),
+            is_broken: false,
+        }
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Session;
+    type Error = DatabaseError;
+
+    async fn connect(&self) -> Result<Session, DatabaseError> {
+        let (client, driver) = self.connector.open().await?;
+        Ok(self.session(client, driver))
+    }
+
+    async fn is_valid(&self, session: &mut Session) -> Result<(), DatabaseError> {
+        match self.has_broken(session) {
+            true => Err(DatabaseError::Unavailable("the connection was closed".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        session.is_broken || session.client.is_closed()
+    }
+}
+
+/// Why the pool last failed to open a connection, for those who wait for one in vain.
+#[derive(Debug, Clone, Default)]
+struct LastFailure(Arc<Mutex<Option<String>>>);
+
+impl LastFailure {
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ErrorSink<DatabaseError> for LastFailure {
+    fn sink(&self, error: DatabaseError) {
+        debug!("opening a database connection: {error}");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<DatabaseError>> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,99 @@
+//! The statements of `sql/queries`, each in a file of its own.
+
+use std::borrow::Cow;
+
+use tokio_postgres::types::{ToSql, Type};
+
+use super::Schema;
+
+/// One statement, as it stands in its file, with the types of its parameters.
+///
+/// The types are declared, so that a statement can be sent without asking the server first, and so that a test can
+/// hold each file to what the code sends.
+#[derive(Debug)]
+pub struct Query {
+    /// The path of its file below `sql/queries`, without the suffix.
+    pub name: &'static str,
+    /// Its text.
+    pub sql: &'static str,
+    /// The types of `$1`, `$2`, ….
+    pub types: &'static [Type],
+}
+
+impl Query {
+    /// The statement for a schema.
+    pub fn render(&self, schema: &Schema) -> Cow<'static, str> {
+        render(self.sql, schema)
+    }
+
+    /// Parameters with their types.
+    pub(super) fn typed<'a>(
+        &self,
+        parameters: &'a [&'a (dyn ToSql + Sync)],
+    ) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+        parameters.iter().copied().zip(self.types.iter().cloned()).collect()
+    }
+}
+
+/// Puts another schema into SQL that names `agentevals`: as a qualifier (`agentevals.run`), as a name by itself
+/// (`"agentevals"`) and as the beginning of a channel (`'agentevals:runs'`).
+///
+/// This is the only substitution in any SQL of this program. It is safe because [`Schema`] admits nothing but words,
+/// and because qualifiers and names are quoted, so that a reserved word may be one.
+pub(super) fn render(sql: &'static str, schema: &Schema) -> Cow<'static, str> {
+    if schema.name() == Schema::DEFAULT {
+        return Cow::Borrowed(sql);
+    }
+    let name = schema.name();
+    let sql = sql
+        .replace("agentevals.", &format!("\"{name}\"."))
+        .replace("\"agentevals\"", &format!("\"{name}\""))
+        .replace("'agentevals:", &format!("'{name}:"));
+    Cow::Owned(sql)
+}
+
+/// The statement of a file below `sql/queries`: `query!("runs/claim", [UUID_ARRAY, INT4])`.
+macro_rules! query {
+    ($name:literal) => {
+        query!($name, [])
+    };
+    ($name:literal, [$($type:ident),* $(,)?]) => {
+        $crate::storage::postgres::Query {
+            name: $name,
+            sql: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/queries/", $name, ".sql")),
+            types: &[$(tokio_postgres::types::Type::$type),*],
+        }
+    };
+}
+pub(crate) use query;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SQL: &str =
+        "CREATE SCHEMA \"agentevals\"; SELECT pg_notify('agentevals:runs', id) FROM agentevals.run";
+
+    #[test]
+    fn the_default_schema_leaves_the_file_as_it_stands() {
+        assert_eq!(render(SQL, &Schema::default()), SQL);
+    }
+
+    #[test]
+    fn another_schema_takes_its_place_quoted() {
+        let rendered = render(SQL, &"user".parse().unwrap());
+        assert_eq!(rendered, "CREATE SCHEMA \"user\"; SELECT pg_notify('user:runs', id) FROM \"user\".run");
+    }
+
+    #[test]
+    fn names_that_are_no_words_are_refused() {
+        let long = "x".repeat(49);
+        for name in ["", "Evals", "1st", "pg_temp", "information_schema", "a-b", "a\"b", "a.b", "é", &*long]
+        {
+            assert!(name.parse::<Schema>().is_err(), "{name}");
+        }
+        for name in ["public", "_x", "team_2", &"x".repeat(48)] {
+            assert!(name.parse::<Schema>().is_ok(), "{name}");
+        }
+    }
+}

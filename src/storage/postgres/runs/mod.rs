@@ -1,0 +1,187 @@
+//! Runs in PostgreSQL. The statements of `sql/queries` do the work; this translates.
+
+mod queries;
+mod rows;
+mod submit;
+mod write;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use queries as sql;
+pub(super) use queries::ALL as QUERIES;
+use rows::text;
+
+use super::{Database, DatabaseError};
+use crate::ids::RunId;
+use crate::runs::model::{
+    Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
+    Verdict, name_of,
+};
+use crate::runs::store::{
+    FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    StoreError,
+};
+
+/// Keeps runs in PostgreSQL.
+#[derive(Clone)]
+pub struct PostgresStore {
+    database: Database,
+}
+
+impl PostgresStore {
+    /// A store over a database whose schema is up to date.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            // Access that was granted before may be granted again: a password is being changed, say.
+            DatabaseError::Unavailable(_) | DatabaseError::Denied(_) => Self::Unavailable(error.to_string()),
+            DatabaseError::Conflict { .. } => Self::Other(anyhow::Error::new(error)),
+            DatabaseError::Other(error) => Self::Other(error),
+        }
+    }
+}
+
+/// The names of filter values, or null for any.
+fn names<T: PartialEq>(table: &[(&'static str, T)], values: &[T]) -> Option<Vec<&'static str>> {
+    (!values.is_empty()).then(|| values.iter().map(|value| name_of(table, value)).collect())
+}
+
+/// A duration as statements take it.
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn columns(leases: &[Lease]) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
+    leases.iter().map(|lease| (lease.run.0, lease.id.0)).unzip()
+}
+
+#[async_trait]
+impl RunStore for PostgresStore {
+    async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>> {
+        submit::submit(&self.database, runs).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>> {
+        let rows = self.database.query(&sql::GET, &[&id.0]).await?;
+        rows.first().map(rows::run).transpose()
+    }
+
+    async fn spec(&self, id: RunId) -> Result<Option<String>> {
+        let rows = self.database.query(&sql::SPEC, &[&id.0]).await?;
+        rows.first().map(|row| rows::column(row, 0)).transpose()
+    }
+
+    async fn list(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        let is_unfinished = |status: &Status| !status.is_terminal();
+        let query = match !filter.statuses.is_empty() && filter.statuses.iter().all(is_unfinished) {
+            true => &sql::LIST_UNFINISHED,
+            false => &sql::LIST,
+        };
+        let statuses = names(&Status::NAMES, &filter.statuses);
+        let verdicts = names(&Verdict::NAMES, &filter.verdicts);
+        let labels: serde_json::Map<_, _> =
+            filter.labels.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let labels = (!labels.is_empty()).then(|| serde_json::Value::Object(labels).to_string());
+        let (time, id): (Option<DateTime<Utc>>, _) = filter.after.map(|(time, id)| (time, id.0)).unzip();
+        let (from, before, limit) = (filter.created_from, filter.created_before, count(filter.limit));
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&statuses, &verdicts, &labels, &from, &before, &time, &id, &limit];
+        self.database.query(query, parameters).await?.iter().map(rows::run).collect()
+    }
+
+    async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Vec<StoredResult>> {
+        let statuses = names(&ResultStatus::NAMES, &filter.statuses);
+        let evaluators = (!filter.evaluators.is_empty()).then_some(&filter.evaluators);
+        let after = filter.after.map_or(-1, |after| after as i32);
+        let limit = count(filter.limit);
+        let rows =
+            self.database.query(&sql::RESULTS, &[&id.0, &statuses, &evaluators, &after, &limit]).await?;
+        rows.iter().map(rows::result).collect()
+    }
+
+    async fn cancel(&self, id: RunId) -> Result<Option<Run>> {
+        self.database.execute(&sql::CANCEL, &[&id.0]).await?;
+        self.run(id).await
+    }
+
+    async fn retry(&self, id: RunId) -> Result<Option<Retried>> {
+        let retried = self.database.execute(&sql::RETRY, &[&id.0]).await?;
+        let outcome = if retried == 0 { Retried::Refused } else { Retried::Queued };
+        Ok(self.run(id).await?.map(outcome))
+    }
+
+    async fn claim(&self, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&worker, &count(limit), &milliseconds(lease)];
+        self.database.query(&sql::CLAIM, parameters).await?.iter().map(rows::claimed).collect()
+    }
+
+    async fn heartbeat(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Held>> {
+        let (runs, ids) = columns(leases);
+        let rows = self.database.query(&sql::HEARTBEAT, &[&runs, &ids, &milliseconds(lease)]).await?;
+        rows.iter().map(rows::held).collect()
+    }
+
+    async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
+        write::record(&self.database, records).await
+    }
+
+    async fn requeue(&self, lease: Lease, reason: &Failure, delay: Duration) -> Result<bool> {
+        let (code, message, delay) = (&reason.code, text(&reason.message), milliseconds(delay));
+        let rows =
+            self.database.query(&sql::REQUEUE, &[&lease.run.0, &lease.id.0, &delay, &code, &message]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn release(&self, leases: &[Lease]) -> Result<()> {
+        let (runs, ids) = columns(leases);
+        self.database.execute(&sql::RELEASE, &[&runs, &ids]).await?;
+        Ok(())
+    }
+
+    async fn settle(&self) -> Result<usize> {
+        let rows = self.database.query(&sql::SETTLE, &[&LEASE_LOST.0, &LEASE_LOST.1]).await?;
+        Ok(rows.len())
+    }
+
+    async fn scan(&self) -> Result<Scan> {
+        let rows = self.database.query(&sql::SCAN, &[]).await?;
+        rows.first().map_or(Ok(Scan::default()), rows::scan)
+    }
+
+    async fn events(&self, after: &[(RunId, u32)], limit: usize) -> Result<Vec<RunEvent>> {
+        let (runs, numbers): (Vec<_>, Vec<_>) = after.iter().map(|(run, seq)| (run.0, *seq as i32)).unzip();
+        let rows = self.database.query(&sql::EVENTS, &[&runs, &numbers, &count(limit)]).await?;
+        rows.iter().map(rows::event).collect()
+    }
+
+    async fn feed(&self, after: FeedPosition, limit: usize) -> Result<FeedPage> {
+        let transaction = after.transaction.to_string();
+        let (run, seq, limit) = (after.run.0, after.seq as i32, count(limit));
+        let rows = self.database.query(&sql::FEED, &[&transaction, &run, &seq, &limit]).await?;
+        rows::feed(&rows, limit)
+    }
+
+    async fn feed_end(&self) -> Result<FeedPosition> {
+        let rows = self.database.query(&sql::FEED_END, &[]).await?;
+        let transaction = rows.first().map_or(Ok(0), |row| rows::transaction(row, "transaction"))?;
+        Ok(FeedPosition { transaction, ..FeedPosition::START })
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.database.query(&sql::CHECK, &[]).await?;
+        Ok(())
+    }
+}

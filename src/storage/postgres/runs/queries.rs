@@ -1,0 +1,89 @@
+//! The statements about runs, with the types of their parameters.
+
+use crate::storage::postgres::Query;
+use crate::storage::postgres::query::query;
+
+pub(super) static SUBMIT: Query = query!(
+    "runs/submit",
+    [UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT2_ARRAY, TEXT_ARRAY]
+);
+pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
+pub(super) static GET: Query = query!("runs/get", [UUID]);
+pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
+pub(super) static LIST: Query =
+    query!("runs/list", [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]);
+pub(super) static LIST_UNFINISHED: Query = query!(
+    "runs/list_unfinished",
+    [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]
+);
+pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
+pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
+pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
+pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
+pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
+pub(super) static RECORD: Query = query!(
+    "queue/record",
+    [
+        UUID_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        INT4_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        FLOAT8_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT8_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+    ]
+);
+pub(super) static REQUEUE: Query = query!("queue/requeue", [UUID, UUID, INT8, TEXT, TEXT]);
+pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY]);
+pub(super) static SETTLE: Query = query!("queue/settle", [TEXT, TEXT]);
+pub(super) static SCAN: Query = query!("queue/scan");
+pub(super) static EVENTS: Query = query!("events/list", [UUID_ARRAY, INT4_ARRAY, INT8]);
+pub(super) static FEED: Query = query!("events/feed", [TEXT, UUID, INT4, INT8]);
+pub(super) static FEED_END: Query = query!("events/feed_end");
+pub(super) static CHECK: Query = query!("check");
+
+/// All of them.
+pub(in crate::storage::postgres) static ALL: [&Query; 20] = [
+    &SUBMIT,
+    &FIND,
+    &GET,
+    &SPEC,
+    &LIST,
+    &LIST_UNFINISHED,
+    &RESULTS,
+    &CANCEL,
+    &RETRY,
+    &CLAIM,
+    &HEARTBEAT,
+    &RECORD,
+    &REQUEUE,
+    &RELEASE,
+    &SETTLE,
+    &SCAN,
+    &EVENTS,
+    &FEED,
+    &FEED_END,
+    &CHECK,
+];

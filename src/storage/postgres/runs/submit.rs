@@ -1,0 +1,102 @@
+//! Submissions: a group in one statement, then the comparison of those that exist already.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{queries as sql, rows};
+use crate::ids::RunId;
+use crate::runs::model::{NewRun, Run, Status, Submitted};
+use crate::runs::store::{Result, StoreError};
+use crate::storage::postgres::Database;
+
+/// Stores what is new and answers for each what became of it.
+pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<Submitted>> {
+    let mut seen = HashSet::new();
+    // Of several with one id the first is stored; the others are compared with it below.
+    let first: Vec<&NewRun> = runs.iter().filter(|run| seen.insert(run.id)).collect();
+    let mut created = insert(database, &first).await?;
+    let mut submitted: Vec<Option<Submitted>> = Vec::with_capacity(runs.len());
+    for run in runs {
+        let stored = created.remove(&run.id.0);
+        submitted.push(stored.map(|created_at| Submitted::Created(as_stored(run, created_at))));
+    }
+    let others: Vec<&NewRun> =
+        runs.iter().zip(&submitted).filter(|(_, stored)| stored.is_none()).map(|(run, _)| run).collect();
+    let existing = if others.is_empty() { Vec::new() } else { find(database, &others).await? };
+    let answer = |(run, stored): (&NewRun, Option<Submitted>)| match stored {
+        Some(stored) => Ok(stored),
+        None => compare(run, &existing),
+    };
+    runs.iter().zip(submitted).map(answer).collect()
+}
+
+async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, DateTime<Utc>>> {
+    let ids: Vec<_> = runs.iter().map(|run| run.id.0).collect();
+    let keys: Vec<_> = runs.iter().map(|run| run.idempotency_key.as_deref()).collect();
+    let specs: Vec<_> = runs.iter().map(|run| &*run.spec).collect();
+    let digests: Vec<_> = runs.iter().map(|run| &run.digest[..]).collect();
+    let priorities: Vec<_> = runs.iter().map(|run| run.priority).collect();
+    let deadlines: Vec<_> = runs.iter().map(|run| run.deadline.as_secs() as i32).collect();
+    let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
+    let labels = runs.iter().map(|run| serde_json::to_string(&run.labels).context("writing labels"));
+    let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
+    let rows = database
+        .query(&sql::SUBMIT, &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels])
+        .await?;
+    rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
+}
+
+async fn find(database: &Database, runs: &[&NewRun]) -> Result<Vec<Row>> {
+    let ids: Vec<_> = runs.iter().map(|run| run.id.0).collect();
+    let keys: Vec<_> = runs.iter().filter_map(|run| run.idempotency_key.as_deref()).collect();
+    Ok(database.query(&sql::FIND, &[&ids, &keys]).await?)
+}
+
+/// Compares a submission with what is stored under its id or, failing that, its key.
+fn compare(run: &NewRun, existing: &[Row]) -> Result<Submitted> {
+    let mut by_key = None;
+    for row in existing {
+        let id = RunId(rows::column(row, "run_id")?);
+        let key: Option<&str> = rows::column(row, "idempotency_key")?;
+        if id == run.id {
+            return judge(run, row);
+        }
+        if key.is_some() && key == run.idempotency_key.as_deref() {
+            by_key = Some(row);
+        }
+    }
+    let missing = || StoreError::Other(anyhow!("run `{}` was neither stored nor found", run.id));
+    judge(run, by_key.ok_or_else(missing)?)
+}
+
+fn judge(run: &NewRun, row: &Row) -> Result<Submitted> {
+    let digest: &[u8] = rows::column(row, "digest")?;
+    let stored = rows::run(row)?;
+    Ok(if digest == run.digest { Submitted::Same(stored) } else { Submitted::Conflict(stored) })
+}
+
+/// The run as it was just stored.
+fn as_stored(new: &NewRun, created_at: DateTime<Utc>) -> Run {
+    Run {
+        id: new.id,
+        status: Status::Queued,
+        verdict: None,
+        attempt: 0,
+        max_attempts: new.max_attempts,
+        priority: new.priority,
+        deadline: new.deadline,
+        labels: new.labels.clone(),
+        worker: None,
+        progress: None,
+        failure: None,
+        summary: None,
+        created_at,
+        started_at: None,
+        finished_at: None,
+        cancel_requested: false,
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the database is and how it is used, checked.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Dsn;
+
+/// Everything that a process needs to know about its database.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where the pool connects to.
+    pub dsn: Dsn,
+    /// Where the listener and migrations connect to, if the pool goes through a transaction pooler such as PgBouncer.
+    ///
+    /// A transaction pooler hands every statement to another session: notifications, session locks and prepared
+    /// statements do not survive that. So when this is set, the pool prepares nothing, and what needs a session of its
+    /// own comes here.
+    pub session_dsn: Option<Dsn>,
+    /// The schema that holds our tables.
+    pub schema: Schema,
+    /// How long a start waits for a database that is down or starting.
+    pub connect_timeout: Duration,
+    /// How long a statement may take before its connection is given up.
+    pub command_timeout: Duration,
+    /// How long a migration waits for another one to finish.
+    pub migrate_lock_timeout: Duration,
+    /// How many connections the pool keeps.
+    pub pool: PoolSize,
+}
+
+impl DatabaseSettings {
+    /// The defaults, for a database.
+    pub fn new(dsn: Dsn) -> Self {
+        Self {
+            dsn,
+            session_dsn: None,
+            schema: Schema::default(),
+            connect_timeout: Duration::from_secs(600),
+            command_timeout: Duration::from_secs(60),
+            migrate_lock_timeout: Duration::from_secs(60),
+            pool: PoolSize::default(),
+        }
+    }
+
+    /// Where a session that keeps state is opened.
+    pub(super) fn session_dsn(&self) -> &Dsn {
+        self.session_dsn.as_ref().unwrap_or(&self.dsn)
+    }
+}
+
+/// How many connections the pool keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSize {
+    /// Idle ones that are kept open.
+    pub min: u32,
+    /// At most, at least one and no fewer than `min`.
+    pub max: u32,
+}
+
+impl PoolSize {
+    /// What a process that executes this many runs at a time needs.
+    pub fn for_runs(concurrent: u32) -> Self {
+        Self { min: concurrent.max(2), max: concurrent.saturating_mul(2).saturating_add(4) }
+    }
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        Self::for_runs(4)
+    }
+}
+
+/// The name of the schema that holds our tables; `agentevals` by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema(String);
+
+/// A name that no schema of ours can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no schema name; it needs lower case letters, digits and `_`, at most {max}, not first a digit or `pg_`",
+    max = Schema::MAX_BYTES
+)]
+pub struct InvalidSchema(String);
+
+impl Schema {
+    /// The schema that the files in `sql/` name.
+    pub const DEFAULT: &'static str = "agentevals";
+
+    /// Channels carry the schema's name, and PostgreSQL cuts names at 63 bytes.
+    pub const MAX_BYTES: usize = 48;
+
+    /// The name, not quoted.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// A channel of this installation: schemas of one database share its channels.
+    pub fn channel(&self, name: &str) -> String {
+        format!("{}:{name}", self.0)
+    }
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl FromStr for Schema {
+    type Err = InvalidSchema;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let is_free = !name.starts_with("pg_") && name != "information_schema";
+        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        if starts_well && is_free && name.len() <= Self::MAX_BYTES && name.chars().all(is_word) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(InvalidSchema(name.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The statements in `sql/queries`: each is used, and each suits the schema.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use agentevals::storage::postgres::{Schema, queries};
+use tokio_postgres::Statement;
+
+use crate::support::postgres::TestDb;
+
+/// `(uuid, int4) -> run_id uuid, attempt int2`.
+fn signature(statement: &Statement) -> String {
+    let parameters: Vec<_> = statement.params().iter().map(|parameter| parameter.name()).collect();
+    let columns: Vec<_> = statement
+        .columns()
+        .iter()
+        .map(|column| format!("{} {}", column.name(), column.type_().name()))
+        .collect();
+    format!("({}) -> {}", parameters.join(", "), columns.join(", "))
+}
+
+#[tokio::test]
+async fn every_statement_suits_the_schema() {
+    let database = TestDb::new().await;
+    let client = database.client().await;
+    let mut queries = queries();
+    queries.sort_by_key(|query| query.name);
+    let mut signatures = String::new();
+    for query in queries {
+        let prepared = client.prepare_typed(&query.render(&Schema::default()), query.types).await;
+        let statement = prepared.unwrap_or_else(|error| panic!("{}: {:?}", query.name, error.as_db_error()));
+        assert_eq!(statement.params(), query.types, "{} declares other types", query.name);
+        writeln!(signatures, "{}{}", query.name, signature(&statement).trim_end()).unwrap();
+    }
+    insta::assert_snapshot!(signatures);
+}
+
+#[test]
+fn every_file_is_a_statement_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
+    let mut files = BTreeSet::new();
+    for noun in fs::read_dir(&root).unwrap() {
+        for file in fs::read_dir(noun.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().with_extension("");
+            files.insert(name.to_str().unwrap().to_owned());
+        }
+    }
+    let listed: Vec<_> = queries().iter().map(|query| query.name.to_owned()).collect();
+    assert_eq!(listed.len(), files.len(), "a statement is listed twice, or not at all");
+    assert_eq!(BTreeSet::from_iter(listed), files);
+}

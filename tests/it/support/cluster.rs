@@ -1,0 +1,201 @@
+//! PostgreSQL clusters of our own, from the server binaries of this machine.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stop {
+    /// In order: sessions are told.
+    Fast,
+    /// As if it had crashed.
+    Immediate,
+}
+
+/// Who is let in: everyone, except that some users have to prove themselves or to use (no) TLS.
+const ACCESS: &str = "\
+local all all trust
+host all locked 127.0.0.1/32 scram-sha-256
+hostssl all only_tls 127.0.0.1/32 trust
+hostnossl all only_plain 127.0.0.1/32 trust
+host all only_tls,only_plain 127.0.0.1/32 reject
+host all all 127.0.0.1/32 trust";
+
+/// A cluster that listens on 127.0.0.1 and on a Unix socket, and is removed when it is dropped or this process ends.
+pub(crate) struct Cluster {
+    port: u16,
+    folder: PathBuf,
+    supervisor: Mutex<Supervisor>,
+}
+
+struct Supervisor {
+    process: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// Creates a cluster and starts its server.
+    pub(crate) fn start() -> Self {
+        let cluster = Self::create();
+        cluster.start_again();
+        cluster
+    }
+
+    fn create() -> Self {
+        let binaries = binaries();
+        let owner = owner();
+        let folder = new_folder(owner);
+        let port = free_port();
+        let mut command = Command::new("sh");
+        command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/supervise.sh"))
+            .args([&binaries, &folder])
+            .env("SETTINGS", settings(port, &folder))
+            .env("ACCESS", ACCESS)
+            .env("HOME", &folder)
+            .current_dir("/")
+            // An interrupt at the terminal goes to the tests; the supervisor has to outlive them.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some((user, group)) = owner {
+            command.uid(user).gid(group);
+        }
+        let mut process = command.spawn().unwrap();
+        let commands = process.stdin.take();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        let mut supervisor = Supervisor { process, commands, answers };
+        supervisor.expect_ok("initdb");
+        Self { port, folder, supervisor: Mutex::new(supervisor) }
+    }
+
+    /// The port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database, as the superuser.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://agentevals@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The folder of the Unix socket.
+    pub(crate) fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The server's self-signed certificate, made out to `localhost`.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.join("data/server.crt")
+    }
+
+    /// Stops the server and waits for its end.
+    pub(crate) fn stop(&self, how: Stop) {
+        let mode = format!("{how:?}").to_lowercase();
+        self.supervisor.lock().unwrap().command(&format!("stop {mode}"));
+    }
+
+    /// Starts the server at its port, and waits until it takes connections.
+    pub(crate) fn start_again(&self) {
+        self.supervisor.lock().unwrap().command("start");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Ok(mut supervisor) = self.supervisor.lock() {
+            supervisor.commands.take();
+            supervisor.process.wait().ok();
+        }
+    }
+}
+
+impl Supervisor {
+    fn command(&mut self, command: &str) {
+        writeln!(self.commands.as_mut().unwrap(), "{command}").unwrap();
+        self.expect_ok(command);
+    }
+
+    fn expect_ok(&mut self, what: &str) {
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim(), "ok", "PostgreSQL: `{what}` failed");
+    }
+}
+
+/// Fast rather than safe, and with room for many tests at a time.
+fn settings(port: u16, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\n\
+         fsync = off\nfull_page_writes = off\nmax_connections = 300\nshared_buffers = 64MB\n\
+         ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'"
+    )
+}
+
+/// The folder of the server's programs: named by `pg_config`, the newest one Debian has, or of the search path.
+fn binaries() -> PathBuf {
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
+    let configured = Command::new("pg_config").arg("--bindir").output().ok();
+    let configured = configured.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
+    debian.sort_by_key(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
+    let debian = debian.into_iter().rev().map(|entry| entry.path().join("bin"));
+    let path: OsString = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = configured.into_iter().chain(debian).chain(std::env::split_paths(&path));
+    folders.find(has_all).unwrap_or_else(|| {
+        panic!(
+            "these tests need PostgreSQL's server programs: `apt-get install -y postgresql`, \
+             or name a server in AGENTEVALS_TEST_DATABASE_URL"
+        )
+    })
+}
+
+/// Whom the server runs as, if this process is root, whom PostgreSQL refuses: user and group.
+fn owner() -> Option<(u32, u32)> {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return None;
+    }
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let account = |name: &str| {
+        let fields: Vec<_> = accounts.lines().find(|line| line.starts_with(name))?.split(':').collect();
+        Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+    };
+    Some(account("postgres:").or_else(|| account("nobody:")).expect("an account that is not root"))
+}
+
+/// A folder that the server's user owns and can reach, with a path short enough for a socket in it.
+fn new_folder(owner: Option<(u32, u32)>) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o001 != 0);
+    let is_reachable = owner.is_none() || target.ancestors().all(is_open);
+    let parent = match is_reachable && target.as_os_str().len() < 60 {
+        true => target.to_owned(),
+        false => std::env::temp_dir(),
+    };
+    // Its owner may remove what is in it.
+    let parent = parent.join("postgres");
+    let folder = parent.join(format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    fs::create_dir_all(&folder).unwrap();
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::chown(&parent, Some(user), Some(group)).unwrap();
+        std::os::unix::fs::chown(&folder, Some(user), Some(group)).unwrap();
+    }
+    folder
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
