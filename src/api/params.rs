@@ -151,8 +151,9 @@ impl<'a> ApiExtractor<'a> for RunPath {
         _: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let text = request.raw_path_param(options.name).unwrap_or_default();
-        let fault = |_| Problem::parameter("run_id", format!("`{text}` is no UUID"));
+        // poem-openapi calls the variables of a path `param0` and so on when it routes.
+        let text = request.raw_path_param("param0").unwrap_or_default();
+        let fault = |_| Problem::parameter(options.name, format!("`{text}` is no UUID"));
         Ok(Self(text.parse().map_err(fault)?))
     }
 }
