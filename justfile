@@ -23,6 +23,11 @@ bench:
 samples:
     python3 samples/generate.py
 
+# Writes the OpenAPI document again.
+openapi:
+    cargo run --quiet -- openapi > openapi/agentevals.json.new
+    mv openapi/agentevals.json.new openapi/agentevals.json
+
 # Starts a private PostgreSQL, migrates, serves with workers; Ctrl-C stops both.
 dev-pg *arguments:
     dev/postgres.sh with cargo run -- serve --storage postgres {{ arguments }}

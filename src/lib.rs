@@ -7,6 +7,7 @@
 //! [`json`] is the value type that all of them share. A module uses only those below it;
 //! `tests/it/architecture.rs` holds the map.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod eval_set;

@@ -3,6 +3,7 @@
 mod events;
 mod inputs;
 mod migrate;
+mod openapi;
 mod output;
 mod run;
 mod settings;
@@ -44,6 +45,8 @@ enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
     Migrate(Box<MigrateArguments>),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +83,7 @@ impl Arguments {
             Command::Run(arguments) => run::run(&arguments),
             Command::Validate(arguments) => validate::validate(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
+            Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module and its level. A module may use lower levels, never its own or a higher one.
-const LEVELS: [(&str, u8); 14] = [
+const LEVELS: [(&str, u8); 15] = [
     ("ids", 0),
     ("json", 0),
     ("trace", 1),
@@ -17,6 +17,7 @@ const LEVELS: [(&str, u8); 14] = [
     ("evaluation_events", 5),
     ("runs", 6),
     ("storage", 8),
+    ("api", 9),
     ("config", 9),
     ("cli", 10),
 ];

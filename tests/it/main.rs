@@ -1,6 +1,7 @@
 //! Integration tests: the library as a whole, and the program as users run it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod api;
 mod architecture;
 mod cli;
 mod database;
