@@ -6,8 +6,11 @@ mod migrate;
 mod openapi;
 mod output;
 mod run;
+mod serve;
+mod service;
 mod settings;
 mod validate;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -17,7 +20,9 @@ use tracing::level_filters::LevelFilter;
 
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
+pub use serve::ServeArguments;
 pub use validate::ValidateArguments;
+pub use worker::WorkArguments;
 
 /// Evaluated and passed.
 pub const EXIT_PASSED: u8 = 0;
@@ -44,6 +49,8 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
+    Serve(Box<ServeArguments>),
+    Worker(Box<WorkArguments>),
     Migrate(Box<MigrateArguments>),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
@@ -57,21 +64,27 @@ struct Verbosity {
 }
 
 impl Arguments {
-    /// Sends log lines to standard error, as many as asked for.
+    /// Sends log lines to standard error, as many as asked for; those of a service carry the time.
     pub fn start_logging(&self) {
-        let level = match self.verbosity.verbose {
+        let asked = match self.verbosity.verbose {
             0 => LevelFilter::WARN,
             1 => LevelFilter::INFO,
             _ => LevelFilter::DEBUG,
         };
-        let colours = console::colors_enabled_stderr();
-        tracing_subscriber::fmt()
-            .with_max_level(level)
+        let service = match &self.command {
+            Command::Serve(arguments) => Some(arguments.log.level()),
+            Command::Worker(arguments) => Some(arguments.log.level()),
+            _ => None,
+        };
+        let log = tracing_subscriber::fmt()
+            .with_max_level(service.map_or(asked, |level| level.max(asked)))
             .with_writer(std::io::stderr)
-            .with_ansi(colours)
-            .without_time()
-            .with_target(false)
-            .init();
+            .with_ansi(console::colors_enabled_stderr())
+            .with_target(false);
+        match service {
+            Some(_) => log.init(),
+            None => log.without_time().init(),
+        }
     }
 
     /// Does what was asked and says how the process should exit.
@@ -82,6 +95,8 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Validate(arguments) => validate::validate(&arguments),
+            Command::Serve(arguments) => serve::serve(&arguments),
+            Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
             Command::Openapi => openapi::openapi(),
         }
