@@ -14,7 +14,8 @@ use super::problem::{Failed, Failures, Problem};
 use super::submission::SubmissionText;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
-use crate::runs::model::{ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::redacted;
 use crate::runs::service::RunService;
 use crate::runs::store::{self, ResultFilter, Retried, RunFilter};
 use crate::runs::submission::{self, SubmissionRules};
@@ -139,7 +140,7 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let mut new = submission::parse(&body.0, &self.rules).map_err(Problem::from)?;
+        let mut new = parse(body.0, self.rules.clone()).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {
             Submitted::Created(run) | Submitted::Same(run) => run,
@@ -293,9 +294,20 @@ impl RunsApi {
 
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let redacted = submission::redacted(&spec).to_string();
+        let redacted = redacted(&spec).map_err(Problem::internal)?;
         serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
     }
+}
+
+/// Bodies beyond this are read on a thread for blocking work; reading them takes longer than going there.
+const LARGE_BODY_BYTES: usize = 64 << 10;
+
+async fn parse(body: String, rules: SubmissionRules) -> Result<NewRun, Problem> {
+    if body.len() <= LARGE_BODY_BYTES {
+        return Ok(submission::parse(&body, &rules)?);
+    }
+    let parsing = tokio::task::spawn_blocking(move || submission::parse(&body, &rules));
+    Ok(parsing.await.map_err(Problem::internal)??)
 }
 
 /// What storage has of a run, or why not.

@@ -88,7 +88,7 @@ impl From<SubmissionError> for Problem {
             }
             SubmissionError::Invalid(problems) => {
                 let faults = problems.into_iter().map(|problem| Fault {
-                    pointer: Some(problem.pointer()),
+                    pointer: Some(problem.pointer),
                     detail: problem.message,
                     ..Fault::default()
                 });

@@ -10,9 +10,7 @@ use tracing::info;
 
 use super::{EXIT_PASSED, service};
 use crate::api::{self, ApiSettings};
-use crate::config::{
-    LogArguments, ServerArguments, StorageArguments, SubmissionArguments, WorkerArguments,
-};
+use crate::config::{LogArguments, ServerArguments, StorageArguments, SubmissionArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
 use crate::runs::service::RunService;
 use crate::runs::worker::Stop;
@@ -51,8 +49,8 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let Some(storage) = opened else { return Ok(()) };
     let listener = TcpListener::bind(address).into_acceptor().await;
     let acceptor = listener.with_context(|| format!("listening on {address}"))?;
-    let worker = (workers.slots > 0)
-        .then(|| service::start_worker(&storage, workers, code.clone(), stop.clone()));
+    let worker =
+        (workers.slots > 0).then(|| service::start_worker(&storage, workers, code.clone(), stop.clone()));
     let runs = RunService::new(storage.store.clone(), &storage.hints);
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),

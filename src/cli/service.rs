@@ -37,7 +37,9 @@ impl Storage {
     pub(super) async fn open(arguments: &StorageArguments, slots: u32) -> anyhow::Result<Self> {
         let (hints, closed) = (Hints::default(), CancellationToken::new());
         if arguments.backend() == Backend::Memory {
-            warn!("runs are kept in memory and are lost when this process ends; --storage postgres keeps them");
+            warn!(
+                "runs are kept in memory and are lost when this process ends; --storage postgres keeps them"
+            );
             let store = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
             return Ok(Self { store, hints, closed, listener: None });
         }

@@ -98,7 +98,13 @@ impl SubmissionArguments {
 #[derive(Debug, Args)]
 pub struct LogArguments {
     /// Least important lines that are logged: error, warn, info, debug or trace
-    #[arg(long, env = "AGENTEVALS_LOG_LEVEL", default_value = "info", value_name = "LEVEL", ignore_case = true)]
+    #[arg(
+        long,
+        env = "AGENTEVALS_LOG_LEVEL",
+        default_value = "info",
+        value_name = "LEVEL",
+        ignore_case = true
+    )]
     log_level: LevelFilter,
 }
 

@@ -18,7 +18,13 @@ pub enum Backend {
 #[derive(Debug, Args)]
 pub struct StorageArguments {
     /// Where runs are kept
-    #[arg(long, env = "AGENTEVALS_STORAGE_BACKEND", default_value = "memory", value_name = "BACKEND", ignore_case = true)]
+    #[arg(
+        long,
+        env = "AGENTEVALS_STORAGE_BACKEND",
+        default_value = "memory",
+        value_name = "BACKEND",
+        ignore_case = true
+    )]
     storage: Backend,
     #[command(flatten)]
     database: DatabaseArguments,

@@ -86,7 +86,8 @@ impl WorkerArguments {
     pub fn code_evaluators(&self) -> anyhow::Result<Option<PathBuf>> {
         let named = self.code_evaluators_dir.as_ref().filter(|folder| !folder.as_os_str().is_empty());
         let Some(folder) = named else { return Ok(None) };
-        let found = folder.canonicalize().with_context(|| format!("--code-evaluators-dir `{}`", folder.display()))?;
+        let found =
+            folder.canonicalize().with_context(|| format!("--code-evaluators-dir `{}`", folder.display()))?;
         if !found.is_dir() {
             bail!("--code-evaluators-dir `{}` is no folder", folder.display());
         }
