@@ -17,6 +17,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
@@ -76,14 +80,18 @@ impl Arguments {
             Command::Worker(arguments) => Some(arguments.log.level()),
             _ => None,
         };
-        let log = tracing_subscriber::fmt()
-            .with_max_level(service.map_or(asked, |level| level.max(asked)))
+        // Of the libraries' lines only those that call for action: ours say the rest.
+        let level = service.map_or(asked, |level| level.max(asked));
+        let filter =
+            Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("agentevals", level);
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(console::colors_enabled_stderr())
             .with_target(false);
+        let registry = tracing_subscriber::registry();
         match service {
-            Some(_) => log.init(),
-            None => log.without_time().init(),
+            Some(_) => registry.with(lines.with_filter(filter)).init(),
+            None => registry.with(lines.without_time().with_filter(filter)).init(),
         }
     }
 

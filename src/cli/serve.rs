@@ -57,8 +57,8 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
         rules: arguments.submissions.rules(&code),
     };
     let app = api::app(runs, settings, stop.soon.clone());
-    for local in acceptor.local_addr() {
-        info!("listening on {local}");
+    for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {
+        info!(%address, "serving http://{address}, documented at http://{address}/docs");
     }
     let server = Server::new_with_acceptor(acceptor);
     let end = stop.soon.clone();
