@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use agentevals::api::{self, ApiSettings};
 use agentevals::evaluation::Verdict;
+use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{Evaluated, ExecutionError, Executor, Observer};
+use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
     Claimed, EvaluatorType, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
@@ -32,6 +33,7 @@ const ROUNDS: usize = 5;
 
 #[tokio::main]
 async fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("there is none yet");
     let url = std::env::var("AGENTEVALS_DATABASE_URL").expect("AGENTEVALS_DATABASE_URL names a PostgreSQL");
     let chosen: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -52,6 +54,9 @@ async fn main() {
         }
         if is_chosen("drain") {
             drain(&bench).await;
+        }
+        if is_chosen("evaluate") {
+            evaluate(&bench).await;
         }
         if is_chosen("steady") {
             steady(&bench).await;
@@ -139,8 +144,8 @@ impl Executor for NoOp {
     async fn execute(
         &self,
         claimed: &Claimed,
-        _observer: Arc<dyn Observer>,
-        _cancel: CancellationToken,
+        _observer: &(dyn Fn(UnitResults) + Send + Sync),
+        _cancel: &CancellationToken,
     ) -> Result<Evaluated, ExecutionError> {
         if let Some(started) = &self.0 {
             let _ = started.send(claimed.lease.run);
@@ -162,7 +167,7 @@ impl Executor for NoOp {
             latency_ms: Some(1),
         };
         let summary = Summary { trace_count: 1, ..Summary::default() };
-        Ok(Evaluated { verdict: Verdict::Passed, summary, results: vec![result] })
+        Ok(Evaluated { verdict: Verdict::Passed, summary, results: vec![result], total: 1 })
     }
 }
 
@@ -179,10 +184,16 @@ fn new_run(spec: &str) -> NewRun {
     }
 }
 
-/// Two kilobytes that lz4 cannot make much smaller.
+/// Two kilobytes with a small trace, which compression cannot make much smaller.
 fn spec() -> String {
-    let random: String = (0..1900).map(|_| fastrand::alphanumeric()).collect();
-    format!(r#"{{"target":{{"kind":"inline","inline":"{random}"}}}}"#)
+    let random: String = (0..1500).map(|_| fastrand::alphanumeric()).collect();
+    format!(
+        r#"{{"target":{{"kind":"inline","inline":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{
+        "traceId":"c9d9481f4d5aa027fc5e888af2158790","spanId":"5f17d6a4efa902bb","name":"invoke_agent a",
+        "startTimeUnixNano":"1700000000001000000","endTimeUnixNano":"1700000000301000000","attributes":[
+        {{"key":"gen_ai.operation.name","value":{{"stringValue":"invoke_agent"}}}},
+        {{"key":"note","value":{{"stringValue":"{random}"}}}}]}}]}}]}}]}}}}}}"#
+    )
 }
 
 /// Submitted to started, at idle.
@@ -268,12 +279,12 @@ const BARE_TABLE: &str = "DROP TABLE IF EXISTS bare_queue; \
 async fn submit(bench: &Bench) {
     const RUNS: usize = 4_000;
     const CONCURRENT: usize = 64;
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    let (mut bare, mut ours, mut http) = (Vec::new(), Vec::new(), Vec::new());
     let clients = futures_util::future::join_all((0..CONCURRENT).map(|_| connect(&bench.url))).await;
     clients[0].batch_execute(BARE_TABLE).await.expect("creates");
     let insert = "INSERT INTO bare_queue (id, document) VALUES ($1, $2)";
     let prepared = futures_util::future::join_all(clients.iter().map(|client| client.prepare(insert))).await;
-    //HTTP    let server = HttpServer::start(bench).await;
+    let server = HttpServer::start(bench).await;
     for _ in 0..ROUNDS {
         bare.push(
             rate(RUNS, CONCURRENT, |worker, count| {
@@ -295,13 +306,13 @@ async fn submit(bench: &Bench) {
             })
             .await,
         );
-        //HTTP        http.push(rate(RUNS, CONCURRENT, |_, count| server.submit(count)).await);
+        http.push(rate(RUNS, CONCURRENT, |_, count| server.submit(count)).await);
     }
     let bare = median(&mut bare);
     println!("submit bare single inserts       {bare:>9.0} /s");
     print_rate("submit through the service", &mut ours, bare);
-    //HTTP    print_rate("submit over HTTP", &mut http, bare);
-    //HTTP    server.stop().await;
+    print_rate("submit over HTTP", &mut http, bare);
+    server.stop().await;
     empty_queue(bench).await;
 }
 
@@ -310,6 +321,46 @@ async fn rate<F: Future<Output = ()>>(total: usize, workers: usize, call: impl F
     let begin = Instant::now();
     futures_util::future::join_all((0..workers).map(|worker| call(worker, total / workers))).await;
     total as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// The service in this process, asked by a client in this process.
+struct HttpServer {
+    client: reqwest::Client,
+    url: String,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl HttpServer {
+    async fn start(bench: &Bench) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        listener.set_nonblocking(true).expect("it is a socket");
+        let url = format!("http://{}/api/runs", listener.local_addr().expect("it is bound"));
+        let acceptor = poem::listener::TcpAcceptor::from_std(listener).expect("it is a socket");
+        let stop = CancellationToken::new();
+        let app = api::app(bench.service.clone(), ApiSettings::default(), stop.clone());
+        let end = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move {
+            let server = poem::Server::new_with_acceptor(acceptor);
+            server.run_with_graceful_shutdown(app, end, Some(Duration::ZERO)).await.expect("serves");
+        });
+        Self { client: reqwest::Client::new(), url, stop, task }
+    }
+
+    async fn submit(&self, count: usize) {
+        for _ in 0..count {
+            let body = format!(r#"{{"spec":{}}}"#, spec());
+            let request = self.client.post(&self.url).header("content-type", "application/json").body(body);
+            let response = request.send().await.expect("answers");
+            assert_eq!(response.status(), 202);
+            response.bytes().await.expect("has a body");
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the server ends well");
+    }
 }
 
 /// Queued runs to finished ones, per second.
@@ -351,7 +402,7 @@ async fn drain_bare(client: &Client, batch: i64) -> Duration {
 
 async fn drain_ours(bench: &Bench, runs: usize) -> Duration {
     fill_queue(bench, runs, |_| r#"{"target":{"kind":"inline","inline":{}}}"#.to_owned()).await;
-    drain_with(bench, runs, 512, NoOp(None)).await
+    drain_with(bench, 512, NoOp(None)).await
 }
 
 async fn fill_queue(bench: &Bench, runs: usize, spec: impl Fn(usize) -> String) {
@@ -365,8 +416,7 @@ async fn fill_queue(bench: &Bench, runs: usize, spec: impl Fn(usize) -> String) 
 }
 
 /// How long a worker takes until the queue is empty.
-async fn drain_with(bench: &Bench, runs: usize, slots: usize, executor: impl Executor + 'static) -> Duration {
-    let finished = Arc::new(AtomicUsize::new(0));
+async fn drain_with(bench: &Bench, slots: usize, executor: impl Executor + 'static) -> Duration {
     let begin = Instant::now();
     let worker = bench.worker(slots, executor);
     let client = connect(&bench.url).await;
@@ -375,14 +425,28 @@ async fn drain_with(bench: &Bench, runs: usize, slots: usize, executor: impl Exe
     while client.query_one(&left, &[]).await.expect("counts").get(0) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    finished.fetch_add(runs, Ordering::Relaxed);
     let took = begin.elapsed();
     worker.stop().await;
     took
 }
 
 async fn empty_queue(bench: &Bench) {
-    drain_with(bench, 0, 512, NoOp(None)).await;
+    drain_with(bench, 512, NoOp(None)).await;
+}
+
+/// Queued runs with a small recording to evaluated ones, per second.
+async fn evaluate(bench: &Bench) {
+    const RUNS: usize = 2_000;
+    let trace = include_str!("../samples/adk-travel.json");
+    let eval_set = include_str!("../samples/adk-travel.eval.json");
+    let spec = format!(r#"{{"target":{{"kind":"inline","inline":{trace}}},"evalSet":{eval_set}}}"#);
+    let mut rates = Vec::new();
+    for _ in 0..ROUNDS {
+        fill_queue(bench, RUNS, |_| spec.clone()).await;
+        let took = drain_with(bench, 16, Evaluation::new(CodePolicy::Refused)).await;
+        rates.push(RUNS as f64 / took.as_secs_f64());
+    }
+    println!("drain  with evaluation of {} bytes {:>6.0} /s", spec.len(), median(&mut rates));
 }
 
 /// Submitted to finished at 500 runs per second, with few watchers and with a thousand.
