@@ -46,8 +46,10 @@ impl<P: Place> FromText for Cursor<P> {
     }
 }
 
-/// In the list of runs: creation time, then id.
-impl Place for (DateTime<Utc>, RunId) {
+/// A place in the list of runs: creation time, then id.
+pub(super) type RunPlace = (DateTime<Utc>, RunId);
+
+impl Place for RunPlace {
     const LIST: &'static str = "`next` of a list of runs";
 
     fn to_bytes(self) -> Vec<u8> {

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
-use super::cursor::{self, Cursor};
+use super::cursor::{self, Cursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Failures, Problem};
 use super::submission::SubmissionText;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
-use crate::runs::model::{ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::redaction;
 use crate::runs::service::RunService;
 use crate::runs::store::{self, ResultFilter, Retried, RunFilter};
 use crate::runs::submission::{self, SubmissionRules};
@@ -139,7 +141,7 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let mut new = submission::parse(&body.0, &self.rules).map_err(Problem::from)?;
+        let mut new = self.parse(body).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {
             Submitted::Created(run) | Submitted::Same(run) => run,
@@ -175,7 +177,7 @@ impl RunsApi {
         /// The same as `createdBefore`, as the reference calls it; the earlier one holds.
         before: Query<Option<Timestamp>>,
         /// `next` of the page before.
-        cursor: Query<Option<Cursor<(chrono::DateTime<chrono::Utc>, RunId)>>>,
+        cursor: Query<Option<Cursor<RunPlace>>>,
         /// How many runs at most.
         limit: Query<Option<PageSize<100>>>,
     ) -> Result<Listed, Failed<Listing>> {
@@ -291,10 +293,17 @@ impl RunsApi {
         Ok(waited.transpose()?.flatten().unwrap_or(run))
     }
 
+    /// Reads a submission where it does not hold up others: the trace in it may be large.
+    async fn parse(&self, SubmissionText(text): SubmissionText) -> Result<NewRun, Problem> {
+        let rules = self.rules.clone();
+        let parsed = tokio::task::spawn_blocking(move || submission::parse(&text, &rules)).await;
+        parsed.map_err(Problem::internal)?.map_err(Problem::from)
+    }
+
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let redacted = submission::redacted(&spec).to_string();
-        serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
+        let redacted = redaction::redacted(&spec).map_err(Problem::internal)?;
+        RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
     }
 }
 

@@ -10,8 +10,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Ob
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::answer::Named;
 use super::problem::{Fault, Problem};
+use crate::evaluation::GroupBy;
 use crate::json::SyntaxError;
+use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::runs::submission::SubmissionError;
 
 /// How many bytes a body may have.
@@ -88,7 +91,7 @@ impl From<SubmissionError> for Problem {
             }
             SubmissionError::Invalid(problems) => {
                 let faults = problems.into_iter().map(|problem| Fault {
-                    pointer: Some(problem.pointer()),
+                    pointer: Some(problem.pointer),
                     detail: problem.message,
                     ..Fault::default()
                 });
@@ -146,6 +149,19 @@ struct Submission {
     run_id: Option<Uuid>,
     /// What to do.
     spec: Spec,
+    /// What to call it, to find it again.
+    #[oai(validator(max_properties = 32))]
+    labels: Option<BTreeMap<String, String>>,
+    /// Higher ones are taken up first; 0 if left out.
+    #[oai(validator(minimum(value = "-100"), maximum(value = "100")))]
+    priority: Option<i16>,
+    /// How many seconds one attempt may take; the service has a default and a limit.
+    #[oai(validator(minimum(value = "1")))]
+    deadline_s: Option<u64>,
+    /// How often a worker may take it up before a lost worker or a passing failure ends it; the service has a default
+    /// and a limit.
+    #[oai(validator(minimum(value = "1")))]
+    max_attempts: Option<u32>,
 }
 
 /// What a run does.
@@ -161,11 +177,11 @@ struct Spec {
     eval_set: Option<Free>,
     /// What to compute; the trajectory metric if left out.
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent.
+    /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
     sinks: Option<Vec<Free>>,
-    /// Free; `headers` are sent when traces are fetched.
+    /// Kept with the run; means nothing to the evaluation.
     context: Option<Free>,
-    /// Names of credentials and where they come from: `{kind, …}`.
+    /// Credentials by name, as in the reference; anything but an empty object is refused by this version.
     #[oai(nullable)]
     credential_refs: Option<Free>,
 }
@@ -185,7 +201,7 @@ enum Target {
     /// In the submission.
     #[oai(mapping = "inline")]
     Inline(InlineTarget),
-    /// Behind a URL.
+    /// Behind a URL; refused by this version.
     #[oai(mapping = "http")]
     Http(HttpTarget),
 }
@@ -201,7 +217,7 @@ struct InlineTarget {
     trace_format: Option<TraceFormat>,
 }
 
-/// A trace that is fetched from `{baseUrl}/{traceId}`.
+/// A trace that is fetched from `{baseUrl}/{traceId}`; refused by this version.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct HttpTarget {
@@ -232,23 +248,16 @@ struct EvalConfig {
     /// The evaluators, each name once.
     #[oai(validator(min_items = 1))]
     evaluators: Option<Vec<Evaluator>>,
-    /// What is evaluated together.
-    group_by: Option<GroupBy>,
+    /// What is evaluated together; `auto` if left out.
+    group_by: Option<Named<GroupBy>>,
     /// How many custom evaluators run at the same time.
     #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_evals: Option<u32>,
-}
-
-/// What is evaluated together.
-#[derive(Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-enum GroupBy {
-    /// Traces of one conversation, where they name one.
-    Auto,
-    /// Every trace on its own.
-    Trace,
-    /// Traces of one conversation.
-    Conversation,
+    /// Accepted for clients of the reference; traces are evaluated on all cores.
+    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    max_concurrent_traces: Option<u32>,
+    /// Score like the reference, where the default is stricter.
+    lenient: Option<bool>,
 }
 
 /// Something that scores.
@@ -273,9 +282,9 @@ struct BuiltinEvaluator {
     #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
     /// Trajectory metric: how the order of calls is compared.
-    trajectory_match_type: Option<String>,
+    trajectory_match_type: Option<Named<MatchType>>,
     /// Trajectory metric: how arguments are compared.
-    trajectory_args: Option<String>,
+    trajectory_args: Option<Named<ArgsMode>>,
     /// Trajectory metric: how single arguments are compared, by path.
     trajectory_paths: Option<Free>,
     /// Trajectory metric: how the arguments of single tools are compared, by name.

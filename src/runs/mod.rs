@@ -7,6 +7,7 @@ mod batch;
 pub mod execution;
 pub mod hints;
 pub mod model;
+pub mod redaction;
 pub mod service;
 pub mod store;
 pub mod submission;

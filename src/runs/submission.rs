@@ -13,15 +13,9 @@ pub struct SubmissionRules {}
 
 #[derive(Debug)]
 pub struct Problem {
-    pub at: String,
+    pub pointer: String,
     pub message: String,
 }
-impl Problem {
-    pub fn pointer(&self) -> String {
-        self.at.clone()
-    }
-}
-
 #[derive(Debug)]
 pub enum SubmissionError {
     Syntax(SyntaxError),
@@ -32,7 +26,7 @@ pub fn parse(body: &str, _: &SubmissionRules) -> Result<NewRun, SubmissionError>
     crate::json::parse(body).map_err(SubmissionError::Syntax)?;
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let fault = |at: &str, message: &str| {
-        SubmissionError::Invalid(vec![Problem { at: at.into(), message: message.into() }])
+        SubmissionError::Invalid(vec![Problem { pointer: at.into(), message: message.into() }])
     };
     let spec = value.get("spec").ok_or_else(|| fault("/spec", "missing"))?;
     spec.get("target").ok_or_else(|| fault("/spec/target", "missing"))?;
@@ -54,8 +48,4 @@ pub fn parse(body: &str, _: &SubmissionRules) -> Result<NewRun, SubmissionError>
         max_attempts: 3,
         labels: serde_json::from_value(labels).unwrap_or_default(),
     })
-}
-
-pub fn redacted(spec: &str) -> String {
-    spec.to_owned()
 }

@@ -51,7 +51,9 @@ fn check(value: &Value, schema: &Value, document: &Value, at: &str, faults: &mut
                         check(member, schema, document, &at, faults)
                     }
                     // Stricter than the schema, so that no member goes undocumented.
-                    (None, _) if schema["oneOf"].is_null() && schema["allOf"].is_null() => faults.push(format!("{at}: not described")),
+                    (None, _) if schema["oneOf"].is_null() && schema["allOf"].is_null() => {
+                        faults.push(format!("{at}: not described"))
+                    }
                     (None, _) => {}
                 }
             }
