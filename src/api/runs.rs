@@ -16,7 +16,7 @@ use super::submission::SubmissionText;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
-use crate::runs::redaction;
+use crate::runs::redacted;
 use crate::runs::service::RunService;
 use crate::runs::store::{self, ResultFilter, Retried, RunFilter};
 use crate::runs::submission::{self, SubmissionRules};
@@ -302,8 +302,8 @@ impl RunsApi {
 
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let redacted = redaction::redacted(&spec).map_err(Problem::internal)?;
-        RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
+        let spec = redacted(&spec).map_err(Problem::internal)?;
+        RawValue::from_string(spec).map(RawObject).map_err(Problem::internal)
     }
 }
 

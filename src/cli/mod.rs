@@ -44,7 +44,7 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
-    Migrate(MigrateArguments),
+    Migrate(Box<MigrateArguments>),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }

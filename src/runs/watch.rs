@@ -74,6 +74,7 @@ impl Hub {
             feed: Vec::new(),
             has_feed_changed: false,
             look_at: Instant::now() + FALLBACK,
+            retry_at: None,
         };
         tokio::spawn(task.serve());
         Self(sender)
@@ -106,6 +107,8 @@ struct Task {
     has_feed_changed: bool,
     /// When to look at everything although no hint came.
     look_at: Instant,
+    /// When to look again at what could not be read, or not yet.
+    retry_at: Option<Instant>,
 }
 
 impl Task {
@@ -117,7 +120,7 @@ impl Task {
                     None => return,
                 },
                 hint = self.hints.next() => self.note(&hint),
-                () = tokio::time::sleep_until(self.look_at) => self.note(&Hint::All),
+                () = tokio::time::sleep_until(self.retry_at.unwrap_or(self.look_at)) => {}
             }
             while let Ok(join) = self.joins.try_recv() {
                 self.join(join);
@@ -125,10 +128,14 @@ impl Task {
             while let Some(hint) = self.hints.next().now_or_never() {
                 self.note(&hint);
             }
-            self.look_at = Instant::now() + FALLBACK;
+            if self.look_at <= Instant::now() {
+                self.note(&Hint::All);
+                self.look_at = Instant::now() + FALLBACK;
+            }
+            self.retry_at = None;
             if let Err(error) = self.tell().await {
                 warn!("events could not be read: {error}");
-                self.look_at = Instant::now() + RETRY;
+                self.retry_at = Some(Instant::now() + RETRY);
             }
         }
     }
@@ -218,7 +225,7 @@ impl Task {
                 break;
             }
             if page.events.is_empty() {
-                self.look_at = Instant::now() + RETRY; // withheld until older transactions have ended
+                self.retry_at = Some(Instant::now() + RETRY); // withheld until older transactions have ended
                 break;
             }
         }

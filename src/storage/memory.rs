@@ -183,16 +183,42 @@ impl State {
                 let text = "too much waits in memory; try again later or use `--storage postgres`";
                 return Err(StoreError::Full(text.into()));
             };
-            self.by_age.remove(&oldest);
-            if let Some(entry) = self.runs.remove(&oldest.1) {
-                self.spec_bytes -= entry.spec.len();
-                for position in &entry.feed {
-                    self.feed.remove(position);
-                }
-                entry.idempotency_key.map(|key| self.by_key.remove(&key));
-            }
+            self.forget(oldest.1);
         }
         Ok(())
+    }
+
+    fn forget(&mut self, id: RunId) {
+        let Some(entry) = self.runs.remove(&id) else { return };
+        self.by_age.remove(&(entry.run.created_at, id));
+        self.queue.remove(&entry.queue_key);
+        self.spec_bytes -= entry.spec.len();
+        for position in &entry.feed {
+            self.feed.remove(position);
+        }
+        entry.idempotency_key.map(|key| self.by_key.remove(&key));
+    }
+
+    /// Stores new runs, all or none.
+    fn submit(&mut self, runs: &[NewRun], limits: MemoryLimits) -> Result<Vec<Submitted>> {
+        let mut submitted = Vec::with_capacity(runs.len());
+        for new in runs {
+            if let Some(existing) = self.existing(new) {
+                submitted.push(existing);
+                continue;
+            }
+            if let Err(full) = self.make_room(limits, new.spec.len()) {
+                for answer in submitted {
+                    if let Submitted::Created(run) = answer {
+                        self.forget(run.id);
+                        self.changed.remove(&run.id);
+                    }
+                }
+                return Err(full);
+            }
+            submitted.push(Submitted::Created(self.insert(new)));
+        }
+        Ok(submitted)
     }
 
     fn insert(&mut self, new: &NewRun) -> Run {
@@ -295,16 +321,7 @@ fn fits(run: &Run, filter: &RunFilter) -> bool {
 #[async_trait]
 impl RunStore for MemoryStore {
     async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>> {
-        let submitted = self.change(|state| {
-            let submit = |new: &NewRun| match state.existing(new) {
-                Some(existing) => Ok(existing),
-                None => {
-                    state.make_room(self.limits, new.spec.len())?;
-                    Ok(Submitted::Created(state.insert(new)))
-                }
-            };
-            runs.iter().map(submit).collect::<Result<Vec<_>>>()
-        })?;
+        let submitted = self.change(|state| state.submit(runs, self.limits))?;
         self.hints.send(Hint::Due(Duration::ZERO));
         Ok(submitted)
     }
@@ -447,6 +464,7 @@ impl RunStore for MemoryStore {
                 };
                 entry.give_back(None);
                 entry.run.attempt -= 1;
+                entry.results.clear(); // the next claim bears the same number; they would pass for its own
                 let (attempt, code) = (Some(entry.run.attempt), Some("shutdown".to_owned()));
                 let message = Some("its worker is shutting down".to_owned());
                 let data = EventData { attempt, code, message, ..EventData::default() };

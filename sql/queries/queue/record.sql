@@ -1,7 +1,7 @@
 -- Writes what workers have to say about runs they hold: results, progress, endings, events. One commit for a group.
 --
 -- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 numbers of events integer[]   $4, $5 units done and
--- in all integer[]   $6 outcomes text[], null while the run goes on   $7 verdicts text[]   $8, $9 code and text of
+-- in all integer[], null for no news   $6 outcomes text[], null while the run goes on   $7 verdicts text[]   $8, $9 code and text of
 -- failures text[]   $10 summaries text[] of JSON
 -- Results: $11 run ids uuid[]   $12 ordinals integer[]   $13 item ids   $14 item names   $15 eval case ids
 -- $16 evaluators   $17 evaluator types   $18 statuses text[]   $19 scores double precision[]   $20 scores per turn
@@ -33,10 +33,15 @@ WITH input AS (
     DELETE FROM agentevals.run_queue AS q
     USING input AS i
     WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND i.outcome IS NOT NULL
-    RETURNING q.run_id, q.event_seq, q.attempt, q.started_at, q.cancel_requested
+    RETURNING
+        q.run_id, q.event_seq, q.attempt, q.started_at, q.cancel_requested, i.outcome, i.verdict, i.error_code,
+        i.error_message, i.summary
 ), moved AS (
     UPDATE agentevals.run_queue AS q
-    SET event_seq = q.event_seq + i.events, done = i.done, total = i.total
+    SET
+        event_seq = q.event_seq + i.events,
+        done = coalesce(i.done, q.done),
+        total = coalesce(i.total, q.total)
     FROM input AS i
     WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND i.outcome IS NULL
     RETURNING q.run_id, q.event_seq - i.events AS event_seq, q.attempt
@@ -47,17 +52,16 @@ WITH input AS (
 ), finished AS (
     UPDATE agentevals.run AS r
     SET
-        outcome = i.outcome,
-        verdict = i.verdict,
+        outcome = e.outcome,
+        verdict = e.verdict,
         attempt = e.attempt,
-        error_code = i.error_code,
-        error_message = i.error_message,
-        summary = i.summary::json,
+        error_code = e.error_code,
+        error_message = e.error_message,
+        summary = e.summary::json,
         started_at = e.started_at,
         finished_at = now(),
-        cancel_requested = e.cancel_requested OR i.outcome = 'cancelled'
+        cancel_requested = e.cancel_requested OR e.outcome = 'cancelled'
     FROM ended AS e
-    JOIN input AS i ON i.run_id = e.run_id
     WHERE r.run_id = e.run_id
 ), stale AS (
     DELETE FROM agentevals.result AS r

@@ -2,7 +2,8 @@
 --
 -- $1 run ids uuid[]   $2 lease ids uuid[]
 --
--- A run that is to be stopped stays: it is settled as cancelled when its lease ends.
+-- A run that is to be stopped stays: it is settled as cancelled when its lease ends. Results go, because the next
+-- claim bears the same number, so that they would pass for its own.
 WITH given_back AS (
     UPDATE agentevals.run_queue AS q
     SET
@@ -16,6 +17,10 @@ WITH given_back AS (
     FROM unnest($1::uuid[], $2::uuid[]) AS i (run_id, lease_id)
     WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND NOT q.cancel_requested
     RETURNING q.run_id, q.event_seq, q.attempt
+), stale AS (
+    DELETE FROM agentevals.result AS r
+    USING given_back AS g
+    WHERE r.run_id = g.run_id
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT

@@ -3,7 +3,8 @@
 -- $1 run id uuid
 --
 -- The row is locked before it is judged, so that a claim that happens at the same time is either seen or comes too
--- late.
+-- late. The update computes the flag from the row it meets, because checks are also made on the row as it was before
+-- such a claim, which could not bear a flag that is simply true.
 WITH target AS (
     SELECT run_id, lease_id, attempt, event_seq, started_at
     FROM agentevals.run_queue
@@ -30,7 +31,7 @@ WITH target AS (
     WHERE lease_id IS NULL
 ), asked AS (
     UPDATE agentevals.run_queue AS q
-    SET cancel_requested = true
+    SET cancel_requested = q.lease_id IS NOT NULL
     FROM target AS t
     WHERE q.run_id = t.run_id AND t.lease_id IS NOT NULL
 )

@@ -18,6 +18,9 @@ use crate::runs::store::StoreError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a look under way may go on when the worker has to stop.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
 /// Claims until `stop`; each run is executed by a task of `attempts`.
 pub(super) async fn claim_until(
     shared: &Arc<Shared>,
@@ -34,10 +37,7 @@ pub(super) async fn claim_until(
         pause: FIRST_PAUSE,
         is_storage_away: false,
     };
-    tokio::select! {
-        () = claimer.run() => {}
-        () = stop.cancelled() => {}
-    }
+    claimer.run(stop).await;
 }
 
 struct Claimer<'a> {
@@ -54,13 +54,25 @@ struct Claimer<'a> {
 }
 
 impl Claimer<'_> {
-    async fn run(mut self) {
-        loop {
-            let looked = self.look().await;
-            self.note_outcome(looked).await;
-            if !(self.may_be_due && self.shared.free_slots() > 0) {
-                self.wait().await;
+    async fn run(mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            // Not dropped half-way, unless storage is frozen: nobody would hold what a claim had got.
+            let looked = tokio::select! {
+                looked = self.look() => looked,
+                () = async { (stop.cancelled().await, tokio::time::sleep(LAST_LOOK).await).1 } => return,
+            };
+            tokio::select! {
+                () = self.rest(looked) => {}
+                () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Waits until another look is worth it.
+    async fn rest(&mut self, looked: Result<(), StoreError>) {
+        self.note_outcome(looked).await;
+        if !(self.may_be_due && self.shared.free_slots() > 0) {
+            self.wait().await;
         }
     }
 
@@ -100,7 +112,9 @@ impl Claimer<'_> {
     fn start(&self, claimed: Claimed) {
         let cancel = CancellationToken::new();
         let active = Active { lease: claimed.lease, cancel: cancel.clone(), interruption: None };
-        self.shared.active().insert(claimed.lease.run, active);
+        if let Some(earlier) = self.shared.active().insert(claimed.lease.run, active) {
+            earlier.cancel.cancel(); // its lease was lost before a heartbeat could tell
+        }
         self.attempts.spawn(attempt::execute(self.shared.clone(), claimed, cancel));
     }
 

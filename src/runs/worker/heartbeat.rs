@@ -10,16 +10,22 @@ use super::{Interruption, Shared};
 use crate::runs::hints::{Hint, HintReceiver};
 
 /// Runs until `done`.
-pub(super) async fn keep(shared: Arc<Shared>, mut hints: HintReceiver, done: CancellationToken) {
+pub(super) async fn keep(shared: Arc<Shared>, hints: HintReceiver, done: CancellationToken) {
+    tokio::select! {
+        () = done.cancelled() => {}
+        () = beat_on(&shared, hints) => {}
+    }
+}
+
+async fn beat_on(shared: &Shared, mut hints: HintReceiver) {
     let mut ticks = tokio::time::interval(shared.settings.heartbeat);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = done.cancelled() => return,
             _ = ticks.tick() => {}
-            () = concerns(&shared, &mut hints) => {}
+            () = concerns(shared, &mut hints) => {}
         }
-        beat(&shared).await;
+        beat(shared).await;
     }
 }
 

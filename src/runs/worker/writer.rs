@@ -1,6 +1,6 @@
 //! Stores results and endings; what coincides is committed as a group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,16 +51,35 @@ async fn write(store: Arc<dyn RunStore>, records: Vec<Record>) -> Vec<bool> {
         }
         order.push(place);
     }
-    let held = write_persistently(&*store, merged).await;
+    let held = write_group(&*store, &merged).await;
     order.into_iter().map(|place| held.get(place).copied().unwrap_or(false)).collect()
 }
 
-/// Writes a group for as long as storage cannot be reached. Each record is fenced, so repeating is safe.
-async fn write_persistently(store: &dyn RunStore, records: Vec<Record>) -> Vec<bool> {
+/// Writes a group; when it cannot be stored, each record on its own, so that one does not cost the others.
+async fn write_group(store: &dyn RunStore, records: &[Record]) -> Vec<bool> {
+    // A run that this process lost and claimed again is here twice, and one call takes one record per run.
+    let runs: HashSet<_> = records.iter().map(|record| record.lease.run).collect();
+    if runs.len() == records.len()
+        && let Ok(held) = write_persistently(store, records).await
+    {
+        return held;
+    }
+    let mut held = Vec::with_capacity(records.len());
+    for record in records {
+        held.push(match write_persistently(store, std::slice::from_ref(record)).await {
+            Ok(answer) => answer.first().copied().unwrap_or(false),
+            Err(error) => give_up(store, record, &error).await,
+        });
+    }
+    held
+}
+
+/// Writes records for as long as storage cannot be reached. Each is fenced, so repeating is safe.
+async fn write_persistently(store: &dyn RunStore, records: &[Record]) -> anyhow::Result<Vec<bool>> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match store.record(&records).await {
-            Ok(held) => return held,
+        match store.record(records).await {
+            Ok(held) => return Ok(held),
             Err(StoreError::Unavailable(why) | StoreError::Full(why)) => {
                 if pause == FIRST_PAUSE {
                     warn!("results cannot be stored; trying again: {why}");
@@ -68,31 +87,18 @@ async fn write_persistently(store: &dyn RunStore, records: Vec<Record>) -> Vec<b
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
             }
-            Err(StoreError::Other(error)) => return write_each(store, records, &error).await,
+            Err(StoreError::Other(error)) => return Err(error),
         }
     }
 }
 
-/// Writes records one by one, so that one that cannot be stored does not cost the others.
-async fn write_each(store: &dyn RunStore, records: Vec<Record>, cause: &anyhow::Error) -> Vec<bool> {
-    let mut held = Vec::with_capacity(records.len());
-    for record in records {
-        let written = store.record(std::slice::from_ref(&record)).await;
-        held.push(match written {
-            Ok(answer) => answer.first().copied().unwrap_or(false),
-            Err(_) => give_up(store, record, cause).await,
-        });
-    }
-    held
-}
-
 /// Ends a run whose results cannot be stored; without this it would be tried again for ever.
-async fn give_up(store: &dyn RunStore, record: Record, cause: &anyhow::Error) -> bool {
-    let run = record.lease.run;
-    error!(run.id = %run, "results of run `{run}` cannot be stored: {cause:#}");
+async fn give_up(store: &dyn RunStore, record: &Record, cause: &anyhow::Error) -> bool {
+    let Record { lease, attempt, .. } = *record;
+    error!(run.id = %lease.run, "results of run `{}` cannot be stored: {cause:#}", lease.run);
     let failure = Failure::new("internal_error", "its results could not be stored; see the server's log");
     let ending = Some(Ending::Failed(failure));
-    let failed = Record { results: Vec::new(), progress: None, ending, ..record };
-    let written = store.record(&[failed]).await;
+    let failed = Record { lease, attempt, progress: None, results: Vec::new(), ending };
+    let written = write_persistently(store, &[failed]).await;
     written.ok().and_then(|answer| answer.first().copied()).unwrap_or(false)
 }

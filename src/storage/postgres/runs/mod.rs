@@ -63,6 +63,11 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A place or number, of which there are none beyond the range of `integer`.
+fn place(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 fn columns(leases: &[Lease]) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
     leases.iter().map(|lease| (lease.run.0, lease.id.0)).unzip()
 }
@@ -91,8 +96,14 @@ impl RunStore for PostgresStore {
         };
         let statuses = names(&Status::NAMES, &filter.statuses);
         let verdicts = names(&Verdict::NAMES, &filter.verdicts);
-        let labels: serde_json::Map<_, _> =
-            filter.labels.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let mut labels = serde_json::Map::new();
+        for (key, value) in &filter.labels {
+            let value = text(value);
+            let other = labels.insert(text(key).into(), (&*value).into());
+            if other.is_some_and(|other| other != *value) {
+                return Ok(Vec::new()); // no label has two values
+            }
+        }
         let labels = (!labels.is_empty()).then(|| serde_json::Value::Object(labels).to_string());
         let (time, id): (Option<DateTime<Utc>>, _) = filter.after.map(|(time, id)| (time, id.0)).unzip();
         let (from, before, limit) = (filter.created_from, filter.created_before, count(filter.limit));
@@ -103,8 +114,9 @@ impl RunStore for PostgresStore {
 
     async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Vec<StoredResult>> {
         let statuses = names(&ResultStatus::NAMES, &filter.statuses);
-        let evaluators = (!filter.evaluators.is_empty()).then_some(&filter.evaluators);
-        let after = filter.after.map_or(-1, |after| after as i32);
+        let evaluators: Vec<_> = filter.evaluators.iter().map(|name| text(name)).collect();
+        let evaluators = (!evaluators.is_empty()).then_some(evaluators);
+        let after = filter.after.map_or(-1, place);
         let limit = count(filter.limit);
         let rows =
             self.database.query(&sql::RESULTS, &[&id.0, &statuses, &evaluators, &after, &limit]).await?;
@@ -162,14 +174,14 @@ impl RunStore for PostgresStore {
     }
 
     async fn events(&self, after: &[(RunId, u32)], limit: usize) -> Result<Vec<RunEvent>> {
-        let (runs, numbers): (Vec<_>, Vec<_>) = after.iter().map(|(run, seq)| (run.0, *seq as i32)).unzip();
+        let (runs, numbers): (Vec<_>, Vec<_>) = after.iter().map(|(run, seq)| (run.0, place(*seq))).unzip();
         let rows = self.database.query(&sql::EVENTS, &[&runs, &numbers, &count(limit)]).await?;
         rows.iter().map(rows::event).collect()
     }
 
     async fn feed(&self, after: FeedPosition, limit: usize) -> Result<FeedPage> {
         let transaction = after.transaction.to_string();
-        let (run, seq, limit) = (after.run.0, after.seq as i32, count(limit));
+        let (run, seq, limit) = (after.run.0, place(after.seq), count(limit));
         let rows = self.database.query(&sql::FEED, &[&transaction, &run, &seq, &limit]).await?;
         rows::feed(&rows, limit)
     }

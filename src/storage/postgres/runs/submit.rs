@@ -1,13 +1,15 @@
 //! Submissions: a group in one statement, then the comparison of those that exist already.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{queries as sql, rows};
+use super::queries as sql;
+use super::rows::{self, text};
 use crate::ids::RunId;
 use crate::runs::model::{NewRun, Run, Status, Submitted};
 use crate::runs::store::{Result, StoreError};
@@ -34,15 +36,25 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
     runs.iter().zip(submitted).map(answer).collect()
 }
 
+/// The key as it is stored.
+fn key(run: &NewRun) -> Option<Cow<'_, str>> {
+    run.idempotency_key.as_deref().map(text)
+}
+
+/// The labels as they are stored.
+fn labels(run: &NewRun) -> BTreeMap<String, String> {
+    run.labels.iter().map(|(key, value)| (text(key).into_owned(), text(value).into_owned())).collect()
+}
+
 async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, DateTime<Utc>>> {
     let ids: Vec<_> = runs.iter().map(|run| run.id.0).collect();
-    let keys: Vec<_> = runs.iter().map(|run| run.idempotency_key.as_deref()).collect();
+    let keys: Vec<_> = runs.iter().map(|run| key(run)).collect();
     let specs: Vec<_> = runs.iter().map(|run| &*run.spec).collect();
     let digests: Vec<_> = runs.iter().map(|run| &run.digest[..]).collect();
     let priorities: Vec<_> = runs.iter().map(|run| run.priority).collect();
     let deadlines: Vec<_> = runs.iter().map(|run| run.deadline.as_secs() as i32).collect();
     let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
-    let labels = runs.iter().map(|run| serde_json::to_string(&run.labels).context("writing labels"));
+    let labels = runs.iter().map(|run| serde_json::to_string(&labels(run)).context("writing labels"));
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
     let rows = database
         .query(&sql::SUBMIT, &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels])
@@ -52,7 +64,7 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
 
 async fn find(database: &Database, runs: &[&NewRun]) -> Result<Vec<Row>> {
     let ids: Vec<_> = runs.iter().map(|run| run.id.0).collect();
-    let keys: Vec<_> = runs.iter().filter_map(|run| run.idempotency_key.as_deref()).collect();
+    let keys: Vec<_> = runs.iter().filter_map(|run| key(run)).collect();
     Ok(database.query(&sql::FIND, &[&ids, &keys]).await?)
 }
 
@@ -61,11 +73,11 @@ fn compare(run: &NewRun, existing: &[Row]) -> Result<Submitted> {
     let mut by_key = None;
     for row in existing {
         let id = RunId(rows::column(row, "run_id")?);
-        let key: Option<&str> = rows::column(row, "idempotency_key")?;
+        let stored: Option<&str> = rows::column(row, "idempotency_key")?;
         if id == run.id {
             return judge(run, row);
         }
-        if key.is_some() && key == run.idempotency_key.as_deref() {
+        if stored.is_some() && stored == key(run).as_deref() {
             by_key = Some(row);
         }
     }
@@ -89,7 +101,7 @@ fn as_stored(new: &NewRun, created_at: DateTime<Utc>) -> Run {
         max_attempts: new.max_attempts,
         priority: new.priority,
         deadline: new.deadline,
-        labels: new.labels.clone(),
+        labels: labels(new),
         worker: None,
         progress: None,
         failure: None,

@@ -1,0 +1,246 @@
+//! Stores of runs to test with, and runs, results and records in few words.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentevals::ids::RunId;
+use agentevals::runs::hints::{Hint, HintReceiver, Hints};
+use agentevals::runs::model::{
+    Claimed, Ending, EvaluatorType, EventKind, Failure, NewRun, Progress, Record, ResultRecord, ResultStatus,
+    Run, RunEvent, Summary, Verdict,
+};
+use agentevals::runs::store::{ResultFilter, RunStore};
+use agentevals::storage::memory::{MemoryLimits, MemoryStore};
+use agentevals::storage::postgres::{Database, DatabaseSettings, PostgresStore, forward_hints};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::postgres::TestDb;
+
+/// Against hanging; nothing here takes that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A lease that does not end during a test.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+
+/// An empty store with its hints.
+pub(crate) struct TestStore {
+    pub(crate) store: Arc<dyn RunStore>,
+    pub(crate) hints: Hints,
+    pub(crate) database: Option<TestDb>,
+    _listening: Option<DropGuard>,
+}
+
+impl TestStore {
+    /// In memory.
+    pub(crate) async fn memory() -> Self {
+        let hints = Hints::default();
+        let store = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
+        Self { store, hints, database: None, _listening: None }
+    }
+
+    /// In a database of its own.
+    pub(crate) async fn postgres() -> Self {
+        let database = TestDb::new().await;
+        let replica = Self::replica(&database.settings()).await;
+        Self { database: Some(database), ..replica }
+    }
+
+    /// A further process over a database that somebody else keeps; it is listening already.
+    pub(crate) async fn replica(settings: &DatabaseSettings) -> Self {
+        let mut settings = settings.clone();
+        (settings.pool.min, settings.pool.max) = (1, 8);
+        let (hints, token) = (Hints::default(), CancellationToken::new());
+        let mut first = hints.subscribe();
+        forward_hints(&settings, hints.clone(), token.clone()).unwrap();
+        let store = PostgresStore::new(Database::connect(&settings).await.unwrap());
+        assert_eq!(timeout(PATIENCE, first.next()).await.unwrap(), Hint::All);
+        Self { store: Arc::new(store), hints, database: None, _listening: Some(token.drop_guard()) }
+    }
+
+    /// The settings of the database.
+    pub(crate) fn settings(&self) -> DatabaseSettings {
+        self.database.as_ref().unwrap().settings()
+    }
+
+    /// Stores a run.
+    pub(crate) async fn submit_one(&self, new: NewRun) -> RunId {
+        self.submit(std::slice::from_ref(&new)).await.unwrap();
+        new.id
+    }
+
+    /// Stores so many runs.
+    pub(crate) async fn submit_many(&self, count: usize) -> Vec<RunId> {
+        let runs: Vec<_> = (0..count).map(|_| new_run()).collect();
+        self.submit(&runs).await.unwrap();
+        runs.iter().map(|run| run.id).collect()
+    }
+
+    /// Claims the next run, which there has to be.
+    pub(crate) async fn claim_one(&self) -> Claimed {
+        self.claim_for(LEASE).await
+    }
+
+    /// Claims the next run, which there has to be, for a time.
+    pub(crate) async fn claim_for(&self, lease: Duration) -> Claimed {
+        self.claim("worker", 1, lease).await.unwrap().pop().expect("a run is due")
+    }
+
+    /// Claims the next run for no time at all, and waits until the lease has ended.
+    pub(crate) async fn claim_and_lose(&self) -> Claimed {
+        let claimed = self.claim_for(Duration::ZERO).await;
+        until(async || self.scan().await.unwrap().has_lost).await;
+        claimed
+    }
+
+    /// Submits a run and claims it.
+    pub(crate) async fn claimed(&self) -> Claimed {
+        self.submit_one(new_run()).await;
+        self.claim_one().await
+    }
+
+    /// Writes a record; answers whether it was held.
+    pub(crate) async fn write(&self, record: Record) -> bool {
+        let held = self.record(std::slice::from_ref(&record)).await.unwrap();
+        assert_eq!(held.len(), 1);
+        held[0]
+    }
+
+    /// A run that there has to be.
+    pub(crate) async fn get(&self, run: RunId) -> Run {
+        self.run(run).await.unwrap().expect("the run exists")
+    }
+
+    /// All events of a run; they are numbered from 1 without gaps.
+    pub(crate) async fn events_of(&self, run: RunId) -> Vec<RunEvent> {
+        let events = self.events(&[(run, 0)], 100_000).await.unwrap();
+        let numbers: Vec<_> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(numbers, (1..=events.len() as u32).collect::<Vec<_>>());
+        assert!(events.iter().all(|event| event.run == run));
+        events
+    }
+
+    /// The kinds of all events of a run.
+    pub(crate) async fn kinds(&self, run: RunId) -> Vec<EventKind> {
+        self.events_of(run).await.iter().map(|event| event.kind).collect()
+    }
+
+    /// Places of the stored results.
+    pub(crate) async fn places(&self, run: RunId) -> Vec<u32> {
+        let results = self.results(run, &all_results()).await.unwrap();
+        results.iter().map(|result| result.record.ordinal).collect()
+    }
+}
+
+impl Deref for TestStore {
+    type Target = dyn RunStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+/// Every result.
+pub(crate) fn all_results() -> ResultFilter {
+    ResultFilter { limit: 100_000, ..ResultFilter::default() }
+}
+
+/// A run with its own id and work.
+pub(crate) fn new_run() -> NewRun {
+    let id = RunId::new_v7();
+    with_spec(&format!(r#"{{"work":"{id}"}}"#))
+}
+
+/// A run with its own id and this specification.
+pub(crate) fn with_spec(spec: &str) -> NewRun {
+    NewRun {
+        id: RunId::new_v7(),
+        idempotency_key: None,
+        spec: spec.to_owned(),
+        digest: Sha256::digest(spec).into(),
+        priority: 0,
+        deadline: Duration::from_secs(300),
+        max_attempts: 3,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A result at a place.
+pub(crate) fn result(ordinal: u32) -> ResultRecord {
+    ResultRecord {
+        ordinal,
+        item_id: format!("item {ordinal}"),
+        item_name: format!("the item {ordinal}"),
+        eval_case_id: Some(format!("case {ordinal}")),
+        evaluator_name: "response_match_score".to_owned(),
+        evaluator_type: EvaluatorType::Builtin,
+        status: ResultStatus::Passed,
+        score: Some(0.5),
+        per_invocation_scores: vec![Some(0.25), None, Some(1.0)],
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
+        span_id: None,
+        details: None,
+        error_text: None,
+        latency_ms: Some(12),
+    }
+}
+
+/// Nothing yet about a claimed run.
+pub(crate) fn record(claimed: &Claimed) -> Record {
+    let Claimed { lease, attempt, .. } = *claimed;
+    Record { lease, attempt, progress: None, results: Vec::new(), ending: None }
+}
+
+/// Results of a run that goes on.
+pub(crate) fn part(claimed: &Claimed, places: impl IntoIterator<Item = u32>) -> Record {
+    let results: Vec<_> = places.into_iter().map(result).collect();
+    let progress = Some(Progress { done: results.len() as u32, total: 10 });
+    Record { progress, results, ..record(claimed) }
+}
+
+/// The end of a run.
+pub(crate) fn end(claimed: &Claimed, ending: Ending) -> Record {
+    Record { ending: Some(ending), ..record(claimed) }
+}
+
+/// A good end.
+pub(crate) fn succeeded() -> Ending {
+    Ending::Succeeded { verdict: Verdict::Passed, summary: Box::new(Summary::default()) }
+}
+
+/// A bad end.
+pub(crate) fn failed() -> Ending {
+    Ending::Failed(failure())
+}
+
+/// A reason.
+pub(crate) fn failure() -> Failure {
+    Failure::new("fetch_failed", "the server of the traces answered 503")
+}
+
+/// Waits for what has to come about.
+pub(crate) async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let come_about = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, come_about).await.expect("it comes about");
+}
+
+/// Waits for a hint like this one; others are passed over.
+pub(crate) async fn hinted(hints: &mut HintReceiver, is_meant: impl Fn(&Hint) -> bool) -> Hint {
+    let meant = async {
+        loop {
+            let hint = hints.next().await;
+            if is_meant(&hint) {
+                return hint;
+            }
+        }
+    };
+    timeout(PATIENCE, meant).await.expect("the hint comes")
+}
