@@ -20,5 +20,6 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod runs;
+pub mod shutdown;
 pub mod storage;
 pub mod trace;

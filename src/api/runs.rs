@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, OpenApi};
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
@@ -141,7 +140,7 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let mut new = self.parse(body).await?;
+        let mut new = parse(body.0, self.rules.clone()).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {
             Submitted::Created(run) | Submitted::Same(run) => run,
@@ -293,18 +292,22 @@ impl RunsApi {
         Ok(waited.transpose()?.flatten().unwrap_or(run))
     }
 
-    /// Reads a submission where it does not hold up others: the trace in it may be large.
-    async fn parse(&self, SubmissionText(text): SubmissionText) -> Result<NewRun, Problem> {
-        let rules = self.rules.clone();
-        let parsed = tokio::task::spawn_blocking(move || submission::parse(&text, &rules)).await;
-        parsed.map_err(Problem::internal)?.map_err(Problem::from)
-    }
-
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let spec = redacted(&spec).map_err(Problem::internal)?;
-        RawValue::from_string(spec).map(RawObject).map_err(Problem::internal)
+        let redacted = redacted(&spec).map_err(Problem::internal)?;
+        serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
     }
+}
+
+/// Bodies beyond this are read on a thread for blocking work; reading them takes longer than going there.
+const LARGE_BODY_BYTES: usize = 64 << 10;
+
+async fn parse(body: String, rules: SubmissionRules) -> Result<NewRun, Problem> {
+    if body.len() <= LARGE_BODY_BYTES {
+        return Ok(submission::parse(&body, &rules)?);
+    }
+    let parsing = tokio::task::spawn_blocking(move || submission::parse(&body, &rules));
+    Ok(parsing.await.map_err(Problem::internal)??)
 }
 
 /// What storage has of a run, or why not.

@@ -223,7 +223,7 @@ pub(super) fn member_text<'a>(text: &'a str, name: &str) -> Result<Option<&'a st
     Ok(found)
 }
 
-/// Parses JSON after replacing half surrogates, which would cost the whole document, in a copy of the same length.
+/// The text with half surrogates, which would cost the whole document, replaced; of the same length.
 pub(super) fn repaired(text: &str) -> std::borrow::Cow<'_, str> {
     if memchr::memmem::find(text.as_bytes(), b"\\u").is_none() {
         return text.into();

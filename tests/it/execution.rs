@@ -16,8 +16,6 @@ use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::submission::{TRACE, inline};
-
 fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
@@ -251,19 +249,25 @@ fn cancelling_and_dropping_kill_the_evaluator() {
 }
 
 #[test]
-fn units_are_told_of_as_they_finish() {
+fn units_are_told_of_as_they_finish_with_all_their_results() {
     let folder = Evaluators::new(&[("mine.py", "print('{\"score\": 1}')")]);
-    let other = TRACE.replace("c9d9481f", "d9d9481f");
-    let both = TRACE.replace("]}]}]}", "]}]},{\"scopeSpans\":[{\"spans\":[") // a second resource
-        + other.split("\"spans\":[").nth(1).unwrap();
-    let config = r#","evalConfig":{"evaluators":[{"name":"mine","type":"code","path":"mine.py"},
-        {"name":"response_match_score","type":"builtin"}]}"#;
-    let run = submit(&inline(config).replace(TRACE, &both));
-    let (outcome, seen) = execute(&run, folder.policy());
+    let mut body = fixture("one-turn")["submission"].clone();
+    body["spec"]["eval_config"] = json!({"maxConcurrentEvals": 1, "evaluators": [
+        {"name": "mine", "type": "code", "path": "mine.py"},
+        {"name": "response_match_score", "type": "builtin"},
+    ]});
+    let resources = &mut body["spec"]["target"]["inline"]["resourceSpans"];
+    let other = resources.to_string().replace("c9d9481f4d5aa027", "d9d9481f4d5aa027");
+    let other: Vec<Value> = serde_json::from_str(&other).unwrap();
+    resources.as_array_mut().unwrap().extend(other);
+    let (outcome, seen) = execute(&submit(&body.to_string()), folder.policy());
     let outcome = outcome.unwrap();
-    let done: Vec<_> = seen.iter().map(|unit| (unit.progress.done, unit.progress.total)).collect();
-    assert_eq!(done, [(1, 2), (2, 2)]);
-    let observed: usize = seen.iter().map(|unit| unit.results.len()).sum();
-    assert_eq!((observed, outcome.summary.trace_count), (outcome.results.len(), 2));
-    assert!(outcome.results.is_sorted_by_key(|result| result.ordinal));
+    let told = |unit: &UnitResults| {
+        let ordinals: Vec<_> = unit.results.iter().map(|result| result.ordinal).collect();
+        assert!(unit.results.iter().all(|result| result.status == ResultStatus::Passed), "{unit:?}");
+        (unit.progress.done, unit.progress.total, ordinals)
+    };
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), [(1, 2, vec![0, 1]), (2, 2, vec![2, 3])]);
+    let ordinals: Vec<_> = outcome.results.iter().map(|result| result.ordinal).collect();
+    assert_eq!((ordinals, outcome.total, outcome.verdict), (vec![0, 1, 2, 3], 2, Verdict::Passed));
 }

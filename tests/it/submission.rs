@@ -7,15 +7,15 @@ use agentevals::json::checked::Problem;
 use agentevals::runs::model::NewRun;
 use agentevals::runs::submission::{SubmissionError, SubmissionRules, parse};
 
-/// The smallest trace that can be evaluated.
-pub(crate) const TRACE: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"c9d9481f4d5aa027fc5e888af2158790","spanId":"5f17d6a4efa902bb","name":"invoke_agent a","startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
+/// The smallest trace that can be read.
+const TRACE: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"c9d9481f4d5aa027fc5e888af2158790","spanId":"5f17d6a4efa902bb","name":"invoke_agent a","startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
 
 fn submit(body: &str) -> Result<NewRun, SubmissionError> {
     parse(body, &SubmissionRules::default())
 }
 
 /// A submission of [`TRACE`] with more members in its specification.
-pub(crate) fn inline(more: &str) -> String {
+fn inline(more: &str) -> String {
     format!(r#"{{"spec":{{"target":{{"kind":"inline","inline":{TRACE}}}{more}}}}}"#)
 }
 

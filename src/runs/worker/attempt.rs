@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Interruption, Shared};
 use crate::runs::execution::{Evaluated, ExecutionError, UnitResults};
-use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord};
+use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord, Status, name_of};
 
 /// How often results of a run that goes on are stored.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -130,11 +130,11 @@ async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: U
 }
 
 async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Unsaved) {
-    let (run, status) = (claimed.lease.run, ending.status());
+    let (run, status) = (claimed.lease.run, name_of(&Status::NAMES, &ending.status()));
     let record = Record { ending: Some(ending), ..unsaved.into_record(claimed) };
     let written = shared.writer.send(record).await;
     match written.await {
-        Ok(true) => info!(run.id = %run, status = ?status, "finished run `{run}`: {status:?}"),
+        Ok(true) => info!(run.id = %run, run.status = status, "finished run `{run}`: {status}"),
         Ok(false) => warn!(run.id = %run, "lost run `{run}` to another worker; its end was not written"),
         Err(_) => error!(run.id = %run, "the end of run `{run}` was not written; its lease will end"),
     }
