@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
@@ -14,6 +15,7 @@ use super::problem::{Failed, Failures, Problem};
 use super::submission::SubmissionText;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
+use crate::json;
 use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
 use crate::runs::redacted;
 use crate::runs::service::RunService;
@@ -294,8 +296,12 @@ impl RunsApi {
 
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let redacted = redacted(&spec).map_err(Problem::internal)?;
-        serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
+        let spec = redacted(&spec).map_err(Problem::internal)?;
+        let strict = serde_json::from_str::<Box<RawValue>>(&spec).or_else(|_| {
+            // The Python dialect that we read has more than JSON: what is no number becomes null.
+            to_raw_value(&json::parse(&spec).map_err(Problem::internal)?).map_err(Problem::internal)
+        });
+        strict.map(RawObject)
     }
 }
 
