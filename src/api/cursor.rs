@@ -36,7 +36,8 @@ impl<P: Place> fmt::Display for Cursor<P> {
 
 impl<P: Place> FromText for Cursor<P> {
     fn schema() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+        let pattern = Some("^[A-Za-z0-9_-]+$".to_owned());
+        MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, ..MetaSchema::new("string") }))
     }
 
     fn from_text(text: &str) -> Result<Self, String> {

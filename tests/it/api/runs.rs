@@ -51,9 +51,11 @@ async fn an_idempotency_key_does_the_same_without_an_id() {
     let problem = submit(&other_work(submission.clone())).await.expect_problem(409, "run_conflict");
     assert_eq!(problem["persisted"]["runId"], first["data"]["runId"]);
 
-    let bad = api.call("submit_run").header("Idempotency-Key", "a b").json(&submission).send().await;
-    let problem = bad.expect_problem(422, "invalid_parameter");
-    assert_eq!(problem["errors"][0]["parameter"], "Idempotency-Key");
+    for bad in ["", "a b", &"k".repeat(256)] {
+        let answer = api.call("submit_run").header("Idempotency-Key", bad).json(&submission).send().await;
+        let problem = answer.expect_problem(422, "invalid_parameter");
+        assert_eq!(problem["errors"][0]["parameter"], "Idempotency-Key");
+    }
 }
 
 #[tokio::test]
