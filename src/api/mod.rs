@@ -1,8 +1,8 @@
 //! The HTTP API of durable runs.
 //!
-//! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in [`answer`], what
+//! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
 //! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
-//! becomes a [`problem`]; [`edge`] is around everything. The OpenAPI document is made from these types.
+//! becomes a `problem`; `edge` is around everything. The OpenAPI document is made from these types.
 
 mod answer;
 mod body;
