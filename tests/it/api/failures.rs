@@ -79,6 +79,7 @@ async fn bad_parameters_are_named() {
         ("status", "bogus"),
         ("verdict", "bogus"),
         ("label", "nameless"),
+        ("label", "=value"),
         ("before", "yesterday"),
         ("createdFrom", ""),
         ("cursor", "bogus"),
