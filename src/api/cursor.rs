@@ -36,7 +36,8 @@ impl<P: Place> fmt::Display for Cursor<P> {
 
 impl<P: Place> FromText for Cursor<P> {
     fn schema() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+        let pattern = Some("^[A-Za-z0-9_-]+$".to_owned());
+        MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, ..MetaSchema::new("string") }))
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -46,8 +47,10 @@ impl<P: Place> FromText for Cursor<P> {
     }
 }
 
-/// In the list of runs: creation time, then id.
-impl Place for (DateTime<Utc>, RunId) {
+/// A place in the list of runs: creation time, then id.
+pub(super) type RunPlace = (DateTime<Utc>, RunId);
+
+impl Place for RunPlace {
     const LIST: &'static str = "`next` of a list of runs";
 
     fn to_bytes(self) -> Vec<u8> {

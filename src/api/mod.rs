@@ -1,10 +1,11 @@
 //! The HTTP API of durable runs.
 //!
-//! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in [`answer`], what
-//! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `submission`. Every
-//! failure becomes a [`problem`]; [`edge`] is around everything. The OpenAPI document is made from these types.
+//! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
+//! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
+//! becomes a `problem`; `edge` is around everything. The OpenAPI document is made from these types.
 
 mod answer;
+mod body;
 mod cursor;
 mod document;
 mod edge;
@@ -13,6 +14,7 @@ mod events;
 mod health;
 mod params;
 mod problem;
+mod responses;
 mod runs;
 mod submission;
 mod values;
@@ -24,11 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use document::openapi_document;
 
+use self::body::BodyLimit;
 use self::edge::Edge;
 use self::events::EventsApi;
 use self::health::HealthApi;
 use self::runs::RunsApi;
-use self::submission::BodyLimit;
+
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
 

@@ -118,12 +118,11 @@ extractor! {
 }
 
 extractor! {
-    /// A parameter in a header; an empty one is as good as none.
+    /// A parameter in a header.
     Header, MetaParamIn::Header, |request, name| {
         let values = request.headers().get_all(name).iter();
         let texts = values.map(|value| value.to_str().map(str::to_owned));
-        let texts = texts.collect::<Result<Vec<_>, _>>().map_err(|_| "is not visible ASCII".to_owned())?;
-        Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+        texts.collect::<Result<_, _>>().map_err(|_| "is not visible ASCII".to_owned())
     }
 }
 

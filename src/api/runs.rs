@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use poem::http::StatusCode;
-use poem_openapi::{ApiResponse, OpenApi};
+use poem_openapi::OpenApi;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
-use super::cursor::{self, Cursor};
+use super::body::SubmissionText;
+use super::cursor::{self, Cursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
-use super::problem::{Failed, Failures, Problem};
-use super::submission::SubmissionText;
+use super::problem::{Failed, Problem};
+use super::responses::{Accepted, Cancelled, Fetched, Listed, Requeued, ResultsListed};
+use super::responses::{Listing, Reading, Retrying, Submitting};
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
+use crate::json;
 use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
 use crate::runs::redacted;
 use crate::runs::service::RunService;
@@ -28,98 +32,6 @@ pub(super) struct RunsApi {
     pub(super) rules: SubmissionRules,
     /// Ends waiting when the service stops.
     pub(super) shutdown: CancellationToken,
-}
-
-/// A submission that was accepted.
-#[derive(ApiResponse)]
-enum Accepted {
-    /// The run is queued, or was submitted before and is answered as it stands.
-    #[oai(status = 202)]
-    Run(
-        Json<OneRun>,
-        /// Where the run is found.
-        #[oai(header = "Location")]
-        String,
-        /// What was granted of `Prefer`.
-        #[oai(header = "Preference-Applied")]
-        Option<String>,
-    ),
-}
-
-/// A list of runs.
-#[derive(ApiResponse)]
-enum Listed {
-    /// A page of runs, newest first, without their specifications.
-    #[oai(status = 200)]
-    Page(Json<RunPage>),
-}
-
-/// A run, unless the client has it already.
-#[derive(ApiResponse)]
-enum Fetched {
-    /// The run as it stands.
-    #[oai(status = 200)]
-    Run(
-        Json<OneRun>,
-        /// Changes whenever the answer does.
-        #[oai(header = "ETag")]
-        String,
-    ),
-    /// The run is as the client knows it.
-    #[oai(status = 304)]
-    Unchanged(
-        /// The same as the client sent.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// A list of results.
-#[derive(ApiResponse)]
-enum ResultsListed {
-    /// A page of results, by unit, then by evaluator.
-    #[oai(status = 200)]
-    Page(Json<ResultPage>),
-}
-
-/// A cancellation that was accepted.
-#[derive(ApiResponse)]
-enum Cancelled {
-    /// The run as it stands: a queued one is cancelled, a running one will be, a finished one stays as it is.
-    #[oai(status = 200)]
-    Run(Json<OneRun>),
-}
-
-/// A retry that was accepted.
-#[derive(ApiResponse)]
-enum Requeued {
-    /// The run is queued again.
-    #[oai(status = 202)]
-    Run(
-        Json<OneRun>,
-        /// Where the run is found.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-macro_rules! failures {
-    ($($name:ident: $statuses:expr;)*) => {
-        $(
-            struct $name;
-
-            impl Failures for $name {
-                const STATUSES: &'static [u16] = &$statuses;
-            }
-        )*
-    };
-}
-
-failures! {
-    Submitting: [400, 409, 413, 415, 422];
-    Listing: [422];
-    Reading: [404, 422];
-    Retrying: [404, 409, 422];
 }
 
 #[OpenApi(tag = "Tag::Runs")]
@@ -176,7 +88,7 @@ impl RunsApi {
         /// The same as `createdBefore`, as the reference calls it; the earlier one holds.
         before: Query<Option<Timestamp>>,
         /// `next` of the page before.
-        cursor: Query<Option<Cursor<(chrono::DateTime<chrono::Utc>, RunId)>>>,
+        cursor: Query<Option<Cursor<RunPlace>>>,
         /// How many runs at most.
         limit: Query<Option<PageSize<100>>>,
     ) -> Result<Listed, Failed<Listing>> {
@@ -294,8 +206,12 @@ impl RunsApi {
 
     async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
         let spec = found(run, self.service.spec(run.0).await)?;
-        let redacted = redacted(&spec).map_err(Problem::internal)?;
-        serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
+        let spec = redacted(&spec).map_err(Problem::internal)?;
+        let strict = serde_json::from_str::<Box<RawValue>>(&spec).or_else(|_| {
+            // The Python dialect that we read has more than JSON: what is no number becomes null.
+            to_raw_value(&json::parse(&spec).map_err(Problem::internal)?).map_err(Problem::internal)
+        });
+        strict.map(RawObject)
     }
 }
 

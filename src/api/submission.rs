@@ -1,102 +1,15 @@
-//! The body of a submission: described by the types here, read by [`runs::submission`](crate::runs::submission),
-//! which takes both spellings, keeps the text as written, and locates every fault.
+//! What a submission looks like, for the document only: it is read by
+//! [`runs::submission`](crate::runs::submission), which takes both spellings and keeps the text as written.
 
 use std::collections::BTreeMap;
 
-use poem::{Request, RequestBody, http::StatusCode};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Object, Union};
+use poem_openapi::{Enum, Object, Union};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::problem::{Fault, Problem};
-use crate::json::SyntaxError;
-use crate::runs::submission::SubmissionError;
-
-/// How many bytes a body may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit(pub(super) usize);
-
-/// The text of a submission.
-#[derive(Debug)]
-pub(super) struct SubmissionText(pub(super) String);
-
-impl<'a> ApiExtractor<'a> for SubmissionText {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Submission::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        let content = MetaMediaType { content_type: "application/json", schema: Submission::schema_ref() };
-        Some(MetaRequest { description: None, content: vec![content], required: true })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        check_media_type(request.content_type())?;
-        let BodyLimit(limit) = *request.data().unwrap_or(&BodyLimit(usize::MAX));
-        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit).into());
-        }
-        // Counted too, since a chunked body declares nothing.
-        let bytes = body.take()?.into_bytes_limit(limit).await.map_err(|error| match error {
-            poem::error::ReadBodyError::PayloadTooLarge => too_large(limit),
-            error => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", error.to_string()),
-        })?;
-        let text = String::from_utf8(bytes.into()).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("byte {at} is not UTF-8"))
-        })?;
-        Ok(Self(text))
-    }
-}
-
-fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
-    let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    let is_json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    let detail = || match given {
-        Some(given) => format!("the content type is `{given}`; expected application/json"),
-        None => "the content type is missing; expected application/json".to_owned(),
-    };
-    let refusal = || Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail());
-    is_json.then_some(()).ok_or_else(refusal)
-}
-
-fn too_large(limit: usize) -> Problem {
-    let detail = format!("the body is larger than {limit} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-}
-
-impl From<SubmissionError> for Problem {
-    fn from(error: SubmissionError) -> Self {
-        match error {
-            SubmissionError::Syntax(SyntaxError { reason, line, column, .. }) => {
-                let detail = format!("the body is not JSON: {reason} at line {line} column {column}");
-                Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
-            }
-            SubmissionError::Invalid(problems) => {
-                let faults = problems.into_iter().map(|problem| Fault {
-                    pointer: Some(problem.pointer),
-                    detail: problem.message,
-                    ..Fault::default()
-                });
-                Self::invalid("invalid_submission", faults.collect())
-            }
-        }
-    }
-}
+use super::answer::Named;
+use crate::evaluation::GroupBy;
+use crate::metrics::trajectory::{ArgsMode, MatchType};
 
 /// A submission that works as it stands, for the document.
 pub(super) fn example() -> Value {
@@ -141,11 +54,24 @@ type Free = BTreeMap<String, Value>;
 /// A run to be queued. Members may also be spelled in snake_case.
 #[derive(Debug, Object)]
 #[oai(rename = "RunSubmission", rename_all = "camelCase")]
-struct Submission {
+pub(super) struct Submission {
     /// The id it shall have; a new one if left out. Submitting the same work again under the same id is safe.
     run_id: Option<Uuid>,
     /// What to do.
     spec: Spec,
+    /// What to call it, to find it again.
+    #[oai(validator(max_properties = 32))]
+    labels: Option<BTreeMap<String, String>>,
+    /// Higher ones are taken up first; 0 if left out.
+    #[oai(validator(minimum(value = "-100"), maximum(value = "100")))]
+    priority: Option<i16>,
+    /// How many seconds one attempt may take; the service has a default and a limit.
+    #[oai(validator(minimum(value = "1")))]
+    deadline_s: Option<u64>,
+    /// How often a worker may take it up before a lost worker or a passing failure ends it; the service has a default
+    /// and a limit.
+    #[oai(validator(minimum(value = "1")))]
+    max_attempts: Option<u32>,
 }
 
 /// What a run does.
@@ -161,11 +87,11 @@ struct Spec {
     eval_set: Option<Free>,
     /// What to compute; the trajectory metric if left out.
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent.
+    /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
     sinks: Option<Vec<Free>>,
-    /// Free; `headers` are sent when traces are fetched.
+    /// Kept with the run; means nothing to the evaluation.
     context: Option<Free>,
-    /// Names of credentials and where they come from: `{kind, …}`.
+    /// Credentials by name, as in the reference; anything but an empty object is refused by this version.
     #[oai(nullable)]
     credential_refs: Option<Free>,
 }
@@ -185,7 +111,7 @@ enum Target {
     /// In the submission.
     #[oai(mapping = "inline")]
     Inline(InlineTarget),
-    /// Behind a URL.
+    /// Behind a URL; refused by this version.
     #[oai(mapping = "http")]
     Http(HttpTarget),
 }
@@ -201,7 +127,7 @@ struct InlineTarget {
     trace_format: Option<TraceFormat>,
 }
 
-/// A trace that is fetched from `{baseUrl}/{traceId}`.
+/// A trace that is fetched from `{baseUrl}/{traceId}`; refused by this version.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct HttpTarget {
@@ -232,23 +158,16 @@ struct EvalConfig {
     /// The evaluators, each name once.
     #[oai(validator(min_items = 1))]
     evaluators: Option<Vec<Evaluator>>,
-    /// What is evaluated together.
-    group_by: Option<GroupBy>,
+    /// What is evaluated together; `auto` if left out.
+    group_by: Option<Named<GroupBy>>,
     /// How many custom evaluators run at the same time.
     #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_evals: Option<u32>,
-}
-
-/// What is evaluated together.
-#[derive(Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-enum GroupBy {
-    /// Traces of one conversation, where they name one.
-    Auto,
-    /// Every trace on its own.
-    Trace,
-    /// Traces of one conversation.
-    Conversation,
+    /// Accepted for clients of the reference; traces are evaluated on all cores.
+    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    max_concurrent_traces: Option<u32>,
+    /// Score like the reference, where the default is stricter.
+    lenient: Option<bool>,
 }
 
 /// Something that scores.
@@ -273,9 +192,9 @@ struct BuiltinEvaluator {
     #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
     /// Trajectory metric: how the order of calls is compared.
-    trajectory_match_type: Option<String>,
+    trajectory_match_type: Option<Named<MatchType>>,
     /// Trajectory metric: how arguments are compared.
-    trajectory_args: Option<String>,
+    trajectory_args: Option<Named<ArgsMode>>,
     /// Trajectory metric: how single arguments are compared, by path.
     trajectory_paths: Option<Free>,
     /// Trajectory metric: how the arguments of single tools are compared, by name.

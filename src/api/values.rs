@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
 
 use super::answer::{Named, Vocabulary};
 use super::params::FromText;
@@ -26,11 +25,11 @@ impl FromText for String {
 
 impl<T: Vocabulary> FromText for Named<T> {
     fn schema() -> MetaSchemaRef {
-        <Self as Type>::schema_ref()
+        <Self as poem_openapi::types::Type>::schema_ref()
     }
 
     fn register(registry: &mut Registry) {
-        <Self as Type>::register(registry);
+        <Self as poem_openapi::types::Type>::register(registry);
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -248,6 +247,8 @@ mod tests {
         let label = |text| Label::from_text(text).map(|label| (label.key, label.value));
         assert_eq!(label("a="), Ok(("a".into(), String::new())));
         assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert!(label("=b").is_err() && label("a").is_err());
+        for text in ["=b", "a"] {
+            assert_eq!(label(text), Err(format!("`{text}` is no label; expected key=value")));
+        }
     }
 }

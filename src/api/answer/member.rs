@@ -13,6 +13,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::evaluation::GroupBy;
+use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::runs::model::{EvaluatorType, EventKind, ResultStatus, Status, Verdict};
 
 /// Implements what poem-openapi asks of a member's type, from its name and its schema.
@@ -169,6 +171,9 @@ vocabulary!(Verdict, "Verdict", "What the agent's behaviour was worth.");
 vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");
 vocabulary!(EvaluatorType, "EvaluatorType", "What computes a metric.");
 vocabulary!(EventKind, "EventKind", "What happened to a run.");
+vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
+vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
+vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
 
 /// A domain value, written by its name.
 #[derive(Debug, Clone, Copy, PartialEq)]

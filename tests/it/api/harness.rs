@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::schema;
+use crate::support::{otlp, question};
 
 /// The service under test.
 pub(super) struct Api {
@@ -109,7 +110,13 @@ impl Api {
 
 /// The least that can be submitted.
 pub(super) fn submission() -> Value {
-    json!({"spec": {"target": {"kind": "inline", "inline": {"resourceSpans": []}}}})
+    json!({"spec": {"target": {"kind": "inline", "inline": otlp([question(1, "Hello?", "Hello.")])}}})
+}
+
+/// The same, with another trace.
+pub(super) fn other_work(mut submission: Value) -> Value {
+    submission["spec"]["target"]["inline"] = otlp([question(1, "Hello?", "Good bye.")]);
+    submission
 }
 
 /// The ending of a run whose agent did well.

@@ -1,11 +1,13 @@
 //! Submitting runs, looking at them, and acting on them.
 
+use std::time::Duration;
+
 use agentevals::ids::RunId;
 use agentevals::runs::model::ResultStatus;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::harness::{Api, failed, passed, result, submission};
+use super::harness::{Api, failed, other_work, passed, result, submission};
 
 #[tokio::test]
 async fn a_submission_is_accepted_and_found_where_it_says() {
@@ -33,8 +35,7 @@ async fn the_same_again_is_the_stored_run_and_other_work_is_a_conflict() {
     api.record(&api.claimed().await, vec![], passed()).await;
     assert_eq!(submit(&submission).await.expect(202)["data"]["status"], "succeeded");
 
-    submission["spec"]["target"]["inline"] = json!({"resourceSpans": [{}]});
-    let problem = submit(&submission).await.expect_problem(409, "run_conflict");
+    let problem = submit(&other_work(submission)).await.expect_problem(409, "run_conflict");
     assert!(problem["detail"].as_str().unwrap().contains(&id));
     assert_eq!(problem["persisted"]["runId"], *id);
     assert_eq!(problem["persisted"]["status"], "succeeded");
@@ -43,17 +44,18 @@ async fn the_same_again_is_the_stored_run_and_other_work_is_a_conflict() {
 #[tokio::test]
 async fn an_idempotency_key_does_the_same_without_an_id() {
     let api = Api::default();
-    let mut submission = submission();
+    let submission = submission();
     let submit = |body: &Value| api.call("submit_run").header("Idempotency-Key", "k-1").json(body).send();
     let first = submit(&submission).await.expect(202);
     assert_eq!(submit(&submission).await.expect(202), first);
-    submission["spec"]["target"]["inline"] = json!({"resourceSpans": [{}]});
-    let problem = submit(&submission).await.expect_problem(409, "run_conflict");
+    let problem = submit(&other_work(submission.clone())).await.expect_problem(409, "run_conflict");
     assert_eq!(problem["persisted"]["runId"], first["data"]["runId"]);
 
-    let bad = api.call("submit_run").header("Idempotency-Key", "a b").json(&submission).send().await;
-    let problem = bad.expect_problem(422, "invalid_parameter");
-    assert_eq!(problem["errors"][0]["parameter"], "Idempotency-Key");
+    for bad in ["", "a b", &"k".repeat(256)] {
+        let answer = api.call("submit_run").header("Idempotency-Key", bad).json(&submission).send().await;
+        let problem = answer.expect_problem(422, "invalid_parameter");
+        assert_eq!(problem["errors"][0]["parameter"], "Idempotency-Key");
+    }
 }
 
 #[tokio::test]
@@ -63,9 +65,12 @@ async fn a_submission_waits_for_the_end_if_that_is_preferred() {
     let mut submission = submission();
     submission["runId"] = id.to_string().into();
     let work = async {
-        while api.store.run(id).await.unwrap().is_none() {
-            tokio::task::yield_now().await;
-        }
+        let stored = async {
+            while api.store.run(id).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), stored).await.expect("the run is stored");
         api.record(&api.claimed().await, vec![], passed()).await;
     };
     let call = api.call("submit_run").header("Prefer", "respond-async, wait=600").json(&submission);
@@ -84,7 +89,7 @@ async fn patience_ends_after_the_time_given_and_when_the_service_stops() {
 
     let call = api.call("submit_run").header("Prefer", "wait=50").json(&submission());
     let stop = async {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         api.shutdown.cancel();
     };
     let (answer, ()) = tokio::join!(call.send(), stop);
@@ -141,6 +146,17 @@ async fn the_specification_comes_only_when_asked_for() {
     assert_eq!(with["data"]["spec"]["target"]["kind"], "inline");
     let bad = api.call_on("get_run", id).query("include", "everything").send().await;
     bad.expect_problem(422, "invalid_parameter");
+}
+
+#[tokio::test]
+async fn a_specification_in_the_python_dialect_is_answered_too() {
+    let api = Api::default();
+    let text = submission().to_string().replace(r#"{"spec":{"#, r#"{"spec":{"note":NaN,"#);
+    let call = api.call("submit_run").header("content-type", "application/json").body(text);
+    let run = call.send().await.expect(202)["data"].take();
+    let call = api.call_on("get_run", run["runId"].as_str().unwrap()).query("include", "spec");
+    let spec = call.send().await.expect(200)["data"]["spec"].take();
+    assert_eq!((&spec["note"], &spec["target"]["kind"]), (&Value::Null, &json!("inline")));
 }
 
 #[tokio::test]

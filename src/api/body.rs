@@ -1,0 +1,96 @@
+//! Reading the body of a submission: media type, size, and what is wrong with its text.
+
+use poem::http::StatusCode;
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::problem::{Fault, Problem};
+use super::submission::Submission;
+use crate::json::SyntaxError;
+use crate::runs::submission::SubmissionError;
+
+/// How many bytes a body may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+/// The text of a submission.
+#[derive(Debug)]
+pub(super) struct SubmissionText(pub(super) String);
+
+impl<'a> ApiExtractor<'a> for SubmissionText {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Submission::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = MetaMediaType { content_type: "application/json", schema: Submission::schema_ref() };
+        Some(MetaRequest { description: None, content: vec![content], required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        check_media_type(request.content_type())?;
+        let BodyLimit(limit) = *request.data().unwrap_or(&BodyLimit(usize::MAX));
+        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit).into());
+        }
+        // Counted too, since a chunked body declares nothing.
+        let bytes = body.take()?.into_bytes_limit(limit).await.map_err(|error| match error {
+            poem::error::ReadBodyError::PayloadTooLarge => too_large(limit),
+            error => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", error.to_string()),
+        })?;
+        let text = String::from_utf8(bytes.into()).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("byte {at} is not UTF-8"))
+        })?;
+        Ok(Self(text))
+    }
+}
+
+fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
+    let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let is_json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let detail = || match given {
+        Some(given) => format!("the content type is `{given}`; expected application/json"),
+        None => "the content type is missing; expected application/json".to_owned(),
+    };
+    let refusal = || Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail());
+    is_json.then_some(()).ok_or_else(refusal)
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("the body is larger than {limit} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+impl From<SubmissionError> for Problem {
+    fn from(error: SubmissionError) -> Self {
+        match error {
+            SubmissionError::Syntax(SyntaxError { reason, line, column, .. }) => {
+                let detail = format!("the body is not JSON: {reason} at line {line} column {column}");
+                Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+            }
+            SubmissionError::Invalid(problems) => {
+                let faults = problems.into_iter().map(|problem| Fault {
+                    pointer: Some(problem.pointer),
+                    detail: problem.message,
+                    ..Fault::default()
+                });
+                Self::invalid("invalid_submission", faults.collect())
+            }
+        }
+    }
+}
