@@ -14,3 +14,5 @@ mod readme;
 mod sql;
 mod store;
 mod support;
+mod watching;
+mod worker;
