@@ -30,7 +30,7 @@ struct Job {
 }
 
 enum Answer {
-    Returns(Result<Evaluated, ExecutionError>),
+    Returns(Box<Result<Evaluated, ExecutionError>>),
     Panics,
 }
 
@@ -45,7 +45,7 @@ impl Job {
     }
 
     fn succeeds_with(self, results: Vec<ResultRecord>) {
-        self.answer.send(Answer::Returns(Ok(evaluated(results)))).ok();
+        self.answer.send(Answer::Returns(Box::new(Ok(evaluated(results))))).ok();
     }
 
     fn succeeds(self) {
@@ -54,7 +54,7 @@ impl Job {
 
     fn fails(self, is_transient: bool) {
         let error = ExecutionError::Failed { failure: failure(), is_transient };
-        self.answer.send(Answer::Returns(Err(error))).ok();
+        self.answer.send(Answer::Returns(Box::new(Err(error)))).ok();
     }
 
     fn panics(self) {
@@ -81,7 +81,7 @@ impl Executor for Remote {
         self.0.send(Job { claimed: claimed.clone(), observer, cancel: cancel.clone(), answer }).ok();
         tokio::select! {
             answer = answered => match answer {
-                Ok(Answer::Returns(returned)) => returned,
+                Ok(Answer::Returns(returned)) => *returned,
                 Ok(Answer::Panics) => panic!("as it was told to"),
                 Err(_) => std::future::pending().await,
             },
