@@ -22,3 +22,28 @@ bench:
 # Writes the sample recordings again.
 samples:
     python3 samples/generate.py
+
+# Writes the OpenAPI document again.
+openapi:
+    cargo run --quiet -- openapi > openapi/agentevals.json.new
+    mv openapi/agentevals.json.new openapi/agentevals.json
+
+# Starts a private PostgreSQL, migrates, serves with workers; Ctrl-C stops both.
+dev-pg *arguments:
+    dev/postgres.sh with cargo run -- serve --storage postgres {{ arguments }}
+
+# Starts the private PostgreSQL and prints its URL.
+pg-up:
+    @dev/postgres.sh up
+
+# Stops the private PostgreSQL; the data stays.
+pg-down:
+    dev/postgres.sh down
+
+# Opens psql on the private PostgreSQL.
+psql *arguments:
+    @dev/postgres.sh psql {{ arguments }}
+
+# Changes the schema of the private PostgreSQL: `just migrate up`.
+migrate *arguments:
+    AGENTEVALS_DATABASE_URL="$(dev/postgres.sh url)" cargo run -- migrate {{ arguments }}

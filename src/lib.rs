@@ -2,10 +2,12 @@
 //!
 //! [`trace`] reads recordings, [`extraction`] turns them into [`invocation`]s, [`eval_set`] reads what was
 //! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
-//! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors, and
-//! [`cli`] is the command line. [`json`] is the value type that all of them share. A module uses only those below
-//! it; `tests/it/architecture.rs` holds the map.
+//! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors,
+//! [`storage`] reaches the database that keeps runs. [`config`] reads the environment, [`cli`] is the command line.
+//! [`json`] is the value type that all of them share. A module uses only those below it;
+//! `tests/it/architecture.rs` holds the map.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod eval_set;
@@ -18,5 +20,6 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod runs;
+pub mod shutdown;
 pub mod storage;
 pub mod trace;

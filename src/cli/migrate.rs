@@ -45,7 +45,8 @@ enum Action {
     /// Declare the version of the schema, after a failed migration was repaired by hand
     Force {
         /// Last migration that is applied, 0 for none
-        version: u32,
+        #[arg(value_name = "VERSION")]
+        applied: u32,
     },
     /// Write the next pair of empty migration files
     Create {
@@ -88,9 +89,9 @@ async fn perform(action: &Action, migrator: &mut Migrator) -> Result<(u8, Vec<St
         Action::Up { dry_run: true } => listed("would apply", migrator.pending().await?),
         Action::Up { dry_run: false } => listed("applied", migrator.up().await?),
         Action::Down { steps, .. } => listed("reverted", migrator.down(steps).await?),
-        Action::Force { version } => {
-            migrator.force(version).await?;
-            vec![format!("the schema is declared to be at version {version}")]
+        Action::Force { applied } => {
+            migrator.force(applied).await?;
+            vec![format!("the schema is declared to be at version {applied}")]
         }
         Action::Version => {
             let state = migrator.state().await?;

@@ -3,20 +3,30 @@
 mod events;
 mod inputs;
 mod migrate;
+mod openapi;
 mod output;
 mod run;
+mod serve;
+mod service;
 mod settings;
 mod validate;
+mod worker;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
+pub use serve::ServeArguments;
 pub use validate::ValidateArguments;
+pub use worker::WorkArguments;
 
 /// Evaluated and passed.
 pub const EXIT_PASSED: u8 = 0;
@@ -43,7 +53,11 @@ pub struct Arguments {
 enum Command {
     Run(Box<RunArguments>),
     Validate(ValidateArguments),
-    Migrate(MigrateArguments),
+    Serve(Box<ServeArguments>),
+    Worker(Box<WorkArguments>),
+    Migrate(Box<MigrateArguments>),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -54,21 +68,31 @@ struct Verbosity {
 }
 
 impl Arguments {
-    /// Sends log lines to standard error, as many as asked for.
+    /// Sends log lines to standard error, as many as asked for; those of a service carry the time.
     pub fn start_logging(&self) {
-        let level = match self.verbosity.verbose {
+        let asked = match self.verbosity.verbose {
             0 => LevelFilter::WARN,
             1 => LevelFilter::INFO,
             _ => LevelFilter::DEBUG,
         };
-        let colours = console::colors_enabled_stderr();
-        tracing_subscriber::fmt()
-            .with_max_level(level)
+        let service = match &self.command {
+            Command::Serve(arguments) => Some(arguments.log.level()),
+            Command::Worker(arguments) => Some(arguments.log.level()),
+            _ => None,
+        };
+        // Of the libraries' lines only those that call for action: ours say the rest.
+        let level = service.map_or(asked, |level| level.max(asked));
+        let filter =
+            Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("agentevals", level);
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(colours)
-            .without_time()
-            .with_target(false)
-            .init();
+            .with_ansi(console::colors_enabled_stderr())
+            .with_target(false);
+        let registry = tracing_subscriber::registry();
+        match service {
+            Some(_) => registry.with(lines.with_filter(filter)).init(),
+            None => registry.with(lines.without_time().with_filter(filter)).init(),
+        }
     }
 
     /// Does what was asked and says how the process should exit.
@@ -79,7 +103,10 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Validate(arguments) => validate::validate(&arguments),
+            Command::Serve(arguments) => serve::serve(&arguments),
+            Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
+            Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
     }

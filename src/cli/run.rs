@@ -15,7 +15,7 @@ use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output, runtime};
 use crate::eval_set::EvalSet;
-use crate::evaluation::{Evaluator, GroupBy, Report, Verdict, evaluate};
+use crate::evaluation::{Evaluator, GroupBy, Report, UnitDone, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
 use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 
@@ -171,7 +171,7 @@ fn evaluate_interruptibly(
     settings: &RunSettings,
 ) -> anyhow::Result<Option<Report>> {
     let progress = Progress::new();
-    let tick = |total| progress.tick(total);
+    let tick = |unit: UnitDone<'_>| progress.tick(unit.total);
     let evaluation = evaluate(traces, eval_set, &settings.plan, &tick);
     let runtime = runtime()?;
     let has_custom = settings.plan.evaluators.iter().any(Evaluator::is_custom);

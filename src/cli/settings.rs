@@ -1,20 +1,20 @@
 //! From the arguments of `run` and a configuration file to checked settings.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use tracing::warn;
 
 use super::inputs;
 use super::run::RunArguments;
-use crate::evaluation::config::{EvalConfig, EvaluatorSpec, OutputFormat, SpecKind};
-use crate::evaluation::{Evaluator, EvaluatorKind, Plan};
-use crate::evaluators::ProcessEvaluator;
+use crate::evaluation::Plan;
+use crate::evaluation::config::{
+    DEFAULT_CONCURRENT_EVALS, EvalConfig, EvaluatorSpec, OutputFormat, SpecKind,
+};
+use crate::evaluators::{CodePolicy, build};
 use crate::json::checked::{choose, did_you_mean};
-use crate::metrics::catalog::{self, Builtin, DEFAULT_METRIC, DEFAULT_THRESHOLD};
-use crate::metrics::trajectory::{ArgsMode, MatchType, TrajectoryOptions};
+use crate::metrics::catalog::{self, Builtin, DEFAULT_METRIC};
+use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::trace::Format;
 
 /// How results are printed.
@@ -98,7 +98,8 @@ impl RunSettings {
         if arguments.judge_model.is_some() {
             bail!("--judge-model is given but none of the metrics asks a judge; leave it out");
         }
-        let evaluators = specs.into_iter().map(|spec| build(spec, directory)).collect();
+        let policy = CodePolicy::From(directory.to_owned());
+        let evaluators = specs.into_iter().map(|spec| build(spec, &policy)).collect();
         Ok(Self {
             plan: Plan {
                 evaluators,
@@ -112,9 +113,6 @@ impl RunSettings {
         })
     }
 }
-
-/// How many custom evaluators run at once when nothing is said, as in the reference.
-const DEFAULT_CONCURRENT_EVALS: usize = 5;
 
 fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
     let reading = || format!("reading configuration `{}`", path.display());
@@ -131,12 +129,12 @@ fn select_specs(
 ) -> anyhow::Result<Vec<EvaluatorSpec>> {
     let mut named = Vec::new();
     for name in &arguments.metrics {
-        named.push(builtin_spec(name, catalog::find(name).map_err(|error| anyhow!(error))?));
+        named.push(EvaluatorSpec::builtin(name, catalog::find(name).map_err(|error| anyhow!(error))?));
     }
     // The options apply to the metrics named, or else to all there are.
     let (mut specs, reached) = match (configured, named.is_empty()) {
         (Some(configured), true) => (Vec::new(), configured),
-        (None, true) => (Vec::new(), vec![builtin_spec(DEFAULT_METRIC, Builtin::Trajectory)]),
+        (None, true) => (Vec::new(), vec![EvaluatorSpec::builtin(DEFAULT_METRIC, Builtin::Trajectory)]),
         (configured, false) => {
             let mut others = configured.unwrap_or_default();
             others.retain(|spec| named.iter().all(|metric| metric.name != spec.name));
@@ -158,11 +156,6 @@ fn select_specs(
         specs.retain(|spec| arguments.only.contains(&spec.name));
     }
     Ok(specs)
-}
-
-fn builtin_spec(name: &str, metric: Builtin) -> EvaluatorSpec {
-    let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
-    EvaluatorSpec { name: name.to_owned(), threshold: None, kind }
 }
 
 /// Applies `-t` and the trajectory options to a built-in metric.
@@ -203,17 +196,4 @@ fn warn_unused(arguments: &RunArguments, specs: &[EvaluatorSpec]) {
             "the --trajectory options have no effect: `tool_trajectory_avg_score` is not among the metrics"
         );
     }
-}
-
-fn build(spec: EvaluatorSpec, directory: &Path) -> Evaluator {
-    let threshold = spec.threshold.unwrap_or(DEFAULT_THRESHOLD);
-    let kind = match spec.kind {
-        SpecKind::Builtin { metric, trajectory } => EvaluatorKind::Builtin { metric, trajectory },
-        SpecKind::Code(code) => {
-            let (script, timeout) = (directory.join(&code.path), Duration::from_secs(code.timeout_s));
-            let port = ProcessEvaluator::new(&*spec.name, script, timeout, code.env);
-            EvaluatorKind::Custom { port: Arc::new(port), config: code.config }
-        }
-    };
-    Evaluator { name: spec.name, threshold, kind }
 }

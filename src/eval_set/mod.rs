@@ -10,7 +10,7 @@ use select::start_key;
 pub use select::{CaseIndex, CaseMatch, NoMatch};
 
 use crate::invocation::ExpectedInvocation;
-use crate::json::checked::Problem;
+use crate::json::checked::{Cursor, Problem};
 
 /// A golden eval set.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +41,11 @@ impl EvalSet {
         parse::parse(text)
     }
 
+    /// Reads an eval set that is part of a document; faults are located in that document.
+    pub fn read(cursor: &Cursor<'_, '_>) -> Option<Self> {
+        parse::read_eval_set(cursor)
+    }
+
     /// The cases that a conversation can be matched with.
     pub fn candidates(&self) -> impl Iterator<Item = &EvalCase> {
         self.cases.iter().filter(|case| !case.conversation.is_empty())
@@ -51,7 +56,8 @@ impl EvalSet {
     pub fn lint(&self) -> Vec<Problem> {
         let mut problems = self.remarks.clone();
         let mut report = |index: usize, message: String| {
-            problems.push(Problem { path: format!("$.eval_cases[{index}]"), message });
+            let (path, pointer) = (format!("$.eval_cases[{index}]"), format!("/eval_cases/{index}"));
+            problems.push(Problem { path, pointer, message });
         };
         let mut by_id: HashMap<&str, usize> = HashMap::new();
         let mut by_start: HashMap<Vec<String>, usize> = HashMap::new();

@@ -50,18 +50,18 @@ pub(super) fn parse(text: &str) -> Result<EvalSet, EvalSetError> {
     }
 }
 
-fn read_eval_set(cursor: &Cursor<'_, '_>) -> Option<EvalSet> {
+pub(super) fn read_eval_set(cursor: &Cursor<'_, '_>) -> Option<EvalSet> {
     let object = cursor.object(Spelling::Snake)?;
     let id = object.required("eval_set_id", |id| id.string());
     let cases = object.required("eval_cases", |cases| cases.list(read_case));
     object.optional("name", |name| name.string());
     object.optional("description", |text| text.string());
     object.optional("creation_timestamp", |time| time.number());
-    let remark = |key: &str| Problem {
-        path: format!("$.{key}"),
-        message: "unknown member, ignored; the set's own members are spelled in snake case".into(),
-    };
-    let remarks = object.unknown().into_iter().map(remark).collect();
+    let mut remarks = Vec::new();
+    object.each_unknown(|member, _| {
+        remarks
+            .push(member.problem("unknown member, ignored; the set's own members are spelled in snake case"));
+    });
     Some(EvalSet { id: id?, cases: cases?, remarks })
 }
 

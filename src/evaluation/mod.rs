@@ -76,56 +76,63 @@ pub enum EvaluatorKind {
 /// Below this many spans in all, units are evaluated on the calling thread.
 const PARALLEL_SPANS: usize = 256;
 
+/// A unit whose metrics are all done.
+#[derive(Debug, Clone, Copy)]
+pub struct UnitDone<'r> {
+    /// Its results.
+    pub report: &'r UnitReport,
+    /// Its place among the units, from 0.
+    pub index: usize,
+    /// How many units there are.
+    pub total: usize,
+}
+
 /// Evaluates all traces and reports in the order in which their units were first seen.
 ///
-/// `progress` is called with the number of units, once for each that is done, possibly from several threads.
-/// Extraction and built-in metrics run in the current rayon pool before the first suspension point; only custom
-/// evaluators are awaited. Dropping the future ends those that run.
+/// `progress` is called once for each unit as soon as all its metrics are done, in any order and possibly from
+/// several threads. Extraction and built-in metrics run in the current rayon pool before the first suspension
+/// point; only custom evaluators are awaited. Dropping the future ends those that run.
 pub async fn evaluate(
     traces: &[Trace<'_>],
     eval_set: Option<&EvalSet>,
     plan: &Plan,
-    progress: &(dyn Fn(usize) + Sync),
+    progress: &(dyn Fn(UnitDone<'_>) + Sync),
 ) -> Report {
     let units = units::group(traces, eval_set, plan.group_by);
-    let single_unit = units.len() == 1;
+    let total = units.len();
     let cases = eval_set.map(CaseIndex::new);
-    let draft = |unit: &units::Unit<'_>| {
-        let draft = draft_unit(unit, cases.as_ref(), single_unit, plan);
-        if draft.conversation.is_none() {
-            progress(units.len());
+    let draft = |(index, unit): (usize, &units::Unit<'_>)| {
+        let (report, pending) = draft_unit(unit, cases.as_ref(), total == 1, plan);
+        if pending.is_none() {
+            progress(UnitDone { report: &report, index, total });
         }
-        draft
+        (report, pending)
     };
     let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-    let mut drafts: Vec<Draft<'_>> = match units.len() > 1 && spans > PARALLEL_SPANS {
-        true => units.par_iter().map(draft).collect(),
-        false => units.iter().map(draft).collect(),
+    let (mut reports, pending): (Vec<_>, Vec<_>) = match total > 1 && spans > PARALLEL_SPANS {
+        true => units.par_iter().enumerate().map(draft).unzip(),
+        false => units.iter().enumerate().map(draft).unzip(),
     };
-    for (unit, evaluator, result) in run_custom(&drafts, plan, progress).await {
-        drafts[unit].report.metrics[evaluator] = result;
-    }
-    let units: Vec<UnitReport> = drafts.into_iter().map(|draft| draft.report).collect();
-    let performance: Vec<_> = units.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
+    run_custom(&mut reports, &pending, plan, progress).await;
+    let performance: Vec<_> = reports.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);
-    Report::new(units, eval_set, performance, plan.lenient)
+    Report::new(reports, eval_set, performance, plan.lenient)
 }
 
-/// A unit whose built-in metrics are done.
-struct Draft<'e> {
-    report: UnitReport,
-    /// Kept for the custom evaluators still to run, if there are any.
-    conversation: Option<Conversation>,
+/// What custom evaluators, still to run, are given about a unit.
+struct Pending<'e> {
+    conversation: Conversation,
     /// What the matched case expects.
     expected: Option<&'e [ExpectedInvocation]>,
 }
 
+/// Computes the built-in metrics of a unit; the rest, if there is any, is pending.
 fn draft_unit<'e>(
     unit: &units::Unit<'_>,
     cases: Option<&CaseIndex<'e>>,
     single_unit: bool,
     plan: &Plan,
-) -> Draft<'e> {
+) -> (UnitReport, Option<Pending<'e>>) {
     let conversation = extraction::extract(&unit.traces);
     let explicit_id = extraction::explicit_case_id(&unit.traces);
     let selected = cases.ok_or(NoMatch::NoEvalSet).and_then(|cases| {
@@ -134,7 +141,7 @@ fn draft_unit<'e>(
     let mut report = UnitReport::new(unit, &conversation, &selected);
     if let Some(reason) = &conversation.emptiness {
         report.metrics = vec![MetricResult::failed("(all)", "NoInvocations", reason)];
-        return Draft { report, conversation: None, expected: None };
+        return (report, None);
     }
     let expected = selected.map(|(case, _)| &*case.conversation);
     for evaluator in &plan.evaluators {
@@ -149,7 +156,8 @@ fn draft_unit<'e>(
         report.metrics.push(result);
     }
     let has_custom = plan.evaluators.iter().any(Evaluator::is_custom);
-    Draft { report, conversation: has_custom.then_some(conversation), expected: expected.ok() }
+    let pending = has_custom.then(|| Pending { conversation, expected: expected.ok() });
+    (report, pending)
 }
 
 fn run_builtin(
@@ -180,40 +188,42 @@ fn run_builtin(
     }
 }
 
-/// Runs the custom evaluators, a bounded number at a time; answers unit, evaluator and result.
+/// Runs the custom evaluators, a bounded number at a time, and puts each result into the report of its unit.
 async fn run_custom(
-    drafts: &[Draft<'_>],
+    reports: &mut [UnitReport],
+    pending: &[Option<Pending<'_>>],
     plan: &Plan,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Vec<(usize, usize, MetricResult)> {
+    progress: &(dyn Fn(UnitDone<'_>) + Sync),
+) {
     let evaluators = plan.evaluators.iter().enumerate();
-    let custom: Vec<usize> = evaluators.filter(|(_, e)| e.is_custom()).map(|(index, _)| index).collect();
-    let units = drafts.iter().enumerate().filter(|(_, draft)| draft.conversation.is_some());
-    let jobs = units.flat_map(|(unit, _)| custom.iter().map(move |index| (unit, *index)));
-    let runs = jobs.map(|(unit, index)| async move {
-        let (draft, Evaluator { name, threshold, kind }) = (&drafts[unit], &plan.evaluators[index]);
+    let custom: Vec<_> = evaluators.filter(|(_, evaluator)| evaluator.is_custom()).collect();
+    let units = pending.iter().enumerate().filter_map(|(unit, pending)| Some((unit, pending.as_ref()?)));
+    let jobs =
+        units.flat_map(|(unit, pending)| custom.iter().map(move |(at, job)| (unit, pending, *at, *job)));
+    let runs = jobs.map(|(unit, pending, at, evaluator)| async move {
         let started = Instant::now();
-        let result = match (kind, &draft.conversation) {
-            (EvaluatorKind::Custom { port, config }, Some(Conversation { invocations, performance, .. })) => {
-                let input =
-                    EvaluatorInput::new(name, *threshold, config, invocations, performance, draft.expected);
-                custom::into_result(name, *threshold, port.evaluate(&input).await)
-            }
-            _ => not_run(name),
-        };
-        (unit, index, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
+        let result = run_one_custom(evaluator, pending).await;
+        (unit, at, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
     });
-    let mut left = vec![custom.len(); drafts.len()];
+    let mut left = vec![custom.len(); pending.len()];
     let mut running = stream::iter(runs).buffer_unordered(plan.max_concurrent_evals.max(1));
-    let mut results = Vec::new();
-    while let Some(result) = running.next().await {
-        left[result.0] -= 1;
-        if left[result.0] == 0 {
-            progress(drafts.len());
+    while let Some((unit, at, result)) = running.next().await {
+        reports[unit].metrics[at] = result;
+        left[unit] -= 1;
+        if left[unit] == 0 {
+            progress(UnitDone { report: &reports[unit], index: unit, total: pending.len() });
         }
-        results.push(result);
     }
-    results
+}
+
+async fn run_one_custom(evaluator: &Evaluator, pending: &Pending<'_>) -> MetricResult {
+    let Evaluator { name, threshold, kind } = evaluator;
+    let EvaluatorKind::Custom { port, config } = kind else {
+        return not_run(name);
+    };
+    let Conversation { invocations, performance, .. } = &pending.conversation;
+    let input = EvaluatorInput::new(name, *threshold, config, invocations, performance, pending.expected);
+    custom::into_result(name, *threshold, port.evaluate(&input).await)
 }
 
 fn not_run(name: &str) -> MetricResult {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tracing::debug;
 
+use super::CodePolicy;
 use super::protocol::read_output;
 use crate::metrics::custom::{CustomEvaluator, EvaluatorError, EvaluatorInput, EvaluatorOutput};
 
@@ -51,16 +52,23 @@ const PASSED_ENV: [&str; 20] = [
 pub struct ProcessEvaluator {
     name: String,
     script: PathBuf,
+    policy: CodePolicy,
     timeout: Duration,
     env: Vec<String>,
 }
 
 impl ProcessEvaluator {
-    /// Prepares to run `script`; nothing is checked before it runs, so that other metrics still do.
+    /// Prepares to run `script` where `policy` finds it; nothing is checked before it runs.
     ///
     /// Of the environment the script sees what an interpreter needs and the variables named in `env`.
-    pub fn new(name: impl Into<String>, script: PathBuf, timeout: Duration, env: Vec<String>) -> Self {
-        Self { name: name.into(), script, timeout, env }
+    pub fn new(
+        name: impl Into<String>,
+        script: PathBuf,
+        policy: CodePolicy,
+        timeout: Duration,
+        env: Vec<String>,
+    ) -> Self {
+        Self { name: name.into(), script, policy, timeout, env }
     }
 
     async fn run(&self, input: &EvaluatorInput<'_>) -> Result<EvaluatorOutput, EvaluatorError> {
@@ -84,9 +92,9 @@ impl ProcessEvaluator {
     fn command(&self) -> Result<Command, EvaluatorError> {
         let unavailable =
             |why: String| Err(EvaluatorError::Unavailable(format!("evaluator `{}`: {why}", self.name)));
-        let script = match std::fs::canonicalize(&self.script) {
+        let script = match self.policy.resolve(&self.script) {
             Ok(script) => script,
-            Err(error) => return unavailable(format!("`{}`: {error}", self.script.display())),
+            Err(why) => return unavailable(why),
         };
         let interpreter = match extension(&script).as_deref() {
             Some("py") => "python3",
@@ -133,7 +141,8 @@ impl ProcessEvaluator {
 
     /// What to do about a missing Python module when the evaluator lists what it needs.
     fn missing_module_hint(&self, stderr: &str) -> String {
-        let requirements = self.script.with_file_name("requirements.txt");
+        let script = self.policy.resolve(&self.script).unwrap_or_default();
+        let requirements = script.with_file_name("requirements.txt");
         if stderr.contains("ModuleNotFoundError") && requirements.exists() {
             return format!("; install what it needs: python3 -m pip install -r {}", requirements.display());
         }

@@ -11,8 +11,10 @@ use super::{Map, Value};
 /// One fault in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: `$.eval_cases[0].eval_id`.
+    /// Where, for people: `$.eval_cases[0].eval_id`.
     pub path: String,
+    /// Where, for programs: the JSON pointer `/eval_cases/0/eval_id` (RFC 6901).
+    pub pointer: String,
     /// What is wrong and what was expected.
     pub message: String,
 }
@@ -59,6 +61,24 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+impl Path<'_> {
+    fn write_pointer(&self, out: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Member(parent, name) => {
+                parent.write_pointer(out);
+                out.push('/');
+                out.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Index(parent, index) => {
+                parent.write_pointer(out);
+                out.push('/');
+                out.push_str(&index.to_string());
+            }
+        }
+    }
+}
+
 /// A value, its path, and where to report what is wrong with it.
 pub struct Cursor<'v, 'p> {
     value: &'v Value<'v>,
@@ -79,8 +99,15 @@ impl<'v, 'p> Cursor<'v, 'p> {
 
     /// Reports a fault of this value.
     pub fn fault(&self, message: impl Into<String>) {
-        let problem = Problem { path: self.path.to_string(), message: message.into() };
+        let problem = self.problem(message);
         self.problems.0.borrow_mut().push(problem);
+    }
+
+    /// Locates something about this value without reporting it.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        let mut pointer = String::new();
+        self.path.write_pointer(&mut pointer);
+        Problem { path: self.path.to_string(), pointer, message: message.into() }
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
@@ -181,7 +208,11 @@ impl<'v> Object<'v, '_> {
         read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>,
     ) -> Option<T> {
         self.used.borrow_mut().push(name);
-        let (key, value) = self.map.iter().find(|(key, _)| self.is_spelled(key, name))?;
+        let mut written = self.map.iter().filter(|(key, _)| self.is_spelled(key, name));
+        let (key, value) = written.next()?;
+        if let Some((again, _)) = written.next() {
+            self.stand_on(again).fault(format!("means the same as `{key}`; leave one out"));
+        }
         if value.is_null() {
             return None;
         }
@@ -219,21 +250,26 @@ impl<'v> Object<'v, '_> {
         self.map.iter().any(|(key, _)| self.is_spelled(key, name))
     }
 
-    /// The members that nobody asked for.
-    pub fn unknown(&self) -> Vec<&'v str> {
+    /// Stands on each member that nobody asked for, in turn, with its name.
+    pub fn each_unknown(&self, mut visit: impl FnMut(&Cursor<'v, '_>, &str)) {
         let used = self.used.borrow();
         let known = |key: &str| used.iter().any(|name| self.is_spelled(key, name));
-        self.map.iter().map(|(key, _)| &**key).filter(|key| !known(key)).collect()
+        for (key, _) in self.map.iter().filter(|(key, _)| !known(key)) {
+            visit(&self.stand_on(key), key);
+        }
     }
 
     /// Reports each member that nobody asked for.
     pub fn refuse_unknown(&self) {
-        for key in self.unknown() {
-            let path = Path::Member(&self.cursor.path, key);
-            let cursor = Cursor { value: self.cursor.value, path, problems: self.cursor.problems };
+        self.each_unknown(|member, key| {
             let used = self.used.borrow();
-            cursor.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
-        }
+            member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
+        });
+    }
+
+    fn stand_on<'k>(&'k self, key: &'k str) -> Cursor<'v, 'k> {
+        let value = self.map.get(key).unwrap_or(self.cursor.value);
+        Cursor { value, path: Path::Member(&self.cursor.path, key), problems: self.cursor.problems }
     }
 
     fn is_spelled(&self, key: &str, name: &str) -> bool {
@@ -308,5 +344,24 @@ mod tests {
                 "$.cases[1].extra: unknown member"
             ]
         );
+    }
+
+    #[test]
+    fn pointers_escape_what_has_a_meaning_in_them() {
+        let value = parse(r#"{"a/b":[{"c~d":1}]}"#).unwrap();
+        let problems = Problems::default();
+        let root = Cursor::root(&value, &problems);
+        root.member("a/b", |list| list.list(|item| item.member("c~d", |leaf| leaf.string())));
+        assert_eq!(problems.into_vec()[0].pointer, "/a~1b/0/c~0d");
+    }
+
+    #[test]
+    fn a_member_in_both_spellings_is_refused() {
+        let value = parse(r#"{"trace_id":"a","traceId":"b"}"#).unwrap();
+        let problems = Problems::default();
+        let root = Cursor::root(&value, &problems);
+        root.object(Spelling::SnakeOrCamel).unwrap().optional("trace_id", |id| id.string());
+        let found = problems.into_vec()[0].to_string();
+        assert_eq!(found, "$.traceId: means the same as `trace_id`; leave one out");
     }
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module and its level. A module may use lower levels, never its own or a higher one.
-const LEVELS: [(&str, u8); 14] = [
+const LEVELS: [(&str, u8); 16] = [
     ("ids", 0),
     ("json", 0),
+    ("shutdown", 0),
     ("trace", 1),
     ("invocation", 1),
     ("eval_set", 2),
@@ -17,6 +18,7 @@ const LEVELS: [(&str, u8); 14] = [
     ("evaluation_events", 5),
     ("runs", 6),
     ("storage", 8),
+    ("api", 9),
     ("config", 9),
     ("cli", 10),
 ];

@@ -201,7 +201,8 @@ async fn tables_live_in_the_schema_that_is_named() {
     let there = catalog(&client, "order").await;
     settings.schema = "agentevals".parse().unwrap();
     Migrator::connect(&settings).await.unwrap().up().await.unwrap();
-    let renamed = there.iter().map(|line| line.replace("\"order\".", "agentevals."));
+    let renamed =
+        there.iter().map(|line| line.replace("\"order\".", "agentevals.").replace("'order:", "'agentevals:"));
     assert_eq!(renamed.collect::<BTreeSet<_>>(), BTreeSet::from_iter(catalog(&client, "agentevals").await));
 }
 
@@ -227,7 +228,7 @@ async fn the_command_says_what_it_did() {
     assert!(migrate(&database, &["up"]).ends_with(&format!("applied {last}\nexit code 0")));
     assert_eq!(migrate(&database, &["up"]), "the schema is up to date\nexit code 0");
     assert_eq!(migrate(&database, &["version"]), format!("{LAST}\nexit code 0"));
-    insta::assert_snapshot!(migrate(&database, &["down", "--steps", "1"]), @"
+    insta::assert_snapshot!(migrate(&database, &["down", "--steps", "1"]), @r"
     error: reverting migrations deletes data; say --yes
     exit code 2
     ");
@@ -240,7 +241,10 @@ async fn the_command_says_what_it_did() {
     let dirty = "UPDATE agentevals.schema_migrations SET dirty = true";
     database.client().await.batch_execute(dirty).await.unwrap();
     assert_eq!(migrate(&database, &["version"]), "1 (dirty)\nexit code 1");
-    insta::assert_snapshot!(migrate(&database, &["up"]), @"");
+    insta::assert_snapshot!(migrate(&database, &["up"]), @r"
+    error: the schema is marked dirty at version 1: a migration stopped half way; look what it has done, complete or undo that, then say where the schema is with `agentevals migrate force VERSION`
+    exit code 2
+    ");
 }
 
 #[test]
@@ -251,13 +255,16 @@ fn the_command_writes_the_next_pair_of_files() {
         command.args(["migrate", "create", name, "-o"]).arg(folder.path());
         text(&command.output().unwrap()).replace(folder.path().to_str().unwrap(), "DIR")
     };
-    insta::assert_snapshot!(create("first"), @"
+    insta::assert_snapshot!(create("first"), @r"
     created DIR/000001_first.up.sql
     created DIR/000001_first.down.sql
     exit code 0
     ");
     assert!(create("second").contains("DIR/000002_second.up.sql"));
-    insta::assert_snapshot!(create("No Word"), @"");
+    insta::assert_snapshot!(create("No Word"), @r"
+    error: creating a migration in `DIR`: `No Word` is no name for a migration; it needs lower case letters, digits and `_`
+    exit code 2
+    ");
 }
 
 #[test]
@@ -267,7 +274,17 @@ fn the_command_says_why_there_is_no_database() {
         command.args(["migrate", "version", "--database-connect-timeout-s", "0.1"]);
         text(&command.env("AGENTEVALS_DATABASE_URL", url).output().unwrap())
     };
-    insta::assert_snapshot!(with(""), @"");
-    insta::assert_snapshot!(with("host=db colour=red"), @"");
-    insta::assert_snapshot!(with("postgres://me:hunter2@127.0.0.1:1/x"), @"");
+    insta::assert_snapshot!(with(""), @r"
+    error: no database is named; set --database-url or AGENTEVALS_DATABASE_URL
+    exit code 2
+    ");
+    insta::assert_snapshot!(with("host=db colour=red"), @r"
+    error: the database URL cannot be used: invalid connection string: unknown option `colour`
+    exit code 2
+    ");
+    insta::assert_snapshot!(with("postgres://me:hunter2@127.0.0.1:1/x"), @r"
+     WARN waiting up to 100ms for the database: the database is not available: 127.0.0.1:1: error connecting to server: Connection refused (os error 111)
+    error: the database is not available: 127.0.0.1:1: error connecting to server: Connection refused (os error 111)
+    exit code 3
+    ");
 }

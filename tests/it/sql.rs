@@ -40,19 +40,22 @@ async fn every_statement_suits_the_schema() {
 #[test]
 fn every_file_is_a_statement_of_the_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
-    let (mut files, mut folders) = (BTreeSet::new(), vec![root.clone()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(&root).unwrap().with_extension("");
-            files.insert(name.to_str().unwrap().to_owned());
-        }
-    }
+    let mut files = BTreeSet::new();
+    collect(&root, &root, &mut files);
     let listed: Vec<_> = queries().iter().map(|query| query.name.to_owned()).collect();
     assert_eq!(listed.len(), files.len(), "a statement is listed twice, or not at all");
     assert_eq!(BTreeSet::from_iter(listed), files);
+}
+
+/// The names of the files in a folder and below, as statements are named.
+fn collect(folder: &Path, root: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, root, names);
+        } else {
+            let name = path.strip_prefix(root).unwrap().with_extension("");
+            names.insert(name.to_str().unwrap().to_owned());
+        }
+    }
 }

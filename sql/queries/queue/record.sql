@@ -33,7 +33,9 @@ WITH input AS (
     DELETE FROM agentevals.run_queue AS q
     USING input AS i
     WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND i.outcome IS NOT NULL
-    RETURNING q.run_id, q.event_seq, q.attempt, q.started_at, q.cancel_requested
+    RETURNING
+        q.run_id, q.event_seq, q.attempt, q.started_at, q.cancel_requested, i.outcome, i.verdict, i.error_code,
+        i.error_message, i.summary
 ), moved AS (
     UPDATE agentevals.run_queue AS q
     SET
@@ -50,17 +52,16 @@ WITH input AS (
 ), finished AS (
     UPDATE agentevals.run AS r
     SET
-        outcome = i.outcome,
-        verdict = i.verdict,
+        outcome = e.outcome,
+        verdict = e.verdict,
         attempt = e.attempt,
-        error_code = i.error_code,
-        error_message = i.error_message,
-        summary = i.summary::json,
+        error_code = e.error_code,
+        error_message = e.error_message,
+        summary = e.summary::json,
         started_at = e.started_at,
         finished_at = now(),
-        cancel_requested = e.cancel_requested OR i.outcome = 'cancelled'
+        cancel_requested = e.cancel_requested OR e.outcome = 'cancelled'
     FROM ended AS e
-    JOIN input AS i ON i.run_id = e.run_id
     WHERE r.run_id = e.run_id
 ), stale AS (
     DELETE FROM agentevals.result AS r

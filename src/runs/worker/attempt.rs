@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{Interruption, Shared};
-use crate::runs::execution::{Evaluated, ExecutionError, Observer};
-use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord};
+use crate::runs::execution::{Evaluated, ExecutionError, UnitResults};
+use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord, Status, name_of};
 
 /// How often results of a run that goes on are stored.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ enum Outcome {
 pub(super) async fn execute(shared: Arc<Shared>, claimed: Claimed, cancel: CancellationToken) {
     let (run, attempt) = (claimed.lease.run, claimed.attempt);
     debug!(run.id = %run, attempt, "started run `{run}`, attempt {attempt}");
-    let flusher = Arc::new(Flusher::default());
+    let flusher = Flusher::default();
     let outcome = run_to_end(&shared, &claimed, &cancel, &flusher).await;
     settle(&shared, &claimed, outcome, flusher.take()).await;
     shared.let_go(claimed.lease);
@@ -44,9 +44,10 @@ async fn run_to_end(
     shared: &Shared,
     claimed: &Claimed,
     cancel: &CancellationToken,
-    flusher: &Arc<Flusher>,
+    flusher: &Flusher,
 ) -> Outcome {
-    let execution = shared.executor.execute(claimed, flusher.clone(), cancel.clone());
+    let observer = |unit| flusher.add(unit);
+    let execution = shared.executor.execute(claimed, &observer, cancel);
     let mut execution = std::pin::pin!(AssertUnwindSafe(execution).catch_unwind());
     let deadline = tokio::time::sleep(claimed.deadline);
     let mut deadline = std::pin::pin!(deadline);
@@ -101,7 +102,7 @@ fn outcome(ended: Ended) -> Outcome {
 /// Writes how the run ended, or gives it back.
 async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: Unsaved) {
     let ending = match outcome {
-        Outcome::Evaluated(Evaluated { verdict, summary, results }) => {
+        Outcome::Evaluated(Evaluated { verdict, summary, results, .. }) => {
             let unsaved = unsaved.with_all(results);
             let ending = Ending::Succeeded { verdict, summary: Box::new(summary) };
             return finish(shared, claimed, ending, unsaved).await;
@@ -129,11 +130,11 @@ async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: U
 }
 
 async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Unsaved) {
-    let (run, status) = (claimed.lease.run, ending.status());
+    let (run, status) = (claimed.lease.run, name_of(&Status::NAMES, &ending.status()));
     let record = Record { ending: Some(ending), ..unsaved.into_record(claimed) };
     let written = shared.writer.send(record).await;
     match written.await {
-        Ok(true) => info!(run.id = %run, status = ?status, "finished run `{run}`: {status:?}"),
+        Ok(true) => info!(run.id = %run, run.status = status, "finished run `{run}`: {status}"),
         Ok(false) => warn!(run.id = %run, "lost run `{run}` to another worker; its end was not written"),
         Err(_) => error!(run.id = %run, "the end of run `{run}` was not written; its lease will end"),
     }
@@ -167,15 +168,14 @@ struct Unsaved {
     stored: HashSet<u32>,
 }
 
-impl Observer for Flusher {
-    fn unit_done(&self, progress: Progress, results: Vec<ResultRecord>) {
-        let mut unsaved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaved.progress = Some(progress);
-        unsaved.results.extend(results);
-    }
-}
-
 impl Flusher {
+    /// Takes the results of a unit that is done.
+    fn add(&self, unit: UnitResults) {
+        let mut unsaved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.progress = Some(unit.progress);
+        unsaved.results.extend(unit.results);
+    }
+
     /// What is new since it was last asked, if anything is.
     fn take_new(&self) -> Option<Unsaved> {
         let mut unsaved = self.0.lock().unwrap_or_else(PoisonError::into_inner);

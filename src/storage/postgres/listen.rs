@@ -20,12 +20,6 @@ use tracing::{info, warn};
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings};
 
-/// How often a line is tried. TCP's own probes end at the first hop, such as a proxy.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Before the first and between later attempts to reconnect; each pause is drawn between half and the whole of it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -49,6 +43,7 @@ pub struct Listener {
     connector: Connector,
     channels: Vec<Channel>,
     outbox: Outbox,
+    ping_interval: Duration,
 }
 
 /// A channel, by our name and by the one it has in the database.
@@ -75,6 +70,7 @@ impl Listener {
             connector: Connector::new(settings.session_dsn())?,
             channels: named.collect(),
             outbox: Outbox::new(sender),
+            ping_interval: settings.ping_interval,
         };
         Ok(tokio::spawn(async move {
             let closed = listener.outbox.sender.closed();
@@ -113,13 +109,13 @@ impl Listener {
     async fn listen(&self, has_listened: &AtomicBool, was_lost: bool) -> Result<Infallible, DatabaseError> {
         let (client, driver) = self.connector.open().await?;
         let attend = async {
-            answered(client.batch_execute(&self.listen_sql())).await?;
+            self.answered(client.batch_execute(&self.listen_sql())).await?;
             has_listened.store(true, Ordering::Relaxed);
             if was_lost {
                 info!("notifications from the database are received again");
             }
             self.outbox.lose();
-            ping(&client).await
+            self.ping(&client).await
         };
         tokio::select! {
             outcome = attend => outcome,
@@ -152,26 +148,24 @@ impl Listener {
             self.outbox.post(Notice::Message { channel: channel.name, payload });
         }
     }
-}
 
-/// Tries the line from time to time, until it does not answer.
-async fn ping(client: &Client) -> Result<Infallible, DatabaseError> {
-    loop {
-        sleep(PING_INTERVAL).await;
-        answered(client.check_connection()).await?;
+    /// Tries the line from time to time, until it does not answer. TCP's own probes end at the first hop, which may be
+    /// a proxy.
+    async fn ping(&self, client: &Client) -> Result<Infallible, DatabaseError> {
+        loop {
+            sleep(self.ping_interval).await;
+            self.answered(client.check_connection()).await?;
+        }
     }
-}
 
-async fn answered<T>(
-    command: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, DatabaseError> {
-    match timeout(ANSWER_TIMEOUT, command).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => {
-            let seconds = ANSWER_TIMEOUT.as_secs();
-            Err(DatabaseError::Unavailable(format!(
-                "the listening connection did not answer within {seconds} s"
-            )))
+    async fn answered<T>(
+        &self,
+        command: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        let limit = self.ping_interval / 2;
+        match timeout(limit, command).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(DatabaseError::Unavailable(format!("no answer within {limit:?}"))),
         }
     }
 }

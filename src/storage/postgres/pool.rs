@@ -5,13 +5,14 @@
 //! idle one is alive shows without asking the server, because its driver task has noticed.
 //!
 //! Behind a transaction pooler nothing may be prepared, see [`DatabaseSettings::session_dsn`]; statements are then sent
-//! unnamed with the types of their parameters, in one round trip as well.
+//! unnamed with the types of their parameters, in one round trip as well. For that, parameters and columns have to be of
+//! built-in types: the driver would prepare a statement of its own to learn about others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bb8::{ErrorSink, ManageConnection, Pool, PooledConnection, RunError};
+use bb8::{ManageConnection, Pool, PooledConnection, RunError};
 use futures_util::TryStreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -23,17 +24,17 @@ use tracing::debug;
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings, Query, Schema};
 
-/// How long a statement waits for a connection: longer than a server needs to restart, shorter than a caller's patience.
-const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long telling the server to stop a statement may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the last attempt to open a connection failed, if it did, for those who wait for one in vain.
+type LastFailure = Arc<Mutex<Option<String>>>;
 
 /// A database that is connected to; clones share their connections.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<Manager>,
-    schema: Schema,
+    checkout_timeout: Duration,
     command_timeout: Duration,
     last_failure: LastFailure,
 }
@@ -44,30 +45,25 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the time to connect is over, `Denied` at once.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        let last_failure = LastFailure::default();
         let manager = Manager {
             connector: Connector::new(&settings.dsn)?,
             prepares: settings.session_dsn.is_none(),
             schema: settings.schema.clone(),
+            last_failure: Arc::clone(&last_failure),
         };
         let (client, driver) = manager.connector.open_patiently(settings.connect_timeout).await?;
         let first = manager.session(client, driver);
-        let last_failure = LastFailure::default();
         let max = settings.pool.max.max(1);
         let pool = Pool::builder()
             .max_size(max)
             .min_idle(settings.pool.min.min(max))
-            .connection_timeout(CHECKOUT_TIMEOUT)
-            .error_sink(Box::new(last_failure.clone()))
+            .connection_timeout(settings.checkout_timeout)
             .build_unchecked(manager);
         // There may be no room if the pool has been quicker.
         pool.add(first).ok();
-        let command_timeout = settings.command_timeout;
-        Ok(Self { pool, schema: settings.schema.clone(), command_timeout, last_failure })
-    }
-
-    /// The schema that holds our tables.
-    pub fn schema(&self) -> &Schema {
-        &self.schema
+        let (checkout_timeout, command_timeout) = (settings.checkout_timeout, settings.command_timeout);
+        Ok(Self { pool, checkout_timeout, command_timeout, last_failure })
     }
 
     /// Executes a statement and returns its rows.
@@ -102,8 +98,7 @@ impl Database {
             Ok(Err(error)) => DatabaseError::from(error),
             Err(_) => {
                 session.cancel();
-                let seconds = self.command_timeout.as_secs_f32();
-                DatabaseError::Unavailable(format!("it did not answer within {seconds} s"))
+                DatabaseError::Unavailable(format!("no answer within {:?}", self.command_timeout))
             }
         };
         session.is_broken |= failure.is_transient();
@@ -114,11 +109,9 @@ impl Database {
         self.pool.get().await.map_err(|error| match error {
             RunError::User(error) => error,
             RunError::TimedOut => {
-                let why = self.last_failure.take().unwrap_or_else(|| "all connections are in use".to_owned());
-                DatabaseError::Unavailable(format!(
-                    "no connection within {} s: {why}",
-                    CHECKOUT_TIMEOUT.as_secs()
-                ))
+                let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                let why = failure.as_deref().unwrap_or("all are in use");
+                DatabaseError::Unavailable(format!("no connection within {:?}: {why}", self.checkout_timeout))
             }
         })
     }
@@ -219,6 +212,7 @@ struct Manager {
     connector: Connector,
     prepares: bool,
     schema: Schema,
+    last_failure: LastFailure,
 }
 
 impl Manager {
@@ -244,7 +238,10 @@ impl ManageConnection for Manager {
     type Error = DatabaseError;
 
     async fn connect(&self) -> Result<Session, DatabaseError> {
-        let (client, driver) = self.connector.open().await?;
+        let opened = self.connector.open().await;
+        let failure = opened.as_ref().err().map(ToString::to_string);
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        let (client, driver) = opened?;
         Ok(self.session(client, driver))
     }
 
@@ -257,26 +254,5 @@ impl ManageConnection for Manager {
 
     fn has_broken(&self, session: &mut Session) -> bool {
         session.is_broken || session.client.is_closed()
-    }
-}
-
-/// Why the pool last failed to open a connection, for those who wait for one in vain.
-#[derive(Debug, Clone, Default)]
-struct LastFailure(Arc<Mutex<Option<String>>>);
-
-impl LastFailure {
-    fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ErrorSink<DatabaseError> for LastFailure {
-    fn sink(&self, error: DatabaseError) {
-        debug!("opening a database connection: {error}");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-    }
-
-    fn boxed_clone(&self) -> Box<dyn ErrorSink<DatabaseError>> {
-        Box::new(self.clone())
     }
 }

@@ -87,7 +87,7 @@ impl Connector {
                 return Err(failure);
             }
             if !has_warned {
-                warn!("waiting up to {} s for the database: {failure}", left.as_secs());
+                warn!("waiting up to {patience:.0?} for the database: {failure}");
                 has_warned = true;
             }
             sleep(pause.min(left)).await;

@@ -20,8 +20,12 @@ pub struct DatabaseSettings {
     pub schema: Schema,
     /// How long a start waits for a database that is down or starting.
     pub connect_timeout: Duration,
+    /// How long a statement waits for a connection: by default longer than a server needs to restart.
+    pub checkout_timeout: Duration,
     /// How long a statement may take before its connection is given up.
     pub command_timeout: Duration,
+    /// How often the listener tries its line; an answer may take half as long.
+    pub ping_interval: Duration,
     /// How long a migration waits for another one to finish.
     pub migrate_lock_timeout: Duration,
     /// How many connections the pool keeps.
@@ -36,7 +40,9 @@ impl DatabaseSettings {
             session_dsn: None,
             schema: Schema::default(),
             connect_timeout: Duration::from_secs(600),
+            checkout_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(10),
             migrate_lock_timeout: Duration::from_secs(60),
             pool: PoolSize::default(),
         }
@@ -77,7 +83,7 @@ pub struct Schema(String);
 /// A name that no schema of ours can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no schema name; it needs lower case letters, digits and `_`, at most {max}, not first a digit or `pg_`",
+    "`{0}` is no schema name; write up to {max} lower case letters, digits and `_`, with no digit and no `pg_` first",
     max = Schema::MAX_BYTES
 )]
 pub struct InvalidSchema(String);

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// How a server is stopped.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +33,13 @@ host all all 127.0.0.1/32 trust";
 pub(crate) struct Cluster {
     port: u16,
     folder: PathBuf,
-    supervisor: Mutex<Supervisor>,
+    supervisor: Arc<Mutex<Supervisor>>,
 }
 
+/// A process that ends the server when its standard input does: when this is dropped, or with this process.
 struct Supervisor {
-    process: Child,
-    commands: Option<ChildStdin>,
+    _process: Child,
+    commands: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -46,7 +47,7 @@ impl Cluster {
     /// Creates a cluster and starts its server.
     pub(crate) fn start() -> Self {
         let cluster = Self::create();
-        cluster.start_again();
+        cluster.supervisor.lock().unwrap().command("start");
         cluster
     }
 
@@ -72,21 +73,21 @@ impl Cluster {
             command.uid(user).gid(group);
         }
         let mut process = command.spawn().unwrap();
-        let commands = process.stdin.take();
+        let commands = process.stdin.take().unwrap();
         let answers = BufReader::new(process.stdout.take().unwrap());
-        let mut supervisor = Supervisor { process, commands, answers };
+        let mut supervisor = Supervisor { _process: process, commands, answers };
         supervisor.expect_ok("initdb");
-        Self { port, folder, supervisor: Mutex::new(supervisor) }
+        Self { port, folder, supervisor: Arc::new(Mutex::new(supervisor)) }
     }
 
-    /// The port on 127.0.0.1.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
-    /// The URL of a database, as the superuser.
+    /// The URL of a database, as the superuser. His name is no schema's, or tables would be found without theirs.
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("postgres://agentevals@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://tester@127.0.0.1:{}/{database}", self.port)
     }
 
     /// The folder of the Unix socket.
@@ -100,29 +101,25 @@ impl Cluster {
     }
 
     /// Stops the server and waits for its end.
-    pub(crate) fn stop(&self, how: Stop) {
-        let mode = format!("{how:?}").to_lowercase();
-        self.supervisor.lock().unwrap().command(&format!("stop {mode}"));
+    pub(crate) async fn stop(&self, how: Stop) {
+        self.command(format!("stop {how:?}").to_lowercase()).await;
     }
 
     /// Starts the server at its port, and waits until it takes connections.
-    pub(crate) fn start_again(&self) {
-        self.supervisor.lock().unwrap().command("start");
+    pub(crate) async fn start_again(&self) {
+        self.command("start".to_owned()).await;
     }
-}
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Ok(mut supervisor) = self.supervisor.lock() {
-            supervisor.commands.take();
-            supervisor.process.wait().ok();
-        }
+    /// Lets the tasks of the test go on meanwhile: a server waits for clients that have begun to connect.
+    async fn command(&self, command: String) {
+        let supervisor = Arc::clone(&self.supervisor);
+        tokio::task::spawn_blocking(move || supervisor.lock().unwrap().command(&command)).await.unwrap();
     }
 }
 
 impl Supervisor {
     fn command(&mut self, command: &str) {
-        writeln!(self.commands.as_mut().unwrap(), "{command}").unwrap();
+        writeln!(self.commands, "{command}").unwrap();
         self.expect_ok(command);
     }
 

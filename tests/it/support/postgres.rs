@@ -92,10 +92,11 @@ impl Drop for TestDb {
     /// Best effort: it does not matter on a server of our own, save for space.
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        std::thread::spawn(move || {
+        let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(execute(&Server::shared().admin_url(), &sql)).ok();
         });
+        dropping.join().ok();
     }
 }
 

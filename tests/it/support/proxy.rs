@@ -27,8 +27,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Forwards connections from a free port on 127.0.0.1.
-    pub(crate) async fn start(server: impl Into<SocketAddr>) -> Self {
-        let server = server.into();
+    pub(crate) async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (line, changes) = watch::channel(Line::Whole);
@@ -36,14 +35,19 @@ impl Proxy {
         Self { port, line, _task: task }
     }
 
-    /// A URL of the server, led through the proxy.
-    pub(crate) fn url_for(&self, url: &str, server_port: u16) -> String {
-        url.replace(&format!(":{server_port}"), &format!(":{}", self.port))
+    /// The URL of a database on that server, led through the proxy.
+    pub(crate) fn url_for(&self, url: &str) -> String {
+        let (head, tail) = url.split_once('@').unwrap();
+        let (_, tail) = tail.split_once('/').unwrap();
+        format!("{head}@127.0.0.1:{}/{tail}", self.port)
     }
 
-    /// Closes every connection, and refuses new ones.
-    pub(crate) fn cut(&self) {
+    /// Closes every connection, and refuses new ones; done when it does.
+    pub(crate) async fn cut(&self) {
         self.line.send_replace(Line::Cut);
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Lets nothing through any more, while everything stays open.

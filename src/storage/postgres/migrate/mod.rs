@@ -7,53 +7,24 @@
 
 mod error;
 mod files;
+mod ledger;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 use tracing::{debug, info};
 
 pub use error::MigrateError;
 pub use files::{MIGRATIONS, Migration, create};
+pub(super) use ledger::QUERIES;
 
-use super::query::{Query, query, render};
 use super::session::Connector;
-use super::{DatabaseError, DatabaseSettings, Schema};
-
-static SCHEMA_EXISTS: Query = query!("migrations/schema_exists", [TEXT]);
-static CREATE_SCHEMA: Query = query!("migrations/create_schema");
-static TABLE_EXISTS: Query = query!("migrations/table_exists");
-static CREATE_TABLE: Query = query!("migrations/create_table");
-static READ_VERSION: Query = query!("migrations/read_version");
-static CLEAR_VERSION: Query = query!("migrations/clear_version");
-static RECORD_VERSION: Query = query!("migrations/record_version", [INT8, BOOL]);
-static TRY_LOCK: Query = query!("migrations/try_lock", [INT8]);
-static UNLOCK: Query = query!("migrations/unlock", [INT8]);
-
-/// The statements of this module.
-pub(super) static QUERIES: [&Query; 9] = [
-    &SCHEMA_EXISTS,
-    &CREATE_SCHEMA,
-    &TABLE_EXISTS,
-    &CREATE_TABLE,
-    &READ_VERSION,
-    &CLEAR_VERSION,
-    &RECORD_VERSION,
-    &TRY_LOCK,
-    &UNLOCK,
-];
-
-/// The lock of all migrators in a database: `agentevl` in ASCII, so that nobody else has it.
-const LOCK_KEY: i64 = i64::from_be_bytes(*b"agentevl");
+use super::{DatabaseError, DatabaseSettings};
+use ledger::Ledger;
 
 /// Pauses between two attempts to get the lock, each twice as long as the one before.
 const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_LOCK_PAUSE: Duration = Duration::from_secs(2);
-
-/// How golang-migrate writes "before the first migration" where there has to be a row.
-const BEFORE_FIRST: i64 = -1;
 
 /// How far the schema is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,8 +43,7 @@ enum Direction {
 
 /// Applies and reverts migrations over a connection of its own.
 pub struct Migrator {
-    client: Client,
-    schema: Schema,
+    ledger: Ledger,
     lock_timeout: Duration,
     migrations: &'static [Migration],
 }
@@ -102,8 +72,8 @@ impl Migrator {
                 debug!("the migrator's connection ended: {}", DatabaseError::from(error));
             }
         });
-        let (schema, lock_timeout) = (settings.schema.clone(), settings.migrate_lock_timeout);
-        Ok(Self { client, schema, lock_timeout, migrations })
+        let ledger = Ledger::new(client, settings.schema.clone());
+        Ok(Self { ledger, lock_timeout: settings.migrate_lock_timeout, migrations })
     }
 
     /// How far the schema is.
@@ -111,13 +81,7 @@ impl Migrator {
     /// # Errors
     /// `Newer` if this program does not know its version, `Database` if it cannot be read.
     pub async fn state(&self) -> Result<SchemaState, MigrateError> {
-        let exists = self.rows(&TABLE_EXISTS, &[]).await?;
-        if !exists.first().is_some_and(|row| row.get(0)) {
-            return Ok(SchemaState::default());
-        }
-        let rows = self.rows(&READ_VERSION, &[]).await?;
-        let Some(row) = rows.first() else { return Ok(SchemaState::default()) };
-        let (found, is_dirty): (i64, bool) = (row.get(0), row.get(1));
+        let Some((found, is_dirty)) = self.ledger.read().await? else { return Ok(SchemaState::default()) };
         match u32::try_from(found.max(0)) {
             Ok(version) if version <= self.last() => Ok(SchemaState { version, is_dirty }),
             _ => Err(MigrateError::Newer { found, known: self.last() }),
@@ -171,7 +135,7 @@ impl Migrator {
             return Err(MigrateError::Unknown(version, self.last()));
         }
         self.lock().await?;
-        let outcome = self.record_alone(SchemaState { version, is_dirty: false }).await;
+        let outcome = self.ledger.execute_and_record("", SchemaState { version, is_dirty: false }).await;
         self.unlock(outcome).await
     }
 
@@ -228,67 +192,37 @@ impl Migrator {
             Direction::Up => (migration.up, migration.version - 1, migration.version),
             Direction::Down => (migration.down, migration.version, migration.version - 1),
         };
-        self.record_alone(SchemaState { version: after, is_dirty: true }).await?;
+        self.ledger.execute_and_record("", SchemaState { version: after, is_dirty: true }).await?;
         let clean = SchemaState { version: after, is_dirty: false };
         let has_transaction = !files::runs_without_transaction(sql);
+        let sql = self.ledger.render(sql);
         let outcome = match has_transaction {
-            true => self.run_in_transaction(sql, clean).await,
-            false => self.run_alone(sql, clean).await,
+            true => self.ledger.execute_and_record(&sql, clean).await,
+            false => self.run_alone(&sql, clean).await,
         };
-        let remains = match has_transaction {
-            true => "was rolled back",
-            false => "ran without a transaction, so a part of it may remain, which has to be undone",
-        };
-        outcome.map_err(|source| MigrateError::Failed { name: migration.name, remains, before, source })
-    }
-
-    async fn run_in_transaction(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
-        let run = async {
-            self.client.batch_execute("BEGIN").await?;
-            self.client.batch_execute(&render(sql, &self.schema)).await?;
-            self.record(clean).await?;
-            self.client.batch_execute("COMMIT").await
-        };
-        let outcome = run.await;
-        if outcome.is_err() {
-            // Fails where the connection is gone, and the transaction with it.
-            self.client.batch_execute("ROLLBACK").await.ok();
-        }
-        outcome.map_err(Into::into)
+        outcome.map_err(|error| {
+            let source = DatabaseError::from(error);
+            let remains = match has_transaction {
+                true if source.is_transient() => "was rolled back if `agentevals migrate version` says dirty",
+                true => "was rolled back",
+                false => "ran without a transaction, so a part of it may remain, which has to be undone",
+            };
+            MigrateError::Failed { name: migration.name, remains, before, source }
+        })
     }
 
     /// Sends one statement at a time, since several in one message are one transaction.
-    async fn run_alone(&self, sql: &'static str, clean: SchemaState) -> Result<(), DatabaseError> {
-        let sql = render(sql, &self.schema);
+    async fn run_alone(&self, sql: &str, clean: SchemaState) -> Result<(), tokio_postgres::Error> {
         for statement in sql.split_inclusive(";\n") {
-            self.client.batch_execute(statement).await?;
+            self.ledger.execute(statement).await?;
         }
-        Ok(self.record_alone(clean).await?)
-    }
-
-    /// Records the state in a transaction of its own, with what the record needs.
-    async fn record_alone(&self, state: SchemaState) -> Result<(), tokio_postgres::Error> {
-        self.client.batch_execute("BEGIN").await?;
-        self.record(state).await?;
-        self.client.batch_execute("COMMIT").await
-    }
-
-    /// Records the state in the transaction that is open.
-    async fn record(&self, state: SchemaState) -> Result<(), tokio_postgres::Error> {
-        self.rows(&CLEAR_VERSION, &[]).await?;
-        let version = match state {
-            SchemaState { version: 0, is_dirty: false } => return Ok(()),
-            SchemaState { version: 0, is_dirty: true } => BEFORE_FIRST,
-            SchemaState { version, .. } => i64::from(version),
-        };
-        self.rows(&RECORD_VERSION, &[&version, &state.is_dirty]).await?;
-        Ok(())
+        self.ledger.execute_and_record("", clean).await
     }
 
     /// Waits for other migrators, then makes sure that there is a place for records.
     async fn lock(&self) -> Result<(), MigrateError> {
         self.acquire().await?;
-        match self.prepare_records().await {
+        match self.ledger.prepare().await {
             Ok(()) => Ok(()),
             failure => self.unlock(failure).await,
         }
@@ -297,7 +231,7 @@ impl Migrator {
     async fn acquire(&self) -> Result<(), MigrateError> {
         let started = Instant::now();
         let mut pause = FIRST_LOCK_PAUSE;
-        while !self.rows(&TRY_LOCK, &[&LOCK_KEY]).await?.first().is_some_and(|row| row.get(0)) {
+        while !self.ledger.try_lock().await? {
             let left = self.lock_timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(MigrateError::Locked(self.lock_timeout));
@@ -308,28 +242,9 @@ impl Migrator {
         Ok(())
     }
 
-    async fn prepare_records(&self) -> Result<(), tokio_postgres::Error> {
-        let exists = self.rows(&SCHEMA_EXISTS, &[&self.schema.name()]).await?;
-        if !exists.first().is_some_and(|row| row.get(0)) {
-            self.rows(&CREATE_SCHEMA, &[]).await?;
-        }
-        self.rows(&CREATE_TABLE, &[]).await?;
-        Ok(())
-    }
-
     /// Lets the next migrator in, and returns what came of this one.
     async fn unlock<T, E: Into<MigrateError>>(&self, outcome: Result<T, E>) -> Result<T, MigrateError> {
-        // A lost connection has lost its lock.
-        self.rows(&UNLOCK, &[&LOCK_KEY]).await.ok();
+        self.ledger.unlock().await;
         outcome.map_err(Into::into)
-    }
-
-    async fn rows(
-        &self,
-        query: &Query,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> = query.typed(parameters);
-        self.client.query_typed(&query.render(&self.schema), &typed).await
     }
 }

@@ -1,6 +1,4 @@
-//! Arguments and environment to checked settings; the only module that reads the environment.
-//!
-//! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
+//! Where the database is and who keeps its schema up to date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +9,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tracing::warn;
 
+use super::parse_seconds;
 use crate::storage::postgres::{DatabaseSettings, Dsn, Schema};
 
 /// How long a start waits for the database, unless it is told otherwise: longer than any restart or failover.
@@ -161,16 +160,6 @@ fn connect_timeout(text: &str) -> Duration {
         warn!("AGENTEVALS_DB_CONNECT_TIMEOUT_S: `{text}` {error}; waiting {default} s");
         DEFAULT_CONNECT_TIMEOUT
     })
-}
-
-/// A positive number of seconds, with or without its unit.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let number = text.trim().strip_suffix('s').unwrap_or(text).trim();
-    let seconds: f64 = number.parse().map_err(|_| "is not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("must be a positive number of seconds".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,17 @@
+//! What is answered: the wire shapes of runs, results and events, and how they are encoded.
+//!
+//! A member that may be null is always there, as in the reference, and documented as required and nullable. Left
+//! out are only members that one has to ask for or that do not apply: `spec`, the particulars of an event, and what
+//! a problem adds. Those are documented as optional and never null.
+
+mod event;
+mod json;
+mod member;
+mod result;
+mod run;
+
+pub(super) use event::EventAnswer;
+pub(super) use json::Json;
+pub(super) use member::{Described, Named, Nullable, RawObject, Vocabulary};
+pub(super) use result::{ResultAnswer, ResultPage};
+pub(super) use run::{OneRun, RunAnswer, RunPage};

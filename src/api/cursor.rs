@@ -1,0 +1,135 @@
+//! Places in lists and streams, as clients carry them: opaque text.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use uuid::Uuid;
+
+use super::params::FromText;
+use crate::ids::RunId;
+use crate::runs::store::FeedPosition;
+
+/// A place that can be carried.
+pub(super) trait Place: Copy + Send {
+    /// What the place is in, for messages.
+    const LIST: &'static str;
+
+    /// Its bytes.
+    fn to_bytes(self) -> Vec<u8>;
+
+    /// The place with these bytes, if there can be one.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+/// A place as text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<P>(pub(super) P);
+
+impl<P: Place> fmt::Display for Cursor<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0.to_bytes()))
+    }
+}
+
+impl<P: Place> FromText for Cursor<P> {
+    fn schema() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let place = bytes.and_then(|bytes| P::from_bytes(&bytes));
+        place.map(Self).ok_or_else(|| format!("`{text}` does not come from {}", P::LIST))
+    }
+}
+
+/// In the list of runs: creation time, then id.
+impl Place for (DateTime<Utc>, RunId) {
+    const LIST: &'static str = "`next` of a list of runs";
+
+    fn to_bytes(self) -> Vec<u8> {
+        [&self.0.timestamp_micros().to_be_bytes()[..], self.1.0.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (micros, id) = bytes.split_first_chunk()?;
+        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
+        Some((time, RunId(Uuid::from_slice(id).ok()?)))
+    }
+}
+
+/// In the results of a run: the ordinal.
+impl Place for u32 {
+    const LIST: &'static str = "`next` of a list of results";
+
+    fn to_bytes(self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+impl Place for FeedPosition {
+    const LIST: &'static str = "an event of this stream";
+
+    fn to_bytes(self) -> Vec<u8> {
+        let (transaction, seq) = (self.transaction.to_be_bytes(), self.seq.to_be_bytes());
+        [&transaction[..], self.run.0.as_bytes(), &seq[..]].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (transaction, rest) = bytes.split_first_chunk()?;
+        let (run, seq) = rest.split_last_chunk()?;
+        let run = RunId(Uuid::from_slice(run).ok()?);
+        Some(Self { transaction: u64::from_be_bytes(*transaction), run, seq: u32::from_be_bytes(*seq) })
+    }
+}
+
+/// Cuts what was read down to a page; one item more than the page holds says that there is another.
+pub(super) fn page<T, P: Place>(
+    mut items: Vec<T>,
+    size: usize,
+    place: impl Fn(&T) -> P,
+) -> (Vec<T>, Option<String>) {
+    let has_more = items.len() > size;
+    items.truncate(size);
+    let next = items.last().filter(|_| has_more).map(|last| Cursor(place(last)).to_string());
+    (items, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carried<P: Place>(place: P) -> Result<P, String> {
+        Cursor::from_text(&Cursor(place).to_string()).map(|Cursor(place)| place)
+    }
+
+    #[test]
+    fn places_survive_the_way_to_the_client_and_back() {
+        let run = RunId::new_v7();
+        let time = DateTime::from_timestamp_micros(1_764_000_000_123_456).unwrap();
+        let position = FeedPosition { transaction: 1 << 40, run, seq: 7 };
+        assert_eq!(carried((time, run)), Ok((time, run)));
+        assert_eq!(carried(4_000_000_000), Ok(4_000_000_000));
+        assert_eq!(carried(position), Ok(position));
+    }
+
+    #[test]
+    fn what_is_no_cursor_or_one_of_another_list_is_refused() {
+        for text in ["", "!", "AAAA", &Cursor(7).to_string()] {
+            assert!(Cursor::<FeedPosition>::from_text(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_with_something_after_it_has_a_next() {
+        assert_eq!(page(vec![1, 2], 2, |n| *n), (vec![1, 2], None));
+        assert_eq!(page(vec![1, 2, 3], 2, |n| *n), (vec![1, 2], Some(Cursor(2).to_string())));
+    }
+}

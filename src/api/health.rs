@@ -1,0 +1,77 @@
+//! Whether the service lives and can work, for those who operate it.
+
+use std::time::Duration;
+
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Json;
+use super::document::Tag;
+use super::problem::{Failed, Failures, Problem};
+use crate::runs::service::RunService;
+
+/// How long storage may take to answer before the service counts as not ready.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The probes.
+pub(super) struct HealthApi {
+    /// What does the work.
+    pub(super) service: RunService,
+    /// Makes the service not ready while it stops.
+    pub(super) shutdown: CancellationToken,
+}
+
+/// How the service is.
+#[derive(Debug, Serialize, Object)]
+struct Health {
+    /// Always `ok`.
+    status: String,
+    /// The version of the program.
+    version: String,
+}
+
+impl Health {
+    fn ok() -> Self {
+        Self { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
+/// A probe that succeeded.
+#[derive(ApiResponse)]
+enum Healthy {
+    /// All is well.
+    #[oai(status = 200)]
+    Ok(Json<Health>),
+}
+
+struct Probing;
+
+impl Failures for Probing {
+    const STATUSES: &'static [u16] = &[];
+}
+
+#[OpenApi(tag = "Tag::Health")]
+impl HealthApi {
+    /// Check whether the process lives
+    ///
+    /// Answers 200 as long as the process can answer at all, whatever storage does.
+    #[oai(path = "/livez", method = "get", operation_id = "get_liveness")]
+    async fn livez(&self) -> Result<Healthy, Failed<Probing>> {
+        Ok(Healthy::Ok(Json::encode(&Health::ok())?))
+    }
+
+    /// Check whether the service can work
+    ///
+    /// Answers 200 when storage answers in time and the service is not stopping.
+    #[oai(path = "/readyz", method = "get", operation_id = "get_readiness")]
+    async fn readyz(&self) -> Result<Healthy, Failed<Probing>> {
+        if self.shutdown.is_cancelled() {
+            return Err(Problem::stopping().into());
+        }
+        tokio::time::timeout(PATIENCE, self.service.check())
+            .await
+            .map_err(|late| Problem::unavailable("storage does not answer; try again later", late))??;
+        Ok(Healthy::Ok(Json::encode(&Health::ok())?))
+    }
+}

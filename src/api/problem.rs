@@ -1,0 +1,260 @@
+//! What went wrong, as the one kind of document that every failure is answered with (RFC 9457).
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use poem::Response;
+use poem::error::ResponseError;
+use poem::http::{StatusCode, header};
+use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
+
+use super::answer::Described;
+use super::answer::RunAnswer;
+use crate::runs::store::StoreError;
+
+/// A failure on its way to the client; the text is for users, the cause for our log.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Fault>,
+    persisted: Option<Box<RunAnswer>>,
+    headers: Vec<(header::HeaderName, String)>,
+    cause: Option<anyhow::Error>,
+}
+
+/// One fault of a request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct Fault {
+    /// Where in the body: a JSON pointer (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pointer: Option<String>,
+    /// Which query, path or header parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parameter: Option<String>,
+    /// What is wrong and what was expected.
+    pub(super) detail: String,
+}
+
+/// Most faults whose text goes into the detail; all of them are in `errors`.
+const FAULTS_IN_DETAIL: usize = 3;
+
+/// After how many seconds a client should ask again when storage is away.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+impl Problem {
+    /// A failure with a stable code and a text that says what to change.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (errors, headers) = (Vec::new(), Vec::new());
+        Self { status, code, detail: detail.into(), errors, persisted: None, headers, cause: None }
+    }
+
+    /// There is no such run.
+    pub(super) fn run_not_found(id: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "run_not_found", format!("there is no run `{id}`"))
+    }
+
+    /// A parameter that cannot be used.
+    pub(super) fn parameter(parameter: &'static str, detail: String) -> Self {
+        let fault = Fault { parameter: Some(parameter.to_owned()), detail, ..Fault::default() };
+        Self::invalid("invalid_parameter", vec![fault])
+    }
+
+    /// A request that can be read but not used; at least one fault.
+    pub(super) fn invalid(code: &'static str, errors: Vec<Fault>) -> Self {
+        let place = |fault: &Fault| {
+            let parameter = fault.parameter.as_ref().map(|name| format!("`{name}`: "));
+            let pointer = fault.pointer.as_ref().map(|pointer| format!("`{pointer}`: "));
+            format!("{}{}", parameter.or(pointer).unwrap_or_default(), fault.detail)
+        };
+        let mut texts: Vec<_> = errors.iter().take(FAULTS_IN_DETAIL).map(place).collect();
+        if errors.len() > FAULTS_IN_DETAIL {
+            texts.push(format!("and {} more", errors.len() - FAULTS_IN_DETAIL));
+        }
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, texts.join("; ")) }
+    }
+
+    /// A fault of ours; the client learns only that there was one.
+    pub(super) fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
+        Self { cause: Some(cause.into()), ..problem }
+    }
+
+    /// The service cannot do its work now.
+    pub(super) fn unavailable(detail: &str, cause: impl Into<anyhow::Error>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        let problem = problem.with_header(header::RETRY_AFTER, RETRY_AFTER.as_secs().to_string());
+        Self { cause: Some(cause.into()), ..problem }
+    }
+
+    /// A handler panicked; the panic hook has said where.
+    pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
+        Self::internal(anyhow::anyhow!("panicked: {}", text.unwrap_or("no text")))
+    }
+
+    /// The service is about to end; another process may answer.
+    pub(super) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the service is stopping")
+    }
+
+    /// The same, with the run that stands in the way.
+    pub(super) fn with_persisted(self, run: RunAnswer) -> Self {
+        Self { persisted: Some(Box::new(run)), ..self }
+    }
+
+    /// The same, with a header.
+    pub(super) fn with_header(mut self, name: header::HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// What the log should say besides the answer; `None` when the client is at fault.
+    pub(super) fn cause(&self) -> Option<&anyhow::Error> {
+        self.cause.as_ref()
+    }
+
+    /// The answer.
+    pub(super) fn into_response(self, request_id: &str) -> Response {
+        let document = ProblemDocument {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.to_owned(),
+            errors: self.errors,
+            request_id: request_id.to_owned(),
+            persisted: self.persisted.map(|run| *run),
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let response = Response::builder().status(self.status).content_type(CONTENT_TYPE);
+        let with_header = |response: poem::ResponseBuilder, (name, value)| response.header(name, value);
+        self.headers.into_iter().fold(response, with_header).body(body)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable("storage is unavailable; try again later", error),
+            StoreError::Full(what) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", format!("storage is full: {what}"))
+            }
+            StoreError::Other(cause) => Self::internal(cause),
+        }
+    }
+}
+
+/// The media type of problem documents.
+const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, Object)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename = "Problem", rename_all = "camelCase", skip_serializing_if_is_none)]
+struct ProblemDocument {
+    /// Always `about:blank`: `code` says which problem it is.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    kind: String,
+    /// The HTTP status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong and, where there is one, the remedy; for people.
+    detail: String,
+    /// What went wrong; stable, for programs.
+    code: String,
+    /// Every fault of the request; empty when it is not about one place.
+    errors: Vec<Fault>,
+    /// Names the request in the service's log; the same as the header `X-Request-Id`.
+    request_id: String,
+    /// `run_conflict`: the run that was stored under this id or key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persisted: Option<RunAnswer>,
+}
+
+/// Which failures an operation can be answered with, besides 500 and 503.
+pub(super) trait Failures: Send + Sync + 'static {
+    /// The HTTP statuses.
+    const STATUSES: &'static [u16];
+}
+
+/// A problem of an operation, as the document describes it.
+#[derive(Debug)]
+pub(super) struct Failed<F> {
+    problem: Problem,
+    described: Described<F>,
+}
+
+impl<F, P: Into<Problem>> From<P> for Failed<F> {
+    fn from(problem: P) -> Self {
+        Self { problem: problem.into(), described: PhantomData }
+    }
+}
+
+impl<F> From<Failed<F>> for poem::Error {
+    fn from(failed: Failed<F>) -> Self {
+        failed.problem.into()
+    }
+}
+
+impl<F: Failures> ApiResponse for Failed<F> {
+    fn meta() -> MetaResponses {
+        let statuses = F::STATUSES.iter().chain(&[500, 503]);
+        MetaResponses { responses: statuses.map(|status| described(*status)).collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemDocument::register(registry);
+    }
+}
+
+fn described(status: u16) -> MetaResponse {
+    let description = match status {
+        400 => "The body is not JSON.",
+        404 => "There is no such run.",
+        409 => "The run is not in a state that allows it, or the id or key belongs to other work.",
+        413 => "The body is too large.",
+        415 => "The body is not declared to be JSON.",
+        422 => "Parameters or members of the body cannot be used; `errors` names them.",
+        503 => "Storage is unavailable or full; try again later.",
+        _ => "A fault of the service.",
+    };
+    let retry_after = || MetaHeader {
+        name: "RETRY-AFTER".to_owned(),
+        description: Some("Seconds to wait.".to_owned()),
+        required: false,
+        deprecated: false,
+        schema: u32::schema_ref(),
+    };
+    MetaResponse {
+        description,
+        status: Some(status),
+        status_range: None,
+        content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: ProblemDocument::schema_ref() }],
+        headers: (status == 503).then(retry_after).into_iter().collect(),
+    }
+}

@@ -1,0 +1,337 @@
+//! Submitting runs, looking at them, and acting on them.
+
+use std::time::Duration;
+
+use poem::http::StatusCode;
+use poem_openapi::{ApiResponse, OpenApi};
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
+use super::cursor::{self, Cursor};
+use super::document::Tag;
+use super::params::{Header, Query, RunPath};
+use super::problem::{Failed, Failures, Problem};
+use super::submission::SubmissionText;
+use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
+use crate::ids::RunId;
+use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::redacted;
+use crate::runs::service::RunService;
+use crate::runs::store::{self, ResultFilter, Retried, RunFilter};
+use crate::runs::submission::{self, SubmissionRules};
+
+/// The resource `runs`.
+pub(super) struct RunsApi {
+    /// What does the work.
+    pub(super) service: RunService,
+    /// What may be submitted.
+    pub(super) rules: SubmissionRules,
+    /// Ends waiting when the service stops.
+    pub(super) shutdown: CancellationToken,
+}
+
+/// A submission that was accepted.
+#[derive(ApiResponse)]
+enum Accepted {
+    /// The run is queued, or was submitted before and is answered as it stands.
+    #[oai(status = 202)]
+    Run(
+        Json<OneRun>,
+        /// Where the run is found.
+        #[oai(header = "Location")]
+        String,
+        /// What was granted of `Prefer`.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+    ),
+}
+
+/// A list of runs.
+#[derive(ApiResponse)]
+enum Listed {
+    /// A page of runs, newest first, without their specifications.
+    #[oai(status = 200)]
+    Page(Json<RunPage>),
+}
+
+/// A run, unless the client has it already.
+#[derive(ApiResponse)]
+enum Fetched {
+    /// The run as it stands.
+    #[oai(status = 200)]
+    Run(
+        Json<OneRun>,
+        /// Changes whenever the answer does.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// The run is as the client knows it.
+    #[oai(status = 304)]
+    Unchanged(
+        /// The same as the client sent.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// A list of results.
+#[derive(ApiResponse)]
+enum ResultsListed {
+    /// A page of results, by unit, then by evaluator.
+    #[oai(status = 200)]
+    Page(Json<ResultPage>),
+}
+
+/// A cancellation that was accepted.
+#[derive(ApiResponse)]
+enum Cancelled {
+    /// The run as it stands: a queued one is cancelled, a running one will be, a finished one stays as it is.
+    #[oai(status = 200)]
+    Run(Json<OneRun>),
+}
+
+/// A retry that was accepted.
+#[derive(ApiResponse)]
+enum Requeued {
+    /// The run is queued again.
+    #[oai(status = 202)]
+    Run(
+        Json<OneRun>,
+        /// Where the run is found.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+macro_rules! failures {
+    ($($name:ident: $statuses:expr;)*) => {
+        $(
+            struct $name;
+
+            impl Failures for $name {
+                const STATUSES: &'static [u16] = &$statuses;
+            }
+        )*
+    };
+}
+
+failures! {
+    Submitting: [400, 409, 413, 415, 422];
+    Listing: [422];
+    Reading: [404, 422];
+    Retrying: [404, 409, 422];
+}
+
+#[OpenApi(tag = "Tag::Runs")]
+impl RunsApi {
+    /// Submit a run
+    ///
+    /// Queues a run and answers at once; with `Prefer: wait=N`, when the run is final or after N seconds, whichever
+    /// is first. Submitting the same work again under the same `runId` or `Idempotency-Key` answers with the run
+    /// that was stored; other work under it is refused with 409.
+    #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
+    async fn submit(
+        &self,
+        body: SubmissionText,
+        /// Makes it safe to repeat the submission: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<IdempotencyKey>>,
+        /// `wait=N`: how many seconds to wait for the run to end; at most 60 are granted.
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<Prefer>>,
+    ) -> Result<Accepted, Failed<Submitting>> {
+        let mut new = parse(body.0, self.rules.clone()).await?;
+        new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
+        let run = match self.service.submit(new).await? {
+            Submitted::Created(run) | Submitted::Same(run) => run,
+            Submitted::Conflict(run) => return Err(conflict(run).into()),
+        };
+        let wait = prefer.0.and_then(|prefer| prefer.wait);
+        let run = self.wait(run, wait).await?;
+        let location = location(run.id);
+        let applied = wait.map(|wait| format!("wait={}", wait.as_secs()));
+        Ok(Accepted::Run(Json::encode(&OneRun::from(run))?, location, applied))
+    }
+
+    /// List runs
+    ///
+    /// Newest first, without specifications. Of `status` and `verdict` one of the values given must hold, of `label`
+    /// all of them.
+    #[oai(path = "/api/runs", method = "get", operation_id = "list_runs")]
+    #[expect(clippy::too_many_arguments, reason = "one per parameter of the query")]
+    async fn list(
+        &self,
+        /// In this status; repeat it for several.
+        status: Query<Vec<Named<Status>>>,
+        /// With this verdict; repeat it for several.
+        verdict: Query<Vec<Named<Verdict>>>,
+        /// With this label, as `key=value`; repeat it for several, which must all be there.
+        label: Query<Vec<Label>>,
+        /// Submitted at this time or later; without a zone it is UTC.
+        #[oai(name = "createdFrom")]
+        created_from: Query<Option<Timestamp>>,
+        /// Submitted before this time; without a zone it is UTC.
+        #[oai(name = "createdBefore")]
+        created_before: Query<Option<Timestamp>>,
+        /// The same as `createdBefore`, as the reference calls it; the earlier one holds.
+        before: Query<Option<Timestamp>>,
+        /// `next` of the page before.
+        cursor: Query<Option<Cursor<(chrono::DateTime<chrono::Utc>, RunId)>>>,
+        /// How many runs at most.
+        limit: Query<Option<PageSize<100>>>,
+    ) -> Result<Listed, Failed<Listing>> {
+        let size = PageSize::of(limit.0);
+        let filter = RunFilter {
+            statuses: status.0.into_iter().map(|Named(status)| status).collect(),
+            verdicts: verdict.0.into_iter().map(|Named(verdict)| verdict).collect(),
+            labels: label.0.into_iter().map(|label| (label.key, label.value)).collect(),
+            created_from: created_from.0.map(|Timestamp(time)| time),
+            created_before: created_before.0.into_iter().chain(before.0).map(|Timestamp(time)| time).min(),
+            after: cursor.0.map(|Cursor(place)| place),
+            limit: size + 1,
+        };
+        let runs = self.service.list(&filter).await?;
+        let (runs, next) = cursor::page(runs, size, |run| (run.created_at, run.id));
+        let data = runs.into_iter().map(RunAnswer::from).collect();
+        Ok(Listed::Page(Json::encode(&RunPage { data, next: Nullable(next) })?))
+    }
+
+    /// Get a run
+    #[oai(path = "/api/runs/:runId", method = "get", operation_id = "get_run")]
+    async fn get(
+        &self,
+        /// The run.
+        #[oai(name = "runId")]
+        run_id: RunPath,
+        /// What else to answer with.
+        include: Query<Option<Include>>,
+        /// `ETag` of an earlier answer; if nothing has changed, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Vec<String>>,
+    ) -> Result<Fetched, Failed<Reading>> {
+        let run = found(run_id, self.service.run(run_id.0).await)?;
+        let spec = match include.0 {
+            Some(Include::Spec) => Some(self.spec(run_id).await?),
+            None => None,
+        };
+        let answer = Json::encode(&OneRun { data: RunAnswer::from(run).with_spec(spec) })?;
+        let tag = answer.entity_tag();
+        match is_known(&if_none_match.0, &tag) {
+            true => Ok(Fetched::Unchanged(tag)),
+            false => Ok(Fetched::Run(answer, tag)),
+        }
+    }
+
+    /// List the results of a run
+    #[oai(path = "/api/runs/:runId/results", method = "get", operation_id = "list_results")]
+    async fn results(
+        &self,
+        /// The run.
+        #[oai(name = "runId")]
+        run_id: RunPath,
+        /// In this status; repeat it for several.
+        status: Query<Vec<Named<ResultStatus>>>,
+        /// Of the evaluator with this name; repeat it for several.
+        evaluator: Query<Vec<String>>,
+        /// `next` of the page before.
+        cursor: Query<Option<Cursor<u32>>>,
+        /// How many results at most.
+        limit: Query<Option<PageSize<1000>>>,
+    ) -> Result<ResultsListed, Failed<Reading>> {
+        let size = PageSize::of(limit.0);
+        let filter = ResultFilter {
+            statuses: status.0.into_iter().map(|Named(status)| status).collect(),
+            evaluators: evaluator.0,
+            after: cursor.0.map(|Cursor(place)| place),
+            limit: size + 1,
+        };
+        let results = found(run_id, self.service.results(run_id.0, &filter).await)?;
+        let (results, next) = cursor::page(results, size, |result| result.record.ordinal);
+        let data = results.into_iter().map(|result| ResultAnswer::new(run_id.0, result)).collect();
+        Ok(ResultsListed::Page(Json::encode(&ResultPage { data, next: Nullable(next) })?))
+    }
+
+    /// Cancel a run
+    ///
+    /// Ends a queued run at once and stops a running one within moments; nothing happens to a finished one, so that
+    /// repeating it is safe.
+    #[oai(path = "/api/runs/:runId/cancel", method = "post", operation_id = "cancel_run")]
+    async fn cancel(
+        &self,
+        /// The run.
+        #[oai(name = "runId")]
+        run_id: RunPath,
+    ) -> Result<Cancelled, Failed<Reading>> {
+        let run = found(run_id, self.service.cancel(run_id.0).await)?;
+        Ok(Cancelled::Run(Json::encode(&OneRun::from(run))?))
+    }
+
+    /// Retry a run
+    ///
+    /// Queues a failed or cancelled run again.
+    #[oai(path = "/api/runs/:runId/retry", method = "post", operation_id = "retry_run")]
+    async fn retry(
+        &self,
+        /// The run.
+        #[oai(name = "runId")]
+        run_id: RunPath,
+    ) -> Result<Requeued, Failed<Retrying>> {
+        match found(run_id, self.service.retry(run_id.0).await)? {
+            Retried::Queued(run) => Ok(Requeued::Run(Json::encode(&OneRun::from(run))?, location(run_id.0))),
+            Retried::Refused(run) => Err(not_retryable(&run).into()),
+        }
+    }
+}
+
+impl RunsApi {
+    /// The run once it is final, patience is over or the service stops.
+    async fn wait(&self, run: Run, patience: Option<Duration>) -> Result<Run, Problem> {
+        let Some(patience) = patience.filter(|_| !run.status.is_terminal()) else { return Ok(run) };
+        let waiting = self.service.wait(run.id, patience);
+        let waited = self.shutdown.run_until_cancelled(waiting).await;
+        Ok(waited.transpose()?.flatten().unwrap_or(run))
+    }
+
+    async fn spec(&self, run: RunPath) -> Result<RawObject, Problem> {
+        let spec = found(run, self.service.spec(run.0).await)?;
+        let redacted = redacted(&spec).map_err(Problem::internal)?;
+        serde_json::value::RawValue::from_string(redacted).map(RawObject).map_err(Problem::internal)
+    }
+}
+
+/// Bodies beyond this are read on a thread for blocking work; reading them takes longer than going there.
+const LARGE_BODY_BYTES: usize = 64 << 10;
+
+async fn parse(body: String, rules: SubmissionRules) -> Result<NewRun, Problem> {
+    if body.len() <= LARGE_BODY_BYTES {
+        return Ok(submission::parse(&body, &rules)?);
+    }
+    let parsing = tokio::task::spawn_blocking(move || submission::parse(&body, &rules));
+    Ok(parsing.await.map_err(Problem::internal)??)
+}
+
+/// What storage has of a run, or why not.
+pub(super) fn found<T>(RunPath(id): RunPath, answer: store::Result<Option<T>>) -> Result<T, Problem> {
+    answer?.ok_or_else(|| Problem::run_not_found(id))
+}
+
+fn location(id: RunId) -> String {
+    format!("/api/runs/{id}")
+}
+
+fn conflict(run: Run) -> Problem {
+    let detail = format!("run `{}` was submitted before under this id or key, with other work", run.id);
+    Problem::new(StatusCode::CONFLICT, "run_conflict", detail).with_persisted(run.into())
+}
+
+fn not_retryable(run: &Run) -> Problem {
+    let status = Named(run.status).name();
+    let detail = format!("the run is {status}; only failed and cancelled runs can be retried");
+    Problem::new(StatusCode::CONFLICT, "not_retryable", detail)
+}
+
+/// Whether `tag` is among those of `If-None-Match`, compared weakly as RFC 9110 has it.
+fn is_known(if_none_match: &[String], tag: &str) -> bool {
+    let mut known = if_none_match.iter().flat_map(|line| line.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}

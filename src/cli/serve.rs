@@ -1,0 +1,71 @@
+//! `agentevals serve`: the HTTP API, with workers in the same process.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use poem::Server;
+use poem::listener::{Acceptor, Listener, TcpListener};
+use tracing::info;
+
+use super::{EXIT_PASSED, service};
+use crate::api::{self, ApiSettings};
+use crate::config::{LogArguments, ServerArguments, StorageArguments, SubmissionArguments, WorkerArguments};
+use crate::evaluators::CodePolicy;
+use crate::runs::service::RunService;
+use crate::runs::worker::Stop;
+
+/// Serve the HTTP API and execute the runs submitted to it
+///
+/// The first SIGTERM or SIGINT stops gracefully: runs may finish within the grace period, the rest goes back to the
+/// queue. The second stops at once.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    server: ServerArguments,
+    #[command(flatten)]
+    submissions: SubmissionArguments,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    #[command(flatten)]
+    storage: StorageArguments,
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+}
+
+/// How long requests under way may take once a stop was asked for.
+const REQUEST_GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the command and returns the exit code.
+pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
+    service::run(|stop| run(arguments, stop))?;
+    Ok(EXIT_PASSED)
+}
+
+async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
+    let (address, workers) = (arguments.server.address()?, arguments.workers.settings()?);
+    let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
+    let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
+    let Some(storage) = opened else { return Ok(()) };
+    let listener = TcpListener::bind(address).into_acceptor().await;
+    let acceptor = listener.with_context(|| format!("listening on {address}"))?;
+    let worker =
+        (workers.slots > 0).then(|| service::start_worker(&storage, workers, code.clone(), stop.clone()));
+    let runs = RunService::new(storage.store.clone(), &storage.hints);
+    let settings = ApiSettings {
+        max_body_bytes: arguments.server.max_body_bytes(),
+        rules: arguments.submissions.rules(&code),
+    };
+    let app = api::app(runs, settings, stop.soon.clone());
+    for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {
+        info!(%address, "serving http://{address}, documented at http://{address}/docs");
+    }
+    let server = Server::new_with_acceptor(acceptor);
+    let end = stop.soon.clone();
+    let served = server.run_with_graceful_shutdown(app, end.cancelled_owned(), Some(REQUEST_GRACE)).await;
+    if let Some(worker) = worker {
+        let _ = worker.await;
+    }
+    storage.close().await;
+    served.context("serving")
+}

@@ -1,0 +1,118 @@
+//! What `serve` and `worker` have in common: storage, its hints, and the worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::config::{Backend, StorageArguments, WorkerArguments};
+use crate::evaluators::CodePolicy;
+use crate::runs::execution::Evaluation;
+use crate::runs::hints::Hints;
+use crate::runs::store::RunStore;
+use crate::runs::worker::{Stop, WorkerSettings, work};
+use crate::shutdown;
+use crate::storage::memory::{MemoryLimits, MemoryStore};
+use crate::storage::postgres::{
+    Database, DatabaseSettings, Migrator, PoolSize, PostgresStore, forward_hints,
+};
+
+/// Storage that is ready to be used.
+pub(super) struct Storage {
+    pub(super) store: Arc<dyn RunStore>,
+    pub(super) hints: Hints,
+    /// Ends the listener.
+    closed: CancellationToken,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Storage {
+    /// Opens the storage that was asked for.
+    ///
+    /// # Errors
+    /// It cannot be reached, or its schema is not what this version needs.
+    pub(super) async fn open(arguments: &StorageArguments, slots: u32) -> anyhow::Result<Self> {
+        let (hints, closed) = (Hints::default(), CancellationToken::new());
+        if arguments.backend() == Backend::Memory {
+            warn!(
+                "runs are kept in memory and are lost when this process ends; --storage postgres keeps them"
+            );
+            let store = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
+            return Ok(Self { store, hints, closed, listener: None });
+        }
+        let settings = arguments.database()?;
+        let settings = DatabaseSettings { pool: PoolSize::for_runs(slots.min(MAX_POOLED_SLOTS)), ..settings };
+        migrate(&settings, arguments.auto_migrate()).await?;
+        let database = Database::connect(&settings).await.context("connecting to the database")?;
+        let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
+        let store = Arc::new(PostgresStore::new(database));
+        Ok(Self { store, hints, closed, listener: Some(listener) })
+    }
+
+    /// Gives the listening connection up.
+    pub(super) async fn close(self) {
+        self.closed.cancel();
+        if let Some(listener) = self.listener {
+            let _ = listener.await;
+        }
+    }
+}
+
+/// Runs need few connections at a time, because they write in groups: more slots need no larger pool.
+const MAX_POOLED_SLOTS: u32 = 4;
+
+async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Result<()> {
+    let mut migrator = Migrator::connect(settings).await.context("connecting to the database")?;
+    if !is_automatic {
+        return migrator.verify().await.context("checking the database's schema");
+    }
+    migrator.up().await.context("bringing the database's schema up to date")?;
+    Ok(())
+}
+
+/// Starts a worker that executes runs until it is told to stop.
+pub(super) fn start_worker(
+    storage: &Storage,
+    settings: WorkerSettings,
+    policy: CodePolicy,
+    stop: Stop,
+) -> JoinHandle<()> {
+    let (store, hints) = (storage.store.clone(), storage.hints.clone());
+    let executor = Arc::new(Evaluation::new(policy));
+    tokio::spawn(async move { work(store, &hints, executor, settings, stop).await })
+}
+
+/// Runs a service until it ends or, while it starts, until a signal comes.
+///
+/// # Errors
+/// Whatever keeps the service from starting.
+pub(super) fn run<F>(service: impl FnOnce(Stop) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("starting the runtime")?;
+    let outcome = runtime.block_on(async {
+        let stop = Stop::default();
+        shutdown::on_signals(stop.soon.clone(), stop.now.clone()).context("listening for signals")?;
+        service(stop).await
+    });
+    // Evaluations that did not notice that they were interrupted must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Opens storage unless a signal comes first, in which case there is none.
+pub(super) async fn open_unless_stopped(
+    arguments: &StorageArguments,
+    workers: &WorkerArguments,
+    stop: &Stop,
+) -> anyhow::Result<Option<Storage>> {
+    tokio::select! {
+        storage = Storage::open(arguments, workers.slots()) => storage.map(Some),
+        () = stop.soon.cancelled() => Ok(None),
+    }
+}

@@ -1,0 +1,45 @@
+//! `agentevals worker`: executes runs that other processes accept.
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{EXIT_PASSED, service};
+use crate::config::{Backend, LogArguments, StorageArguments, WorkerArguments};
+use crate::evaluators::CodePolicy;
+use crate::runs::worker::Stop;
+
+/// Execute runs from a database that `serve` processes accept them into
+///
+/// The first SIGTERM or SIGINT stops gracefully: runs may finish within the grace period, the rest goes back to the
+/// queue. The second stops at once.
+#[derive(Debug, Args)]
+pub struct WorkArguments {
+    #[command(flatten)]
+    workers: WorkerArguments,
+    #[command(flatten)]
+    storage: StorageArguments,
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+}
+
+/// Runs the command and returns the exit code.
+pub(super) fn work(arguments: &WorkArguments) -> anyhow::Result<u8> {
+    if arguments.storage.backend() == Backend::Memory {
+        bail!("a worker needs a database that it shares with `serve`; say --storage postgres");
+    }
+    if arguments.workers.slots() == 0 {
+        bail!("a worker with --workers 0 would do nothing");
+    }
+    service::run(|stop| run(arguments, stop))?;
+    Ok(EXIT_PASSED)
+}
+
+async fn run(arguments: &WorkArguments, stop: Stop) -> anyhow::Result<()> {
+    let settings = arguments.workers.settings()?;
+    let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
+    let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
+    let Some(storage) = opened else { return Ok(()) };
+    let _ = service::start_worker(&storage, settings, code, stop).await;
+    storage.close().await;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! Arguments and environment to checked settings; the only module that reads the environment.
+//!
+//! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
+
+mod database;
+mod server;
+mod storage;
+mod worker;
+
+use std::time::Duration;
+
+pub use database::{DatabaseArguments, SchemaArguments};
+pub use server::{LogArguments, ServerArguments, SubmissionArguments};
+pub use storage::{Backend, StorageArguments};
+pub use worker::WorkerArguments;
+
+/// A positive number of seconds, with or without its unit.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let number = text.trim().strip_suffix('s').unwrap_or(text).trim();
+    let seconds: f64 = number.parse().map_err(|_| "is not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be a positive number of seconds".to_owned()),
+    }
+}
+
+/// A number of seconds that is at least one.
+fn parse_whole_second(text: &str) -> Result<Duration, String> {
+    match parse_seconds(text)? {
+        short if short < Duration::from_secs(1) => Err("must be at least 1 s".to_owned()),
+        duration => Ok(duration),
+    }
+}

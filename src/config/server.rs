@@ -1,0 +1,116 @@
+//! Where a process listens, what it accepts, what it logs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Args;
+use tracing::level_filters::LevelFilter;
+
+use super::parse_whole_second;
+use crate::evaluators::CodePolicy;
+use crate::runs::submission::SubmissionRules;
+
+/// Largest request that is read when nothing is said, as one trace upload of the reference and some more.
+const DEFAULT_MAX_BODY_BYTES: u64 = 64 << 20;
+
+/// Where the service listens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArguments {
+    /// Address to listen on
+    #[arg(long, env = "AGENTEVALS_HOST", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port to listen on; 0 for any that is free
+    #[arg(short, long, env = "AGENTEVALS_PORT", default_value_t = 8001, value_name = "PORT")]
+    port: u16,
+    /// Largest request that is read, in bytes
+    #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = DEFAULT_MAX_BODY_BYTES, value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
+    max_body_bytes: u64,
+    /// Listen beyond this machine although anyone who reaches the port may do anything
+    #[arg(long, env = "AGENTEVALS_INSECURE_NO_AUTH", value_parser = clap::builder::BoolishValueParser::new(),
+        action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "false",
+        value_name = "BOOL")]
+    insecure_no_auth: bool,
+}
+
+impl ServerArguments {
+    /// The address to listen on.
+    ///
+    /// # Errors
+    /// It can be reached from other machines, and nothing was said about that.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        if !self.host.is_loopback() && !self.insecure_no_auth {
+            bail!(
+                "--host {} lets other machines in, and the service asks nobody who they are; listen on 127.0.0.1 \
+                 behind a proxy that does, or say --insecure-no-auth",
+                self.host
+            );
+        }
+        Ok(SocketAddr::new(self.host, self.port))
+    }
+
+    /// Largest request that is read, in bytes.
+    pub fn max_body_bytes(&self) -> usize {
+        usize::try_from(self.max_body_bytes).unwrap_or(usize::MAX)
+    }
+}
+
+/// What a submission may ask for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Runs")]
+pub struct SubmissionArguments {
+    /// Seconds that one attempt at a run may take, unless its submitter says otherwise
+    #[arg(long, env = "AGENTEVALS_RUN_DEADLINE_S", default_value = "300", value_parser = parse_whole_second,
+        value_name = "SECONDS")]
+    run_deadline_s: Duration,
+    /// Most that its submitter may say
+    #[arg(long, env = "AGENTEVALS_MAX_RUN_DEADLINE_S", default_value = "3600", value_parser = parse_whole_second,
+        value_name = "SECONDS")]
+    max_run_deadline_s: Duration,
+    /// How often a run is tried, unless its submitter says otherwise
+    #[arg(long, env = "AGENTEVALS_MAX_RUN_ATTEMPTS", default_value_t = 3, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    max_run_attempts: u32,
+    /// Most that its submitter may say
+    #[arg(long, env = "AGENTEVALS_RUN_ATTEMPTS_LIMIT", default_value_t = 10, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    run_attempts_limit: u32,
+}
+
+impl SubmissionArguments {
+    /// What submissions are held to, where code evaluators may be named as `code` says.
+    ///
+    /// A default that is beyond a limit moves the limit: it is what the operator asked for.
+    pub fn rules(&self, code: &CodePolicy) -> SubmissionRules {
+        SubmissionRules {
+            code: code.rule(),
+            default_deadline: self.run_deadline_s,
+            max_deadline: self.max_run_deadline_s.max(self.run_deadline_s),
+            default_attempts: self.max_run_attempts,
+            max_attempts: self.run_attempts_limit.max(self.max_run_attempts),
+        }
+    }
+}
+
+/// What a process logs.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// Least important lines that are logged: error, warn, info, debug or trace
+    #[arg(
+        long,
+        env = "AGENTEVALS_LOG_LEVEL",
+        default_value = "info",
+        value_name = "LEVEL",
+        ignore_case = true
+    )]
+    log_level: LevelFilter,
+}
+
+impl LogArguments {
+    /// The least important lines that are logged.
+    pub fn level(&self) -> LevelFilter {
+        self.log_level
+    }
+}

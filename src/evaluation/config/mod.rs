@@ -1,0 +1,270 @@
+//! The evaluation configuration: a YAML or JSON document naming evaluators, and its part that requests may hold.
+
+mod evaluators;
+mod parameters;
+
+use evaluators::read_evaluators;
+pub use parameters::Parameters;
+
+use super::GroupBy;
+use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
+use crate::json::{self, SyntaxError, Value};
+use crate::metrics::catalog::Builtin;
+use crate::metrics::trajectory::TrajectoryOptions;
+use crate::trace::Format;
+
+/// Why a document is no evaluation configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is neither YAML nor JSON.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// It says something that is not understood; at least one fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Schema(Vec<Problem>),
+}
+
+/// A configuration as written, checked.
+#[derive(Debug, Clone, Default)]
+pub struct EvalConfig {
+    /// The evaluators, if any are named.
+    pub evaluators: Option<Vec<EvaluatorSpec>>,
+    /// Path of the golden eval set, relative to the configuration.
+    pub eval_set: Option<String>,
+    /// Trace format to assume.
+    pub trace_format: Option<Format>,
+    /// How to print results.
+    pub output_format: Option<OutputFormat>,
+    /// What is evaluated together.
+    pub group_by: Option<GroupBy>,
+    /// How many custom evaluators run at the same time.
+    pub max_concurrent_evals: Option<usize>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OutputFormat {
+    Table,
+    Json,
+    Summary,
+}
+
+impl OutputFormat {
+    /// The names used in configurations.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("table", Self::Table), ("json", Self::Json), ("summary", Self::Summary)];
+}
+
+/// One evaluator as written.
+#[derive(Debug, Clone)]
+pub struct EvaluatorSpec {
+    /// Name, unique in the configuration.
+    pub name: String,
+    /// Score from which it passes, 0.5 when it is not given.
+    pub threshold: Option<f64>,
+    /// What it is.
+    pub kind: SpecKind,
+}
+
+/// What an evaluator is.
+#[derive(Debug, Clone)]
+pub enum SpecKind {
+    /// A metric of this program.
+    Builtin {
+        /// Which.
+        metric: Builtin,
+        /// For the trajectory metric.
+        trajectory: TrajectoryOptions,
+    },
+    /// A program that speaks the evaluator protocol.
+    Code(CodeSpec),
+}
+
+/// A program that speaks the evaluator protocol.
+#[derive(Debug, Clone)]
+pub struct CodeSpec {
+    /// Path as written, relative to the configuration.
+    pub path: String,
+    /// Seconds after which it is killed.
+    pub timeout_s: u64,
+    /// Passed to it as it is.
+    pub config: Value<'static>,
+    /// Names of the environment variables it may see besides the harmless ones.
+    pub env: Vec<String>,
+}
+
+impl EvaluatorSpec {
+    /// A metric of this program with nothing said about it.
+    pub fn builtin(name: &str, metric: Builtin) -> Self {
+        let kind = SpecKind::Builtin { metric, trajectory: TrajectoryOptions::default() };
+        Self { name: name.to_owned(), threshold: None, kind }
+    }
+}
+
+/// Which code evaluators a configuration may name; depends on who wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeRule {
+    /// Any: the configuration is the user's own.
+    Trusted,
+    /// Those below the server's directory of evaluators, with nothing of its environment.
+    BelowDirectory,
+    /// None.
+    Refused,
+}
+
+/// How many custom evaluators run at once when nothing is said, as in the reference.
+pub const DEFAULT_CONCURRENT_EVALS: usize = 5;
+
+/// Members of old configurations and what took their place.
+const OLD_MEMBERS: [(&str, &str); 5] = [
+    ("metrics", "list them under `evaluators`"),
+    ("custom_evaluators", "list them under `evaluators`"),
+    ("judge_model", "give it to the evaluator that uses it"),
+    ("threshold", "give it to each evaluator"),
+    ("trajectory_match_type", "give it to the evaluator `tool_trajectory_avg_score`"),
+];
+
+impl EvalConfig {
+    /// Reads a configuration from YAML or JSON.
+    ///
+    /// # Errors
+    /// All faults of the document, each with its path.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let document = json::parse_yaml(text)?;
+        let problems = Problems::default();
+        let config = read_config(&Cursor::root(&document, &problems));
+        let problems = problems.into_vec();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Schema(problems)),
+        }
+    }
+}
+
+fn read_config(cursor: &Cursor<'_, '_>) -> Option<EvalConfig> {
+    let object = cursor.object(Spelling::SnakeOrCamel)?;
+    refuse(&object, "no longer read", &OLD_MEMBERS);
+    let evaluators = object.optional("evaluators", |list| read_evaluators(list, CodeRule::Trusted));
+    let output_format = object.optional("output_format", read_output);
+    let output = object.optional("output", read_output);
+    if output_format.is_some() && output.is_some() {
+        cursor.fault("`output` and `output_format` mean the same; leave one out");
+    }
+    let output_format = output_format.or(output);
+    let config = EvalConfig {
+        evaluators,
+        eval_set: object.optional("eval_set", |path| path.string()),
+        trace_format: object.optional("trace_format", |format| {
+            let text = format.string()?;
+            text.parse().map_err(|error: String| format.fault(error)).ok()
+        }),
+        output_format,
+        group_by: object.optional("group_by", |group_by| group_by.choice(&GroupBy::NAMES)),
+        max_concurrent_evals: object.optional("max_concurrent_evals", read_concurrency),
+    };
+    object.refuse_unknown();
+    Some(config)
+}
+
+/// Reports each of the members that is there, with its remedy.
+fn refuse(object: &Object<'_, '_>, why: &str, members: &[(&'static str, &str)]) {
+    for (name, remedy) in members {
+        object.optional(name, |member| {
+            member.fault(format!("{why}; {remedy}"));
+            Some(())
+        });
+    }
+}
+
+/// Reads how many custom evaluators, or traces, may be under way at once.
+fn read_concurrency(cursor: &Cursor<'_, '_>) -> Option<usize> {
+    cursor.integer(1..=256).and_then(|number| usize::try_from(number).ok())
+}
+
+fn read_output(cursor: &Cursor<'_, '_>) -> Option<OutputFormat> {
+    cursor.choice(&OutputFormat::NAMES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::trajectory::{ArgsMode, MatchType};
+
+    fn faults(text: &str) -> Vec<String> {
+        match EvalConfig::parse(text) {
+            Err(ConfigError::Schema(problems)) => problems.iter().map(ToString::to_string).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_of_an_evaluator_is_read() {
+        let config = EvalConfig::parse(
+            "evaluators:
+  - name: tool_trajectory_avg_score
+    type: builtin
+    threshold: 0.9
+    trajectoryMatchType: subset
+    trajectory_args: superset
+    trajectory_paths: {$.at: any, '$.n[*]': {tolerance: 0.5}}
+    trajectory_tools:
+      search: ignore
+      book: {args: subset, paths: {$.city: case_insensitive, $.id: {regex: '^b-'}}}
+  - {name: mine, type: code, path: ./mine.py, timeout: 5, config: {a: [1]}, env: [MY_KEY]}
+eval_set: golden.json
+trace_format: otlp-json
+output: json
+group_by: trace
+",
+        )
+        .unwrap();
+        let specs = config.evaluators.unwrap();
+        let SpecKind::Builtin { metric: Builtin::Trajectory, trajectory } = &specs[0].kind else { panic!() };
+        assert_eq!(trajectory.match_type, MatchType::Subset);
+        assert_eq!((trajectory.args.mode, trajectory.args.paths.len()), (ArgsMode::Superset, 2));
+        assert_eq!(trajectory.tools["search"].mode, ArgsMode::Ignore);
+        assert_eq!(trajectory.tools["book"].paths.len(), 2);
+        let SpecKind::Code(code) = &specs[1].kind else { panic!() };
+        assert_eq!((code.timeout_s, &*code.env), (5, &["MY_KEY".to_owned()][..]));
+        assert_eq!(config.output_format, Some(OutputFormat::Json));
+        assert_eq!(config.group_by, Some(GroupBy::Trace));
+    }
+
+    #[test]
+    fn mistakes_are_located_and_explained() {
+        for (text, fault) in [
+            ("evaluators: []", "$.evaluators: at least one"),
+            ("evaluator: []", "$.evaluator: unknown member; did you mean `evaluators`?"),
+            ("threshold: 1", "$.threshold: no longer read"),
+            ("evaluators: [{name: x, type: builtin}]", "$.evaluators[0]: unknown metric `x`"),
+            ("evaluators: [{name: x, type: remote}]", "use `type: code`"),
+            ("evaluators: [{name: x, type: openai_eval}]", "removed"),
+            ("evaluators: [{name: x, type: code, path: x.sh}]", "$.evaluators[0].path: `x.sh` is no .py"),
+            (
+                "evaluators: [{name: x, type: code, path: x.py, timeout: 0}]",
+                "timeout: 0 is outside 1..=86400",
+            ),
+            (
+                "evaluators: [{name: response_match_score, type: builtin, threshold: 2}]",
+                "$.evaluators[0].threshold: threshold 2 is outside",
+            ),
+            ("evaluators: [{name: token_usage_v1, type: builtin, threshold: 1}]", "takes no `threshold`"),
+            (
+                "evaluators: [{name: response_match_score, type: builtin, judge_model: m}]",
+                "judge_model: `response_match_score` asks no judge",
+            ),
+            (
+                "evaluators: [{name: a, type: code, path: a.py}, {name: a, type: code, path: a.py}]",
+                "the name `a` is used twice",
+            ),
+            (
+                "evaluators: [{name: tool_trajectory_avg_score, type: builtin, trajectory_paths: {x: any}}]",
+                "`x` is no path",
+            ),
+        ] {
+            let found = faults(text).join("\n");
+            assert!(found.contains(fault), "{text}\n{found}");
+        }
+    }
+}

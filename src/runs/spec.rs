@@ -1,0 +1,234 @@
+//! The specification of a run: what is evaluated against what, and how.
+//!
+//! It is stored as submitted. Known members may be spelled in snake or camel case; unknown ones are kept and mean
+//! nothing.
+
+use crate::eval_set::EvalSet;
+use crate::evaluation::config::{CodeRule, Parameters};
+use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
+use crate::json::{self, Map, Reader, SyntaxError, Token, Value};
+use crate::trace::{Document, Format, Join, Loaded, load};
+
+/// What an inline trace is called in messages.
+const INLINE: &str = "inline";
+
+/// The only approach there is.
+const APPROACH: &str = "trace_replay";
+
+/// Ways of delivering results that the reference knows.
+const SINKS: [&str; 3] = ["stdout", "file", "http_webhook"];
+
+/// A specification, checked; the inline trace stands beside it as text.
+#[derive(Debug)]
+pub(super) struct RunSpec {
+    /// Format to assume of the trace.
+    pub(super) format: Option<Format>,
+    /// The golden.
+    pub(super) eval_set: Option<EvalSet>,
+    /// How to evaluate.
+    pub(super) parameters: Parameters,
+}
+
+/// Why a stored specification cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SpecError {
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Schema(Vec<Problem>),
+}
+
+impl RunSpec {
+    /// Reads a specification that is part of a document; faults are located in that document.
+    ///
+    /// The inline trace is only required to be an object; see [`load_inline`].
+    pub(super) fn read(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<Self> {
+        let object = cursor.object(Spelling::SnakeOrCamel)?;
+        object.optional("approach", |approach| {
+            let text = approach.string()?;
+            if text != APPROACH {
+                approach.fault(format!("unknown value `{text}`; expected {APPROACH}"));
+            }
+            Some(())
+        });
+        let target = object.required("target", read_target);
+        let eval_set = object.optional("eval_set", EvalSet::read);
+        let parameters = object.optional("eval_config", |config| Parameters::read(config, rule));
+        object.optional("sinks", read_sinks);
+        object.optional("context", |context| context.map());
+        object.optional("credential_refs", |refs| {
+            if !refs.map()?.is_empty() {
+                refs.fault("credentials are not looked up by this version; leave the member out");
+            }
+            Some(())
+        });
+        Some(Self { format: target?, eval_set, parameters: parameters.unwrap_or_default() })
+    }
+
+    /// Reads a stored specification, and the text of its inline trace without building it.
+    pub(super) fn parse(text: &str, rule: CodeRule) -> Result<(Self, &str), SpecError> {
+        let (value, inline) = without_inline(text)?;
+        let problems = Problems::default();
+        let spec = Self::read(&Cursor::root(&value, &problems), rule);
+        let problems = problems.into_vec();
+        match (spec, inline) {
+            (Some(spec), Some(inline)) if problems.is_empty() => Ok((spec, inline)),
+            _ => Err(SpecError::Schema(problems)),
+        }
+    }
+}
+
+/// Reads where the traces come from; answers the format to assume.
+fn read_target(cursor: &Cursor<'_, '_>) -> Option<Option<Format>> {
+    let object = cursor.object(Spelling::SnakeOrCamel)?;
+    let format = object.optional("trace_format", |format| {
+        format.string()?.parse().map_err(|error: String| format.fault(error)).ok()
+    });
+    let kind = object.required("kind", |kind| {
+        let text = kind.string()?;
+        match &*text {
+            "inline" => {}
+            "http" => {
+                kind.fault("`http` is not supported yet by this version; send the trace itself as `inline`");
+            }
+            "uploaded" => kind.fault("`uploaded` is written by the evaluate endpoints only; use `inline`"),
+            other => kind.fault(format!("unknown value `{other}`; expected inline or http")),
+        }
+        Some(text)
+    });
+    match kind?.as_str() {
+        "inline" => object.required(INLINE, |inline| inline.map()).map(|_| format),
+        "http" => {
+            check_http(&object);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn check_http(object: &Object<'_, '_>) {
+    object.required("base_url", |url| {
+        let text = url.string()?;
+        let parsed = reqwest::Url::parse(&text);
+        if !parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+            url.fault("expected an absolute http or https URL"); // not quoted: it may hold a password
+        }
+        Some(())
+    });
+    object.required("trace_id", |id| {
+        let text = id.string()?;
+        if !matches!(text.len(), 16 | 32) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            id.fault(format!("`{text}` is no trace id; expected 16 or 32 hexadecimal digits"));
+        }
+        Some(())
+    });
+}
+
+fn read_sinks(cursor: &Cursor<'_, '_>) -> Option<()> {
+    let sinks = cursor.list(|sink| {
+        let object = sink.object(Spelling::SnakeOrCamel)?;
+        object.required("kind", |kind| {
+            let text = kind.string()?;
+            if !SINKS.contains(&&*text) {
+                kind.fault(format!("unknown sink `{text}`; expected one of {}", SINKS.join(", ")));
+            }
+            Some(())
+        })
+    })?;
+    if !sinks.is_empty() {
+        cursor.fault(
+            "results are not delivered to sinks by this version; leave the member out and ask for them",
+        );
+    }
+    Some(())
+}
+
+/// Takes the text of an inline trace as a document.
+pub(super) fn inline_document(text: &str) -> Result<Document, String> {
+    Document::from_bytes(INLINE, text.as_bytes().to_vec(), u64::MAX).map_err(|error| error.to_string())
+}
+
+/// Why nothing can be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// Nothing could be read.
+    Unreadable(Vec<String>),
+    /// There is nothing in it.
+    NoTraces(String),
+}
+
+/// Reads an inline trace, of which at least one span must be readable.
+pub(super) fn load_inline(document: &Document, format: Option<Format>) -> Result<Loaded<'_>, Unusable> {
+    let loaded = load(std::slice::from_ref(document), format, Join::AcrossDocuments);
+    if !loaded.traces.is_empty() {
+        return Ok(loaded);
+    }
+    if !loaded.errors.is_empty() {
+        return Err(Unusable::Unreadable(loaded.errors.iter().map(ToString::to_string).collect()));
+    }
+    let rejected = loaded.warnings.iter().map(|warning| &*warning.text);
+    let rejected = rejected.map(|text| format!("; {text}")).collect::<String>();
+    Err(Unusable::NoTraces(match loaded.log_records {
+        0 => format!("no traces were read: there are no spans{rejected}"),
+        logs => format!("no traces were read, only {logs} log records; send the spans too{rejected}"),
+    }))
+}
+
+/// Parses a specification with an empty object in place of its inline trace, whose text is answered.
+fn without_inline(text: &str) -> Result<(Value<'_>, Option<&str>), SyntaxError> {
+    let mut inline = None;
+    let mut reader = Reader::new(text);
+    let spec = members_of(&mut reader, |reader, key| match key {
+        "target" => members_of(reader, |reader, key| match key {
+            INLINE if reader.peek()? == Token::Map => {
+                inline = Some(reader.raw()?);
+                Ok(Value::Map(Map::default()))
+            }
+            _ => reader.value(),
+        }),
+        _ => reader.value(),
+    })?;
+    reader.finish()?;
+    Ok((spec, inline))
+}
+
+/// Reads the next value; when it is an object, each of its members by `member`.
+fn members_of<'a>(
+    reader: &mut Reader<'a>,
+    mut member: impl FnMut(&mut Reader<'a>, &str) -> Result<Value<'a>, SyntaxError>,
+) -> Result<Value<'a>, SyntaxError> {
+    if reader.peek()? != Token::Map {
+        return reader.value();
+    }
+    let mut entries = Vec::new();
+    reader.object(|reader, key| {
+        let value = member(reader, key)?;
+        entries.push((key.to_owned().into(), value));
+        Ok(())
+    })?;
+    Ok(Value::Map(Map::from_entries(entries)))
+}
+
+/// The text of member `name` of the object `text`; of several the last.
+pub(super) fn member_text<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, SyntaxError> {
+    let mut found = None;
+    let mut reader = Reader::new(text);
+    reader.object(|reader, key| {
+        let value = reader.raw()?;
+        if key == name {
+            found = Some(value);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The text with half surrogates, which would cost the whole document, replaced; of the same length.
+pub(super) fn repaired(text: &str) -> std::borrow::Cow<'_, str> {
+    if memchr::memmem::find(text.as_bytes(), b"\\u").is_none() {
+        return text.into();
+    }
+    let mut bytes = text.as_bytes().to_vec();
+    json::repair_lone_surrogates(&mut bytes);
+    String::from_utf8(bytes).map_or(text.into(), Into::into)
+}

@@ -1,0 +1,190 @@
+//! From the body of a submission to a run that can be stored; whatever can be known then is checked then.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::digest::digest;
+use super::model::NewRun;
+use super::spec::{RunSpec, Unusable, inline_document, load_inline, member_text, repaired};
+use crate::evaluation::config::CodeRule;
+use crate::ids::RunId;
+use crate::json::checked::{Cursor, Problem, Problems, Spelling};
+use crate::json::{self, SyntaxError, Value};
+
+/// What submissions may ask for, and what they get when they ask for nothing.
+#[derive(Debug, Clone)]
+pub struct SubmissionRules {
+    /// Which code evaluators they may name.
+    pub code: CodeRule,
+    /// How long an attempt may take when nothing is said.
+    pub default_deadline: Duration,
+    /// How long an attempt may take at most.
+    pub max_deadline: Duration,
+    /// How many claims there may be when nothing is said.
+    pub default_attempts: u32,
+    /// How many claims may be asked for.
+    pub max_attempts: u32,
+}
+
+impl Default for SubmissionRules {
+    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours.
+    fn default() -> Self {
+        Self {
+            code: CodeRule::Refused,
+            default_deadline: Duration::from_secs(300),
+            max_deadline: Duration::from_secs(3600),
+            default_attempts: 3,
+            max_attempts: 10,
+        }
+    }
+}
+
+/// Why a submission is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmissionError {
+    /// The body is not JSON.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// The body says something that cannot be done; at least one fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Problem>),
+}
+
+/// Most labels a run may have.
+const MAX_LABELS: usize = 32;
+
+/// Longest name of a label, as in Kubernetes.
+const MAX_LABEL_NAME_BYTES: usize = 63;
+
+/// Longest value of a label.
+const MAX_LABEL_VALUE_BYTES: usize = 255;
+
+/// Reads the body of a submission: `{runId?, spec, labels?, priority?, deadlineS?, maxAttempts?}` in either spelling.
+///
+/// Unknown members are accepted, as in the reference. Reads the inline trace to see that it can be read, which takes
+/// as long as that takes.
+///
+/// # Errors
+/// The body is not JSON, or all its faults at once.
+pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionError> {
+    let text = repaired(body);
+    let document = json::parse(&text)?;
+    let problems = Problems::default();
+    let root = Cursor::root(&document, &problems);
+    let fields = read_fields(&root, rules);
+    let spec_text = member_text(&text, "spec")?.unwrap_or_default();
+    if let Some(Fields { spec: Some(spec), .. }) = &fields {
+        check_inline(&root, spec, spec_text)?;
+    }
+    let problems = problems.into_vec();
+    match (fields, document.get("spec")) {
+        (Some(fields), Some(spec)) if problems.is_empty() => {
+            // The repaired text has the same length, so that a place in it is a place in the body.
+            let start = spec_text.as_ptr().addr() - text.as_ptr().addr();
+            Ok(fields.into_run(&body[start..start + spec_text.len()], spec, rules))
+        }
+        _ => Err(SubmissionError::Invalid(problems)),
+    }
+}
+
+/// What is read of a submission.
+struct Fields {
+    id: Option<RunId>,
+    spec: Option<RunSpec>,
+    labels: Option<BTreeMap<String, String>>,
+    priority: Option<i64>,
+    deadline_s: Option<u64>,
+    max_attempts: Option<u32>,
+}
+
+impl Fields {
+    fn into_run(self, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
+        NewRun {
+            id: self.id.unwrap_or_else(RunId::new_v7),
+            idempotency_key: None,
+            spec: text.to_owned(),
+            digest: digest(spec),
+            priority: self.priority.and_then(|priority| priority.try_into().ok()).unwrap_or_default(),
+            deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
+            max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
+            labels: self.labels.unwrap_or_default(),
+        }
+    }
+}
+
+fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
+    let object = root.object(Spelling::SnakeOrCamel)?;
+    let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    Some(Fields {
+        id: object.optional("run_id", read_id),
+        spec: object.required("spec", |spec| RunSpec::read(spec, rules.code)),
+        labels: object.optional("labels", read_labels),
+        priority: object.optional("priority", |priority| priority.integer(-100..=100)),
+        deadline_s: object
+            .optional("deadline_s", |seconds| seconds.integer(1..=limit(rules.max_deadline.as_secs())))
+            .map(i64::unsigned_abs),
+        max_attempts: object
+            .optional("max_attempts", |attempts| attempts.integer(1..=rules.max_attempts.into()))
+            .and_then(|attempts| attempts.try_into().ok()),
+    })
+}
+
+fn read_id(cursor: &Cursor<'_, '_>) -> Option<RunId> {
+    let text = cursor.string()?;
+    let id = text.parse().ok();
+    if id.is_none() {
+        cursor.fault(format!("`{text}` is no UUID; leave the member out to have one made"));
+    }
+    id
+}
+
+fn read_labels(cursor: &Cursor<'_, '_>) -> Option<BTreeMap<String, String>> {
+    let map = cursor.map()?;
+    if map.len() > MAX_LABELS {
+        cursor.fault(format!("{} labels are more than {MAX_LABELS}", map.len()));
+    }
+    let label = |name: &str| {
+        cursor.member(name, |label| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+            if !(1..=MAX_LABEL_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_plain) {
+                label.fault(format!(
+                    "`{name}` is no name of a label; expected 1 to {MAX_LABEL_NAME_BYTES} of A-Z a-z 0-9 . _ / -"
+                ));
+            }
+            let value = label.string()?;
+            if value.len() > MAX_LABEL_VALUE_BYTES {
+                label.fault(format!("{} bytes are more than {MAX_LABEL_VALUE_BYTES}", value.len()));
+            }
+            if value.chars().any(char::is_control) {
+                label.fault("holds a control character; leave it out");
+            }
+            Some((name.to_owned(), value))
+        })
+    };
+    Some(map.iter().filter_map(|(name, _)| label(name)).collect())
+}
+
+/// Reads the inline trace and reports, where it stands, what makes it of no use.
+fn check_inline(root: &Cursor<'_, '_>, spec: &RunSpec, spec_text: &str) -> Result<(), SyntaxError> {
+    let target = member_text(spec_text, "target")?.unwrap_or_default();
+    let Some(inline) = member_text(target, "inline")? else {
+        return Ok(());
+    };
+    let faults = match inline_document(inline) {
+        Err(fault) => vec![fault],
+        Ok(document) => match load_inline(&document, spec.format) {
+            Ok(_) => Vec::new(),
+            Err(Unusable::Unreadable(faults)) => faults,
+            Err(Unusable::NoTraces(fault)) => vec![fault],
+        },
+    };
+    root.member("spec", |spec| {
+        spec.member("target", |target| {
+            target.member("inline", |inline| {
+                faults.into_iter().for_each(|fault| inline.fault(fault));
+                Some(())
+            })
+        })
+    });
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The HTTP API, driven through the real router on the memory store.
+
+mod broken;
+mod document;
+mod events;
+mod failures;
+mod harness;
+mod lists;
+mod runs;
+mod schema;
