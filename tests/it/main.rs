@@ -17,3 +17,5 @@ mod sql;
 mod store;
 mod submission;
 mod support;
+mod watching;
+mod worker;

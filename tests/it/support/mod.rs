@@ -1,6 +1,7 @@
 //! Builders of traces in few words, and the shortest way from text to turns and reports.
 
 pub(crate) mod cluster;
+pub(crate) mod faulty;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod runs;
