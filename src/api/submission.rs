@@ -56,21 +56,22 @@ type Free = BTreeMap<String, Value>;
 #[oai(rename = "RunSubmission", rename_all = "camelCase")]
 pub(super) struct Submission {
     /// The id it shall have; a new one if left out. Submitting the same work again under the same id is safe.
+    #[oai(nullable)]
     run_id: Option<Uuid>,
     /// What to do.
     spec: Spec,
     /// What to call it, to find it again.
-    #[oai(validator(max_properties = 32))]
+    #[oai(nullable, validator(max_properties = 32))]
     labels: Option<BTreeMap<String, String>>,
     /// Higher ones are taken up first; 0 if left out.
-    #[oai(validator(minimum(value = "-100"), maximum(value = "100")))]
+    #[oai(nullable, validator(minimum(value = "-100"), maximum(value = "100")))]
     priority: Option<i16>,
     /// How many seconds one attempt may take; the service has a default and a limit.
-    #[oai(validator(minimum(value = "1")))]
+    #[oai(nullable, validator(minimum(value = "1")))]
     deadline_s: Option<u64>,
     /// How often a worker may take it up before a lost worker or a passing failure ends it; the service has a default
     /// and a limit.
-    #[oai(validator(minimum(value = "1")))]
+    #[oai(nullable, validator(minimum(value = "1")))]
     max_attempts: Option<u32>,
 }
 
@@ -79,6 +80,7 @@ pub(super) struct Submission {
 #[oai(rename = "RunSpec", rename_all = "camelCase")]
 struct Spec {
     /// How the agent's behaviour is obtained.
+    #[oai(nullable)]
     approach: Option<Approach>,
     /// Where the traces are.
     target: Target,
@@ -86,10 +88,13 @@ struct Spec {
     #[oai(nullable)]
     eval_set: Option<Free>,
     /// What to compute; the trajectory metric if left out.
+    #[oai(nullable)]
     eval_config: Option<EvalConfig>,
     /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
+    #[oai(nullable)]
     sinks: Option<Vec<Free>>,
     /// Kept with the run; means nothing to the evaluation.
+    #[oai(nullable)]
     context: Option<Free>,
     /// Credentials by name, as in the reference; anything but an empty object is refused by this version.
     #[oai(nullable)]
@@ -156,17 +161,19 @@ enum TraceFormat {
 #[oai(rename_all = "camelCase")]
 struct EvalConfig {
     /// The evaluators, each name once.
-    #[oai(validator(min_items = 1))]
+    #[oai(nullable, validator(min_items = 1))]
     evaluators: Option<Vec<Evaluator>>,
     /// What is evaluated together; `auto` if left out.
+    #[oai(nullable)]
     group_by: Option<Named<GroupBy>>,
     /// How many custom evaluators run at the same time.
-    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_evals: Option<u32>,
     /// Accepted for clients of the reference; traces are evaluated on all cores.
-    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_traces: Option<u32>,
     /// Score like the reference, where the default is stricter.
+    #[oai(nullable)]
     lenient: Option<bool>,
 }
 
@@ -189,15 +196,19 @@ struct BuiltinEvaluator {
     /// Which metric.
     name: String,
     /// Score from which it passes; 0.5 if left out.
-    #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
+    #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
     /// Trajectory metric: how the order of calls is compared.
+    #[oai(nullable)]
     trajectory_match_type: Option<Named<MatchType>>,
     /// Trajectory metric: how arguments are compared.
+    #[oai(nullable)]
     trajectory_args: Option<Named<ArgsMode>>,
     /// Trajectory metric: how single arguments are compared, by path.
+    #[oai(nullable)]
     trajectory_paths: Option<Free>,
     /// Trajectory metric: how the arguments of single tools are compared, by name.
+    #[oai(nullable)]
     trajectory_tools: Option<Free>,
 }
 
@@ -210,13 +221,15 @@ struct CodeEvaluator {
     /// The file: .py, .js or .ts.
     path: String,
     /// Score from which it passes; 0.5 if left out.
-    #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
+    #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
     /// Seconds after which it is killed.
-    #[oai(validator(minimum(value = "1"), maximum(value = "86400")))]
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "86400")))]
     timeout: Option<u32>,
     /// Passed to it as it is.
+    #[oai(nullable)]
     config: Option<Free>,
     /// Names of the environment variables it may see besides the harmless ones.
+    #[oai(nullable)]
     env: Option<Vec<String>>,
 }

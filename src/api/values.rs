@@ -23,6 +23,7 @@ impl FromText for String {
     }
 }
 
+// `Type` is not imported here: its `is_empty` would stand in for that of `&str`, and always say no.
 impl<T: Vocabulary> FromText for Named<T> {
     fn schema() -> MetaSchemaRef {
         <Self as poem_openapi::types::Type>::schema_ref()
