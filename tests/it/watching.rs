@@ -396,9 +396,9 @@ async fn watchers_catch_up_when_hints_were_lost() {
     let cluster = Cluster::start();
     let url = cluster.url("postgres");
     agentevals::storage::postgres::Migrator::connect(&settings(&url)).await.unwrap().up().await.unwrap();
-    let proxy = Proxy::start(([127, 0, 0, 1], cluster.port())).await;
+    let proxy = Proxy::start(cluster.address()).await;
     let writer = TestStore::replica(&settings(&url)).await;
-    let behind = TestStore::replica(&settings(&proxy.url_for(&url, cluster.port()))).await;
+    let behind = TestStore::replica(&settings(&proxy.url_for(&url))).await;
     let service = service(&behind);
     let claimed = writer.claimed().await;
     let run = writer.get(claimed.lease.run).await;
@@ -409,7 +409,7 @@ async fn watchers_catch_up_when_hints_were_lost() {
         next(&mut all).await;
     }
     for number in 0..3 {
-        proxy.cut();
+        proxy.cut().await;
         writer.write(part(&claimed, [number])).await;
         let unheard = events.next().now_or_never();
         assert!(unheard.is_none(), "{unheard:?}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{Evaluated, ExecutionError, Executor, Observer};
+use agentevals::runs::execution::{Evaluated, ExecutionError, Executor, UnitResults};
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{Claimed, EventKind, NewRun, Progress, ResultRecord, Status, Summary, Verdict};
 use agentevals::runs::store::{RunStore, StoreError};
@@ -24,7 +24,7 @@ use crate::support::runs::{LEASE, PATIENCE, TestStore, end, failure, new_run, re
 /// What an executor was asked to do, and the way to its answer.
 struct Job {
     claimed: Claimed,
-    observer: Arc<dyn Observer>,
+    units: mpsc::UnboundedSender<UnitResults>,
     cancel: CancellationToken,
     answer: oneshot::Sender<Answer>,
 }
@@ -41,7 +41,8 @@ impl Job {
 
     fn unit_done(&self, places: std::ops::Range<u32>) {
         let results: Vec<_> = places.map(result).collect();
-        self.observer.unit_done(Progress { done: results.len() as u32, total: 10 }, results);
+        let progress = Progress { done: results.len() as u32, total: 10 };
+        self.units.send(UnitResults { results, progress }).ok();
     }
 
     fn succeeds_with(self, results: Vec<ResultRecord>) {
@@ -63,7 +64,7 @@ impl Job {
 }
 
 fn evaluated(results: Vec<ResultRecord>) -> Evaluated {
-    Evaluated { verdict: Verdict::Passed, summary: Summary::default(), results }
+    Evaluated { verdict: Verdict::Passed, summary: Summary::default(), results, total: 10 }
 }
 
 /// Hands what it is asked to do to the test.
@@ -74,18 +75,27 @@ impl Executor for Remote {
     async fn execute(
         &self,
         claimed: &Claimed,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
+        observer: &(dyn Fn(UnitResults) + Send + Sync),
+        cancel: &CancellationToken,
     ) -> Result<Evaluated, ExecutionError> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Job { claimed: claimed.clone(), observer, cancel: cancel.clone(), answer }).ok();
-        tokio::select! {
-            answer = answered => match answer {
-                Ok(Answer::Returns(returned)) => *returned,
-                Ok(Answer::Panics) => panic!("as it was told to"),
-                Err(_) => std::future::pending().await,
-            },
-            () = cancel.cancelled() => Err(ExecutionError::Cancelled),
+        let (answer, mut answered) = oneshot::channel();
+        let (units, mut done) = mpsc::unbounded_channel();
+        self.0.send(Job { claimed: claimed.clone(), units, cancel: cancel.clone(), answer }).ok();
+        loop {
+            // Units that were done before the end come before it.
+            tokio::select! {
+                biased;
+                Some(unit) = done.recv() => observer(unit),
+                answer = &mut answered => match answer {
+                    Ok(Answer::Returns(returned)) => return *returned,
+                    Ok(Answer::Panics) => panic!("as it was told to"),
+                    Err(_) => {
+                        cancel.cancelled().await;
+                        return Err(ExecutionError::Cancelled);
+                    }
+                },
+                () = cancel.cancelled() => return Err(ExecutionError::Cancelled),
+            }
         }
     }
 }
@@ -265,8 +275,8 @@ impl Executor for Counting {
     async fn execute(
         &self,
         claimed: &Claimed,
-        _: Arc<dyn Observer>,
-        _: CancellationToken,
+        _: &(dyn Fn(UnitResults) + Send + Sync),
+        _: &CancellationToken,
     ) -> Result<Evaluated, ExecutionError> {
         self.most.fetch_max(self.at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         *self.executed.lock().unwrap().entry(claimed.lease.run).or_default() += 1;
