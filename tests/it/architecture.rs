@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 const LEVELS: [(&str, u8); 16] = [
     ("ids", 0),
     ("json", 0),
-    ("shutdown", 0),
     ("trace", 1),
     ("invocation", 1),
     ("eval_set", 2),
@@ -16,6 +15,7 @@ const LEVELS: [(&str, u8); 16] = [
     ("evaluation", 4),
     ("evaluators", 5),
     ("evaluation_events", 5),
+    ("shutdown", 5),
     ("runs", 6),
     ("storage", 8),
     ("api", 9),

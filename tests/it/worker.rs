@@ -78,16 +78,21 @@ impl Executor for Remote {
         observer: &(dyn Fn(UnitResults) + Send + Sync),
         cancel: &CancellationToken,
     ) -> Result<Evaluated, ExecutionError> {
-        let ((answer, mut answered), (units, mut told)) = (oneshot::channel(), mpsc::unbounded_channel());
+        let (answer, mut answered) = oneshot::channel();
+        let (units, mut done) = mpsc::unbounded_channel();
         self.0.send(Job { claimed: claimed.clone(), units, cancel: cancel.clone(), answer }).ok();
         loop {
+            // Units that were done before the end come before it.
             tokio::select! {
                 biased;
-                Some(unit) = told.recv() => observer(unit),
-                answer = &mut answered => return match answer {
-                    Ok(Answer::Returns(returned)) => *returned,
+                Some(unit) = done.recv() => observer(unit),
+                answer = &mut answered => match answer {
+                    Ok(Answer::Returns(returned)) => return *returned,
                     Ok(Answer::Panics) => panic!("as it was told to"),
-                    Err(_) => std::future::pending().await,
+                    Err(_) => {
+                        cancel.cancelled().await;
+                        return Err(ExecutionError::Cancelled);
+                    }
                 },
                 () = cancel.cancelled() => return Err(ExecutionError::Cancelled),
             }
