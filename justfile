@@ -19,6 +19,11 @@ fix:
 bench:
     cargo bench --bench offline
 
+# Measures the queue against bare SQL on the private PostgreSQL; arguments select parts.
+[positional-arguments]
+bench-queue *parts:
+    dev/postgres.sh with cargo bench --bench queue -- "$@"
+
 # Writes the sample recordings again.
 samples:
     python3 samples/generate.py
@@ -29,8 +34,9 @@ openapi:
     mv openapi/agentevals.json.new openapi/agentevals.json
 
 # Starts a private PostgreSQL, migrates, serves with workers; Ctrl-C stops both.
+[positional-arguments]
 dev-pg *arguments:
-    dev/postgres.sh with cargo run -- serve --storage postgres {{ arguments }}
+    dev/postgres.sh with cargo run -- serve --storage postgres "$@"
 
 # Starts the private PostgreSQL and prints its URL.
 pg-up:
@@ -41,9 +47,11 @@ pg-down:
     dev/postgres.sh down
 
 # Opens psql on the private PostgreSQL.
+[positional-arguments]
 psql *arguments:
-    @dev/postgres.sh psql {{ arguments }}
+    @dev/postgres.sh psql "$@"
 
 # Changes the schema of the private PostgreSQL: `just migrate up`.
+[positional-arguments]
 migrate *arguments:
-    AGENTEVALS_DATABASE_URL="$(dev/postgres.sh url)" cargo run -- migrate {{ arguments }}
+    AGENTEVALS_DATABASE_URL="$(dev/postgres.sh url)" cargo run -- migrate "$@"
