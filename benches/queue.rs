@@ -89,7 +89,8 @@ impl Bench {
         Migrator::connect(&settings).await.expect("connects").up().await.expect("migrates");
         let (hints, closed) = (Hints::default(), CancellationToken::new());
         forward_hints(&settings, hints.clone(), closed.clone()).expect("listens");
-        let store = PostgresStore::new(Database::connect(&settings).await.expect("connects"));
+        let store =
+            PostgresStore::open(Database::connect(&settings).await.expect("connects")).await.expect("adopts");
         let service = RunService::new(Arc::new(store.clone()), &hints);
         Self { url: url.to_owned(), store, hints, service, _closed: closed.drop_guard() }
     }

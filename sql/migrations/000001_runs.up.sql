@@ -75,6 +75,8 @@ CREATE TABLE agentevals.run_queue (
     started_at timestamptz,
     -- Number of the run's latest event. Whoever appends events holds this row, so numbers have no gaps.
     event_seq integer NOT NULL,
+    -- Id of the latest write under this lease: one that is repeated, because its answer was lost, is done once.
+    last_write uuid,
     done integer,
     total integer,
     PRIMARY KEY (rank, seq),

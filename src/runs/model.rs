@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 pub use crate::evaluation::Verdict;
 use crate::ids::{LeaseId, RunId};
@@ -207,6 +208,8 @@ impl Ending {
 pub struct Record {
     /// The claim under which it is written.
     pub lease: Lease,
+    /// Tells a write from its repetition after an answer that was lost; random.
+    pub write: Uuid,
     /// Which attempt it is; results of earlier ones are replaced.
     pub attempt: u32,
     /// How far it has come.

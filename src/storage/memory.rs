@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::ids::{LeaseId, RunId};
 use crate::runs::hints::{Hint, Hints};
@@ -99,6 +100,7 @@ struct Entry {
     idempotency_key: Option<String>,
     queue_key: QueueKey,
     lease: Option<LeaseId>,
+    last_write: Option<Uuid>,
     /// When the lease or the back-off ends; `None` is long ago.
     lease_until: Option<Instant>,
     /// The claim after which a lost lease or a transient failure ends it; later with each retry.
@@ -247,6 +249,7 @@ impl State {
             idempotency_key: new.idempotency_key.clone(),
             queue_key: (0, 0),
             lease: None,
+            last_write: None,
             lease_until: None,
             last_attempt: new.max_attempts,
             events: Vec::new(),
@@ -263,6 +266,9 @@ impl State {
 
     fn record(&mut self, record: &Record) -> bool {
         let Some(entry) = self.held(record.lease) else { return false };
+        if entry.last_write.replace(record.write) == Some(record.write) {
+            return true; // repeated, because its answer was lost
+        }
         for result in &record.results {
             let (attempt, created_at) = (record.attempt, now());
             let stored = StoredResult { record: result.clone(), attempt, created_at };

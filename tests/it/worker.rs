@@ -1,4 +1,4 @@
-//! The worker, with an executor in the hands of the test. Faults are those of `spec/run-pipeline.md`, which upstream has.
+//! The worker, with an executor in the hands of the test. `fault_N` is explained in `store/mod.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,30 +1,31 @@
 -- Writes what workers have to say about runs they hold: results, progress, endings, events. One commit for a group.
 --
--- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 numbers of events integer[]   $4, $5 units done and
--- in all integer[], null for no news   $6 outcomes text[], null while the run goes on   $7 verdicts text[]   $8, $9 code and text of
--- failures text[]   $10 summaries text[] of JSON
--- Results: $11 run ids uuid[]   $12 ordinals integer[]   $13 item ids   $14 item names   $15 eval case ids
--- $16 evaluators   $17 evaluator types   $18 statuses text[]   $19 scores double precision[]   $20 scores per turn
--- text[] of JSON   $21 trace ids   $22 span ids text[]   $23 details text[] of JSON   $24 errors text[]
--- $25 latencies in milliseconds bigint[]
--- Events: $26 run ids uuid[]   $27 numbers from 1 within the group integer[]   $28 kinds text[]   $29 data text[] of
+-- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 ids of the writes uuid[]   $4 numbers of events
+-- integer[]   $5, $6 units done and in all integer[], null for no news   $7 outcomes text[], null while the run goes
+-- on   $8 verdicts text[]   $9, $10 code and text of failures text[]   $11 summaries text[] of JSON
+-- Results: $12 run ids uuid[]   $13 ordinals integer[]   $14 item ids   $15 item names   $16 eval case ids
+-- $17 evaluators   $18 evaluator types   $19 statuses text[]   $20 scores double precision[]   $21 scores per turn
+-- text[] of JSON   $22 trace ids   $23 span ids text[]   $24 details text[] of JSON   $25 errors text[]
+-- $26 latencies in milliseconds bigint[]
+-- Events: $27 run ids uuid[]   $28 numbers from 1 within the group integer[]   $29 kinds text[]   $30 data text[] of
 -- JSON
 --
--- Everything is fenced: nothing is written about a run whose lease is not held any more. Returns the runs written
--- about. When an attempt ends, results of earlier ones that it did not write anew are removed.
+-- Everything is fenced: nothing is written about a run whose lease is not held any more. A write that is repeated,
+-- because its answer was lost, is done once. Returns the runs written about. When an attempt ends, results of earlier
+-- ones that it did not write anew are removed.
 WITH input AS (
     SELECT *
     FROM unnest(
-        $1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::text[]
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::text[]
     ) AS t (
-        run_id, lease_id, events, done, total, outcome, verdict, error_code, error_message, summary
+        run_id, lease_id, write_id, events, done, total, outcome, verdict, error_code, error_message, summary
     )
 ), result_input AS (
     SELECT *
     FROM unnest(
-        $11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $19::double precision[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::bigint[]
+        $12::uuid[], $13::integer[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+        $20::double precision[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bigint[]
     ) AS t (
         run_id, ordinal, eval_set_item_id, eval_set_item_name, eval_case_id, evaluator_name, evaluator_type, status,
         score, per_invocation_scores, trace_id, span_id, details, error_text, latency_ms
@@ -39,11 +40,16 @@ WITH input AS (
 ), moved AS (
     UPDATE agentevals.run_queue AS q
     SET
+        last_write = i.write_id,
         event_seq = q.event_seq + i.events,
         done = coalesce(i.done, q.done),
         total = coalesce(i.total, q.total)
     FROM input AS i
-    WHERE q.run_id = i.run_id AND q.lease_id = i.lease_id AND i.outcome IS NULL
+    WHERE
+        q.run_id = i.run_id
+        AND q.lease_id = i.lease_id
+        AND i.outcome IS NULL
+        AND q.last_write IS DISTINCT FROM i.write_id
     RETURNING q.run_id, q.event_seq - i.events AS event_seq, q.attempt
 ), held AS (
     SELECT run_id, event_seq, attempt FROM ended
@@ -103,8 +109,16 @@ WITH input AS (
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT i.run_id, h.event_seq + i.number, i.kind, i.data::json
-    FROM unnest($26::uuid[], $27::integer[], $28::text[], $29::text[]) AS i (run_id, number, kind, data)
+    FROM unnest($27::uuid[], $28::integer[], $29::text[], $30::text[]) AS i (run_id, number, kind, data)
     JOIN held AS h ON h.run_id = i.run_id
 )
 SELECT run_id, (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM held)
-FROM held
+FROM (
+    SELECT run_id FROM held
+    UNION ALL
+    SELECT q.run_id
+    FROM input AS i
+    JOIN agentevals.run_queue AS q
+        ON q.run_id = i.run_id AND q.lease_id = i.lease_id AND q.last_write = i.write_id
+    WHERE i.outcome IS NULL
+) AS written

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
+use uuid::Uuid;
 
 use super::{Interruption, Shared};
 use crate::runs::execution::{Evaluated, ExecutionError, UnitResults};
@@ -204,6 +205,7 @@ impl Unsaved {
     fn into_record(self, claimed: &Claimed) -> Record {
         Record {
             lease: claimed.lease,
+            write: Uuid::new_v4(),
             attempt: claimed.attempt,
             progress: self.progress,
             results: self.results,

@@ -18,6 +18,9 @@ use crate::runs::store::StoreError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// Wait before the next look when leases had ended that were not settled: too many, or another process is at it.
+const MORE_TO_SETTLE: Duration = Duration::from_millis(50);
+
 /// How long a look under way may go on when the worker has to stop.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
@@ -95,15 +98,16 @@ impl Claimer<'_> {
     async fn scan(&mut self) -> Result<(), StoreError> {
         let mut scan = self.shared.store.scan().await?;
         if scan.has_lost {
-            let settled = self.shared.store.settle().await?;
+            let settled = self.shared.store.settle().await?; // as many as fit into one group
+            scan = self.shared.store.scan().await?;
             info!(runs = settled, "settled {settled} runs whose leases had ended");
-            scan.has_due = true;
         }
         self.may_be_due |= scan.has_due;
         // Jitter keeps processes that started together from scanning together.
         let poll = self.shared.settings.poll.mul_f64(0.8 + fastrand::f64() * 0.4);
         // A moment later than due, because it is due only after that instant.
         let due = scan.next_due.map_or(poll, |due| due + Duration::from_millis(5));
+        let due = if scan.has_lost { MORE_TO_SETTLE } else { due };
         self.scan_at = Instant::now() + due.min(poll);
         Ok(())
     }

@@ -103,7 +103,14 @@ impl Api {
     /// Stores something about a claimed run.
     pub(super) async fn record(&self, claimed: &Claimed, results: Vec<ResultRecord>, ending: Option<Ending>) {
         let progress = Some(Progress { done: 1, total: 2 });
-        let record = Record { lease: claimed.lease, attempt: claimed.attempt, progress, results, ending };
+        let record = Record {
+            lease: claimed.lease,
+            write: uuid::Uuid::new_v4(),
+            attempt: claimed.attempt,
+            progress,
+            results,
+            ending,
+        };
         assert_eq!(self.store.record(&[record]).await.unwrap(), [true]);
     }
 }

@@ -1,4 +1,4 @@
-//! What every store does; see the macro in `mod.rs`. Faults are those of `spec/run-pipeline.md`, which upstream has.
+//! What every store does; see the macro in `mod.rs`. `fault_N` is explained there.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -407,6 +407,19 @@ pub(super) async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
 }
 
 // Results and endings
+
+pub(super) async fn a_write_repeated_after_a_lost_answer_is_done_once(store: TestStore) {
+    let claimed = store.claimed().await;
+    let run = claimed.lease.run;
+    let first = part(&claimed, [0, 1]);
+    for _ in 0..3 {
+        assert!(store.write(first.clone()).await);
+    }
+    assert!(store.write(part(&claimed, [2])).await);
+    assert!(store.write(end(&claimed, succeeded())).await);
+    let kinds = store.kinds(run).await;
+    assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::ResultCreated).count(), 3, "{kinds:?}");
+}
 
 pub(super) async fn results_come_in_parts_before_the_end(store: TestStore) {
     let claimed = store.claimed().await;

@@ -1,4 +1,17 @@
 //! Storage of runs: one contract for memory and PostgreSQL, what is PostgreSQL's own, and whether the two agree.
+//!
+//! A test with `fault_N` in its name would find a fault of the reference (agentevals 0.11), which has these about runs:
+//!
+//! 1. Cancelling a running run does not stop it; it ends as succeeded.
+//! 2. Writes are not fenced: a worker that lost its run overwrites what the new one writes.
+//! 3. A graceful shutdown cancels runs for good.
+//! 4. A storage error while a failure is written ends the worker; one in a heartbeat makes the run execute twice.
+//! 6. Runs succeed without traces or with every metric errored.
+//! 7. Nothing is tried again after failures that may pass, and the deadline is the same for every run.
+//! 8. Pages over equal times lose and repeat runs.
+//! 10. Results of an earlier attempt stay that do not apply any more.
+//! 14. Results of one eval case cannot be compared over runs.
+//! 16. NaN among the scores makes a run fail.
 
 mod agreement;
 mod contract;
@@ -46,6 +59,7 @@ contract! {
     each_claim_has_a_new_lease_and_counts,
     a_heartbeat_tells_what_is_held_lost_and_to_be_stopped,
     a_heartbeat_keeps_a_run_from_being_lost,
+    a_write_repeated_after_a_lost_answer_is_done_once,
     results_come_in_parts_before_the_end,
     fault_2_an_old_lease_writes_nothing,
     results_are_listed_by_place_with_filters_and_in_pages,

@@ -199,3 +199,16 @@ async fn the_feed_withholds_what_an_open_transaction_could_come_before() {
     let events = store.feed(FeedPosition::START, 10).await.unwrap().events;
     assert_eq!(events.iter().map(|event| event.event.run).collect::<Vec<_>>(), [early, late]);
 }
+
+#[tokio::test]
+async fn events_restored_into_a_new_cluster_do_not_hold_the_feed_back() {
+    let store = TestStore::postgres().await;
+    let restored = store.submit_one(new_run()).await;
+    let far = "UPDATE agentevals.run_event SET transaction = '99999999999'";
+    client(&store).await.execute(far, &[]).await.unwrap();
+    assert!(store.feed(FeedPosition::START, 10).await.unwrap().events.is_empty());
+    let started = TestStore::replica(&store.settings()).await;
+    let new = started.submit_one(new_run()).await;
+    let events = started.feed(FeedPosition::START, 10).await.unwrap().events;
+    assert_eq!(events.iter().map(|event| event.event.run).collect::<Vec<_>>(), [restored, new]);
+}

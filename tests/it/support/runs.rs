@@ -57,7 +57,7 @@ impl TestStore {
         let (hints, token) = (Hints::default(), CancellationToken::new());
         let mut first = hints.subscribe();
         forward_hints(&settings, hints.clone(), token.clone()).unwrap();
-        let store = PostgresStore::new(Database::connect(&settings).await.unwrap());
+        let store = PostgresStore::open(Database::connect(&settings).await.unwrap()).await.unwrap();
         assert_eq!(timeout(PATIENCE, first.next()).await.unwrap(), Hint::All);
         Self { store: Arc::new(store), hints, database: None, _listening: Some(token.drop_guard()) }
     }
@@ -192,7 +192,7 @@ pub(crate) fn result(ordinal: u32) -> ResultRecord {
 /// Nothing yet about a claimed run.
 pub(crate) fn record(claimed: &Claimed) -> Record {
     let Claimed { lease, attempt, .. } = *claimed;
-    Record { lease, attempt, progress: None, results: Vec::new(), ending: None }
+    Record { lease, write: uuid::Uuid::new_v4(), attempt, progress: None, results: Vec::new(), ending: None }
 }
 
 /// Results of a run that goes on.

@@ -32,9 +32,13 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// A store over a database whose schema is up to date.
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    /// A store over a database whose schema is up to date; events restored from another cluster are made its own.
+    ///
+    /// # Errors
+    /// `Unavailable`, or the schema is not what it has to be.
+    pub async fn open(database: Database) -> std::result::Result<Self, DatabaseError> {
+        database.execute(&sql::ADOPT, &[]).await?;
+        Ok(Self { database })
     }
 }
 

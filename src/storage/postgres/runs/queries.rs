@@ -26,6 +26,7 @@ pub(super) static RECORD: Query = query!(
     [
         UUID_ARRAY,
         UUID_ARRAY,
+        UUID_ARRAY,
         INT4_ARRAY,
         INT4_ARRAY,
         INT4_ARRAY,
@@ -62,10 +63,11 @@ pub(super) static SCAN: Query = query!("queue/scan");
 pub(super) static EVENTS: Query = query!("events/list", [UUID_ARRAY, INT4_ARRAY, INT8]);
 pub(super) static FEED: Query = query!("events/feed", [TEXT, UUID, INT4, INT8]);
 pub(super) static FEED_END: Query = query!("events/feed_end");
+pub(super) static ADOPT: Query = query!("events/adopt");
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 20] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
     &SUBMIT,
     &FIND,
     &GET,
@@ -85,5 +87,6 @@ pub(in crate::storage::postgres) static ALL: [&Query; 20] = [
     &EVENTS,
     &FEED,
     &FEED_END,
+    &ADOPT,
     &CHECK,
 ];

@@ -32,6 +32,7 @@ struct Columns {
 struct Runs {
     id: Vec<Uuid>,
     lease: Vec<Uuid>,
+    write: Vec<Uuid>,
     events: Vec<i32>,
     done: Vec<Option<i32>>,
     total: Vec<Option<i32>>,
@@ -89,11 +90,12 @@ impl Columns {
         Ok(columns)
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 29] {
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 30] {
         let Self { runs, results, events } = self;
         [
             &runs.id,
             &runs.lease,
+            &runs.write,
             &runs.events,
             &runs.done,
             &runs.total,
@@ -129,6 +131,7 @@ impl Runs {
     fn push(&mut self, record: &Record, events: i32) -> Result<()> {
         self.id.push(record.lease.run.0);
         self.lease.push(record.lease.id.0);
+        self.write.push(record.write);
         self.events.push(events);
         self.done.push(record.progress.map(|progress| progress.done as i32));
         self.total.push(record.progress.map(|progress| progress.total as i32));
