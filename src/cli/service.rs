@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::{Backend, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
@@ -69,9 +69,8 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     if !is_automatic {
         return migrator.verify().await.context("checking the database's schema");
     }
-    for migration in migrator.up().await.context("bringing the database's schema up to date")? {
-        info!("applied migration {}", migration.name);
-    }
+    // The migrator logs what it applies.
+    migrator.up().await.context("bringing the database's schema up to date")?;
     Ok(())
 }
 
