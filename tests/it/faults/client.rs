@@ -26,9 +26,17 @@ impl Api {
 
     /// Submits a run; answers with the status and what was said, or with nothing if no answer came.
     pub(super) async fn try_submit(&self, submission: &Value) -> Option<(u16, Value)> {
+        answer(self.submission(submission)).await
+    }
+
+    /// The same, to be answered when the run has ended.
+    pub(super) async fn try_submit_and_wait(&self, submission: &Value) -> Option<(u16, Value)> {
+        answer(self.submission(submission).header("prefer", "wait=60")).await
+    }
+
+    fn submission(&self, submission: &Value) -> RequestBuilder {
         let request = self.http.post(format!("{}/api/runs", self.base));
-        let request = request.header("content-type", "application/json").body(submission.to_string());
-        answer(request).await
+        request.header("content-type", "application/json").body(submission.to_string())
     }
 
     /// Submits a run that is taken.

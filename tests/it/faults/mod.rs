@@ -27,8 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const SHORT_LEASE: [&str; 4] = ["--lease-s", "2", "--heartbeat-s", "1"];
 
 /// Leases and intervals that do not end during a test: what happens then happens because of a hint.
-const LONG_LEASE: [&str; 6] =
-    ["--lease-s", "600", "--heartbeat-s", "300", "--worker-poll-interval-s", "300"];
+const LONG_LEASE: [&str; 6] = ["--lease-s", "600", "--heartbeat-s", "300", "--worker-poll-interval-s", "300"];
 
 /// Waits for what has to come about.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {

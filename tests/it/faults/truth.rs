@@ -74,9 +74,8 @@ impl Life {
         assert_eq!(self.queued, 0, "{self:#?}");
         let is_numbered = self.events.iter().zip(1..).all(|(event, number)| event.seq == number);
         assert!(is_numbered, "{self:#?}");
-        let is_end = |event: &StoredEvent| {
-            ["run.succeeded", "run.failed", "run.cancelled"].contains(&&*event.kind)
-        };
+        let is_end =
+            |event: &StoredEvent| ["run.succeeded", "run.failed", "run.cancelled"].contains(&&*event.kind);
         assert_eq!(self.events.iter().filter(|event| is_end(event)).count(), 1, "{self:#?}");
         let last = self.events.last().unwrap();
         assert_eq!(last.kind, format!("run.{outcome}"), "{self:#?}");

@@ -63,10 +63,7 @@ async fn a_run_of_a_killed_worker_is_finished_by_another_within_its_lease_and_a_
     let undisturbed = workshop.held().with_units(2, 2);
     api.submit(&undisturbed.submission()).await;
     api.finished(undisturbed.id).await;
-    assert_eq!(
-        comparable(api.results(held.id).await),
-        comparable(api.results(undisturbed.id).await),
-    );
+    assert_eq!(comparable(api.results(held.id).await), comparable(api.results(undisturbed.id).await),);
 }
 
 /// Upstream's run-pipeline faults 2 and 4: updates were not fenced, so that a worker that had stalled overwrote the
