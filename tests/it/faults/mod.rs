@@ -5,6 +5,7 @@
 
 mod cancelling;
 mod client;
+mod crashes;
 mod network;
 mod processes;
 mod restarts;

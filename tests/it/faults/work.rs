@@ -31,13 +31,20 @@ while os.path.exists(folder) and number > config["free"] and not os.path.exists(
 print(json.dumps({"score": number / 10 if config["tells"] else 1.0}))
 "#;
 
-/// A folder of evaluators, with one that waits.
+/// Takes its time.
+const NAP: &str = "import time
+time.sleep(0.4)
+print('{\"score\": 1.0}')
+";
+
+/// A folder of evaluators, with one that waits and one that takes its time.
 pub(super) struct Workshop(TempDir);
 
 impl Workshop {
     pub(super) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("gate.py"), GATE).unwrap();
+        fs::write(folder.path().join("nap.py"), NAP).unwrap();
         Self(folder)
     }
 
@@ -135,6 +142,14 @@ fn builtin() -> Value {
 /// A run that is done as soon as it is claimed; it has one result.
 pub(super) fn quick(id: RunId) -> Value {
     submission(id, 1, json!([builtin()]))
+}
+
+/// A run that takes about a second, stores results on the way, and may be tried very often; it has four results.
+pub(super) fn slow(id: RunId) -> Value {
+    let nap = json!({"name": "nap", "type": "code", "path": "nap.py"});
+    let mut submission = submission(id, 2, json!([nap, builtin()]));
+    submission["maxAttempts"] = 100.into();
+    submission
 }
 
 fn submission(id: RunId, traces: u64, evaluators: Value) -> Value {
