@@ -62,7 +62,10 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     }
     let server = Server::new_with_acceptor(acceptor);
     let end = stop.soon.clone();
-    let served = server.run_with_graceful_shutdown(app, end.cancelled_owned(), Some(REQUEST_GRACE)).await;
+    let served = tokio::select! {
+        served = server.run_with_graceful_shutdown(app, end.cancelled_owned(), Some(REQUEST_GRACE)) => served,
+        () = stop.now.cancelled() => Ok(()), // requests under way are given up
+    };
     if let Some(worker) = worker {
         let _ = worker.await;
     }

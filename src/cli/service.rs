@@ -48,7 +48,7 @@ impl Storage {
         migrate(&settings, arguments.auto_migrate()).await?;
         let database = Database::connect(&settings).await.context("connecting to the database")?;
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
-        let store = Arc::new(PostgresStore::open(database).await?);
+        let store = Arc::new(PostgresStore::new(database));
         Ok(Self { store, hints, closed, listener: Some(listener) })
     }
 
@@ -69,6 +69,7 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     if !is_automatic {
         return migrator.verify().await.context("checking the database's schema");
     }
+    // The migrator logs what it applies.
     migrator.up().await.context("bringing the database's schema up to date")?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
+use tracing::warn;
 
 use super::batch::Batcher;
 use super::hints::Hints;
@@ -14,6 +15,9 @@ use crate::ids::RunId;
 
 /// Events read at a time when a finished run is replayed.
 const REPLAY_PAGE: usize = 1000;
+
+/// How soon a failed read of a replay is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The runs of one process's storage.
 #[derive(Clone)]
@@ -122,13 +126,22 @@ impl RunService {
         }
     }
 
-    /// The stored events of a run; ends when they do, or when they cannot be read.
+    /// The stored events of a run; ends when they do. While they cannot be read it waits, since an end would say that
+    /// there are no more.
     fn replay(&self, run: RunId, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         let store = self.store.clone();
         let pages = stream::unfold(Some(after), move |after| {
             let store = store.clone();
             async move {
-                let page = store.events(&[(run, after?)], REPLAY_PAGE).await.unwrap_or_default();
+                let after = after?;
+                let page = match store.events(&[(run, after)], REPLAY_PAGE).await {
+                    Ok(page) => page,
+                    Err(error) => {
+                        warn!(run.id = %run, "events of run `{run}` could not be read; trying again: {error}");
+                        tokio::time::sleep(RETRY).await;
+                        return Some((stream::iter(Vec::new()), Some(after)));
+                    }
+                };
                 let next = page.last().filter(|_| page.len() == REPLAY_PAGE).map(|event| event.seq);
                 Some((stream::iter(page), next))
             }

@@ -8,6 +8,7 @@ mod database;
 mod evaluators;
 mod events;
 mod execution;
+mod faults;
 mod golden;
 mod hostile;
 mod migrations;

@@ -2,8 +2,9 @@
 --
 -- $1 worker text   $2 how many bigint   $3 length of the lease in milliseconds bigint
 --
--- A claim need not survive a crash of the database: the run is then due again, and the lease id fences off the worker
--- that believes to hold it. So its commit does not wait for the disk.
+-- Its commit waits for the disk, although the lease id would fence off the worker of a claim that a crash of the database
+-- has forgotten: watchers are told of it, and after the crash its transaction id and the number of its event would be
+-- given to others, which who has seen them would take for known.
 WITH due AS (
     SELECT rank, seq
     FROM agentevals.run_queue
@@ -35,7 +36,6 @@ SELECT
     c.max_attempts,
     r.deadline_s,
     s.document,
-    (SELECT set_config('synchronous_commit', 'off', true)),
     (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM claimed)
 FROM claimed AS c
 JOIN agentevals.run AS r ON r.run_id = c.run_id

@@ -3,7 +3,8 @@
 -- $1 run ids uuid[]   $2 lease ids uuid[]   $3 length of the lease in milliseconds bigint
 --
 -- A row that is locked is being written by its own worker, which ends or extends it; waiting for it could close a
--- circle of locks. Like a claim, this need not survive a crash.
+-- circle of locks. This need not survive a crash of the database, and nobody is told of it: its commit does not wait for
+-- the disk.
 WITH held AS (
     SELECT q.run_id, q.lease_id, q.cancel_requested
     FROM unnest($1::uuid[], $2::uuid[]) AS i (run_id, lease_id)
