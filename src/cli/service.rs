@@ -48,7 +48,7 @@ impl Storage {
         migrate(&settings, arguments.auto_migrate()).await?;
         let database = Database::connect(&settings).await.context("connecting to the database")?;
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
-        let store = Arc::new(PostgresStore::new(database));
+        let store = Arc::new(PostgresStore::open(database).await?);
         Ok(Self { store, hints, closed, listener: Some(listener) })
     }
 

@@ -76,14 +76,14 @@ impl Launch {
     pub(super) async fn ready(self) -> Process {
         let mut process = self.start();
         // `serve` without slots says only the one, `worker` only the other.
-        process.logged_any(&["listening on socket://", "takes runs"]).await;
+        process.logged_any(&["serving http://", "takes runs"]).await;
         process
     }
 
     /// Starts `serve` and waits until it answers.
     pub(super) async fn answering(self) -> (Process, Api) {
         let mut process = self.start();
-        process.logged_any(&["listening on socket://"]).await;
+        process.logged_any(&["serving http://"]).await;
         let api = Api::at(process.address().unwrap());
         (process, api)
     }
@@ -104,7 +104,7 @@ impl Process {
     /// Where it listens.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let log = self.log();
-        let (_, rest) = log.split_once("listening on socket://")?;
+        let (_, rest) = log.split_once("serving http://")?;
         rest.lines().next()?.trim().parse().ok()
     }
 

@@ -22,7 +22,7 @@ async fn several_that_start_at_once_on_an_empty_database_all_come_up() {
     let start = || serve().over(&database.url()).slots(1, workshop.folder()).start();
     let mut processes: Vec<_> = (0..4).map(|_| start()).collect();
     for process in &mut processes {
-        process.logged("listening on socket://").await;
+        process.logged("serving http://").await;
         let api = super::client::Api::at(process.address().unwrap());
         let run = api.submit(&quick(RunId::new_v7())).await;
         assert_eq!(api.finished(run).await["status"], "succeeded");
@@ -91,7 +91,7 @@ async fn a_database_that_is_down_is_waited_for_until_it_is_up_or_a_signal_comes(
     let mut process = serve().over(&cluster.url("postgres")).start();
     process.logged("waiting up to 600s for the database").await;
     cluster.start_again().await;
-    process.logged("listening on socket://").await;
+    process.logged("serving http://").await;
     process.terminated().await;
 }
 
