@@ -105,7 +105,7 @@ impl Process {
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let log = self.log();
         let (_, rest) = log.split_once("serving http://")?;
-        rest.lines().next()?.trim().parse().ok()
+        rest.split(',').next()?.parse().ok()
     }
 
     /// The name that its worker has in runs and events.
