@@ -1,6 +1,9 @@
 //! The line between a worker and its database: cut, frozen in both directions, frozen in one.
 
+use std::time::{Duration, Instant};
+
 use agentevals::ids::RunId;
+use rustix::process::Signal;
 use tokio::net::lookup_host;
 
 use super::processes::{Launch, Process, serve, worker};
@@ -9,6 +12,9 @@ use super::work::{Held, Workshop, quick};
 use super::{LONG_LEASE, SHORT_LEASE, client::Api, eventually};
 use crate::support::postgres::TestDb;
 use crate::support::proxy::Proxy;
+
+/// Less than orchestrators wait before they kill, the grace period for runs included.
+const UNANSWERED: Duration = Duration::from_secs(25);
 
 /// A proxy before the server of a database.
 async fn proxy(database: &TestDb) -> Proxy {
@@ -36,7 +42,7 @@ impl Scene {
         let url = database.url();
         let (_serve, api) = serve().over(&url).without_slots(workshop.folder()).answering().await;
         let worker = |url: &str| worker().over(url).slots(2, workshop.folder()).with(&SHORT_LEASE);
-        let far = worker(&proxy.url_for(&url)).ready().await;
+        let far = worker(&proxy.url_for(&url)).with(&["--shutdown-grace-s", "1"]).ready().await;
         let held = workshop.held().that_tells();
         api.submit(&held.submission()).await;
         held.started(1).await;
@@ -122,6 +128,26 @@ async fn an_end_whose_confirmation_is_lost_is_written_once() {
     scene.proxy.heal();
     let score = if run["attempt"] == 1 { 0.1 } else { 0.2 };
     scene.assert_recovered(score).await;
+}
+
+/// Whatever waits for an answer that never comes has to end all the same; the run is given back by its lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_held_up_by_a_database_that_does_not_answer() {
+    for signals in [&["stopping; a second"][..], &["stopping; a second", "stopping at once"]] {
+        let mut scene = Scene::new().await;
+        scene.proxy.freeze();
+        let asked = Instant::now();
+        for answer in signals {
+            scene.far.signal(Signal::TERM);
+            scene.far.logged(answer).await;
+        }
+        assert_eq!(scene.far.ended().await.code(), Some(0), "{}", scene.far.log());
+        assert!(asked.elapsed() < UNANSWERED, "{:?}", asked.elapsed());
+        scene.held.started(2).await;
+        scene.held.let_all_go();
+        scene.api.finished(scene.held.id).await;
+        life(&scene.database.client().await, scene.held.id).await.assert_ended("succeeded", 2);
+    }
 }
 
 /// Who listens through one line and works through another.
