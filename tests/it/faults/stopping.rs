@@ -156,7 +156,7 @@ async fn a_second_signal_does_not_wait_for_requests() {
     // The server reads the body, which never comes.
     assert_ne!(upload.read(&mut [0; 100]).await.unwrap(), 0);
     serve.signal(Signal::TERM);
-    serve.logged("initiate graceful shutdown").await;
+    serve.logged("a second signal stops at once").await;
     assert!(serve.is_running());
     let asked = Instant::now();
     serve.signal(Signal::TERM);
