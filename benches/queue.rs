@@ -5,17 +5,17 @@
 //! `idle`, `history`. See `benches/README.md` for what came out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use agentevals::api::{self, ApiSettings};
 use agentevals::evaluation::Verdict;
 use agentevals::evaluators::CodePolicy;
-use agentevals::ids::RunId;
+use agentevals::ids::{LeaseId, RunId};
 use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, EvaluatorType, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
+    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
 };
 use agentevals::runs::service::RunService;
 use agentevals::runs::worker::{Stop, WorkerSettings, work};
@@ -185,8 +185,14 @@ fn new_run(spec: &str) -> NewRun {
     }
 }
 
-/// Two kilobytes with a small trace, which compression cannot make much smaller.
+/// One of some specifications made beforehand, so that making them is not measured.
 fn spec() -> String {
+    static MADE: LazyLock<Vec<String>> = LazyLock::new(|| (0..256).map(|_| make_spec()).collect());
+    MADE[fastrand::usize(..MADE.len())].clone()
+}
+
+/// Two kilobytes with a small trace, which compression cannot make much smaller.
+fn make_spec() -> String {
     let random: String = (0..1500).map(|_| fastrand::alphanumeric()).collect();
     format!(
         r#"{{"target":{{"kind":"inline","inline":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{
@@ -444,10 +450,32 @@ async fn evaluate(bench: &Bench) {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         fill_queue(bench, RUNS, |_| spec.clone()).await;
-        let took = drain_with(bench, 16, Evaluation::new(CodePolicy::Refused)).await;
+        let took = drain_with(bench, 64, Evaluation::new(CodePolicy::Refused)).await;
         rates.push(RUNS as f64 / took.as_secs_f64());
     }
     println!("drain  with evaluation of {} bytes {:>6.0} /s", spec.len(), median(&mut rates));
+    println!("       evaluation alone            {:>6.0} /s", evaluate_alone(&spec, RUNS).await);
+}
+
+/// The same evaluations without any storage.
+async fn evaluate_alone(spec: &str, runs: usize) -> f64 {
+    let executor = Evaluation::new(CodePolicy::Refused);
+    rate(runs, 16, |_, count| {
+        let executor = &executor;
+        async move {
+            for _ in 0..count {
+                let claimed = Claimed {
+                    lease: Lease { run: RunId::new_v7(), id: LeaseId::new_random() },
+                    attempt: 1,
+                    max_attempts: 1,
+                    deadline: Duration::from_secs(300),
+                    spec: spec.to_owned(),
+                };
+                executor.execute(&claimed, &|_| (), &CancellationToken::new()).await.expect("evaluates");
+            }
+        }
+    })
+    .await
 }
 
 /// Submitted to finished at 500 runs per second, with few watchers and with a thousand.
