@@ -149,6 +149,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Checks that nothing went wrong in the process itself.
+    pub(super) fn assert_calm(&self) {
+        let log = self.log();
+        assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(&mut self) -> ExitStatus {
         eventually("the process ends", || std::future::ready(self.child.try_wait().unwrap())).await
