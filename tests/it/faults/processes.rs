@@ -171,7 +171,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("---- log of process {}\n{}", self.child.id(), self.log());
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(40)..].join("\n");
+            eprintln!("---- end of the log of process {}\n{end}", self.child.id());
         }
         self.kill();
     }
