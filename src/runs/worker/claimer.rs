@@ -139,6 +139,8 @@ impl Claimer<'_> {
             Hint::Due(Duration::ZERO) => self.may_be_due = true,
             Hint::Due(delay) => self.scan_at = self.scan_at.min(Instant::now() + *delay),
             Hint::All => (self.may_be_due, self.scan_at) = (true, Instant::now()),
+            // The heartbeat was told too, but maybe before the answer to the claim had come.
+            Hint::Cancel(run) if self.shared.active().contains_key(run) => self.shared.cancelled.notify_one(),
             Hint::Events(_) | Hint::Cancel(_) => {}
         }
     }

@@ -24,6 +24,7 @@ async fn beat_on(shared: &Shared, mut hints: HintReceiver) {
         tokio::select! {
             _ = ticks.tick() => {}
             () = concerns(shared, &mut hints) => {}
+            () = shared.cancelled.notified() => {}
         }
         beat(shared).await;
     }

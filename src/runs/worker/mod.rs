@@ -94,6 +94,8 @@ struct Shared {
     active: Mutex<HashMap<RunId, Active>>,
     /// Told when a slot becomes free.
     freed: Notify,
+    /// Told when a run that is on the table by now was to be stopped while it was being claimed.
+    cancelled: Notify,
 }
 
 impl Shared {
@@ -141,8 +143,8 @@ pub async fn work(
     stop: Stop,
 ) {
     let writer = Writer::spawn(store.clone());
-    let (active, freed) = (Mutex::default(), Notify::new());
-    let shared = Arc::new(Shared { settings, store, executor, writer, active, freed });
+    let (active, freed, cancelled) = (Mutex::default(), Notify::new(), Notify::new());
+    let shared = Arc::new(Shared { settings, store, executor, writer, active, freed, cancelled });
     let (attempts, done) = (TaskTracker::new(), CancellationToken::new());
     let name = &shared.settings.name;
     info!(worker = %name, slots = shared.settings.slots, "worker `{name}` takes runs");

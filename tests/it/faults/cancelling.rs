@@ -1,7 +1,10 @@
 //! Cancelling a run that another process executes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
+
+use super::network::proxy;
 use super::processes::{serve, worker};
 use super::truth::life;
 use super::work::{Workshop, group_gone};
@@ -40,6 +43,36 @@ async fn a_cancelled_run_is_stopped_within_a_second_wherever_it_is_executed() {
     next.let_go(1);
     api.submit(&next.submission()).await;
     api.finished(next.id).await;
+}
+
+/// The worker hears of the cancellation while the answer to its claim is still on the way. Nothing but that hint would
+/// stop the run before its next heartbeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_stopped_that_is_cancelled_while_it_is_being_claimed() {
+    let (database, workshop) = (TestDb::new().await, Workshop::new());
+    let (url, proxy) = (database.url(), proxy(&database).await);
+    let (_serve, api) = serve().over(&url).without_slots(workshop.folder()).answering().await;
+    let worker = worker().over(&proxy.url_for(&url)).env("AGENTEVALS_DATABASE_LISTEN_URL", &url);
+    let _worker = worker.slots(1, workshop.folder()).with(&LONG_LEASE).ready().await;
+    let held = loop {
+        proxy.freeze_answers();
+        let held = workshop.held();
+        api.submit(&held.submission()).await;
+        let claimed = eventually("the run is claimed", || async {
+            (api.run(held.id).await?["status"] == "running").then_some(())
+        });
+        if timeout(Duration::from_secs(2), claimed).await.is_ok() {
+            break held;
+        }
+        // The worker waits for the answer to an earlier claim.
+        proxy.heal();
+        held.let_go(1);
+        api.finished(held.id).await;
+    };
+    api.cancel(held.id).await;
+    proxy.heal();
+    assert_eq!(api.finished(held.id).await["status"], "cancelled");
+    life(&database.client().await, held.id).await.assert_ended("cancelled", 0);
 }
 
 /// Upstream has no end for it: the flag is set, and nobody is left to look at it.

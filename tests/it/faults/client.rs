@@ -81,10 +81,15 @@ impl Api {
 
     /// Asks for a run to be stopped.
     pub(super) async fn cancel(&self, id: RunId) -> Value {
+        self.try_cancel(id).await.unwrap()
+    }
+
+    /// The same, if there is an answer.
+    pub(super) async fn try_cancel(&self, id: RunId) -> Option<Value> {
         let request = self.http.post(format!("{}/api/runs/{id}/cancel", self.base));
-        let (status, mut answer) = answer(request).await.unwrap();
+        let (status, mut answer) = answer(request).await?;
         assert_eq!(status, 200, "{answer:#}");
-        answer["data"].take()
+        Some(answer["data"].take())
     }
 
     /// Follows a run after an event, if the process answers and there is anything to come.

@@ -17,7 +17,7 @@ use crate::support::proxy::Proxy;
 const UNANSWERED: Duration = Duration::from_secs(25);
 
 /// A proxy before the server of a database.
-async fn proxy(database: &TestDb) -> Proxy {
+pub(super) async fn proxy(database: &TestDb) -> Proxy {
     let url = database.url();
     let authority = url.split_once('@').unwrap().1.split('/').next().unwrap();
     Proxy::start(lookup_host(authority).await.unwrap().next().unwrap()).await

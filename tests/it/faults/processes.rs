@@ -149,6 +149,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Checks that nothing went wrong in the process itself.
+    pub(super) fn assert_calm(&self) {
+        let log = self.log();
+        assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(&mut self) -> ExitStatus {
         eventually("the process ends", || std::future::ready(self.child.try_wait().unwrap())).await
@@ -165,7 +171,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("---- log of process {}\n{}", self.child.id(), self.log());
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(40)..].join("\n");
+            eprintln!("---- end of the log of process {}\n{end}", self.child.id());
         }
         self.kill();
     }

@@ -32,6 +32,9 @@ const FOLLOWED: usize = 25;
 /// How long a stream may be silent before its reader looks elsewhere.
 const SILENCE: Duration = Duration::from_secs(3);
 
+/// One run in so many is cancelled as soon as it is taken: the eighth of each.
+const CANCELLED: usize = 30;
+
 /// One run in so many is slow, so that it is likely to be hit.
 const SLOW: usize = 50;
 
@@ -72,6 +75,13 @@ impl Sky {
                 Some((status, answer)) => panic!("{status}: {answer:#}"),
                 None => sleep(Duration::from_millis(10)).await, // it was killed
             }
+        }
+    }
+
+    /// Asks for a run to be stopped until one of the APIs has heard it.
+    async fn cancel(&self, id: RunId) {
+        while self.api().await.try_cancel(id).await.is_none() {
+            sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -164,10 +174,12 @@ impl Processes {
         let place = self.random.usize(..APIS + WORKERS);
         if let Some(place) = place.checked_sub(APIS) {
             self.workers[place].kill();
+            self.workers[place].assert_calm();
             self.workers[place] = self.start_worker();
             return "worker";
         }
         self.apis[place].kill();
+        self.apis[place].assert_calm();
         self.addresses.lock().unwrap()[place] = None;
         let (process, api) = self.start_api().await;
         self.apis[place] = process;
@@ -189,6 +201,9 @@ async fn submit(sky: &Sky, ids: &[RunId]) -> BTreeMap<RunId, JoinHandle<Vec<i64>
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(id) = ids.get(number).copied() else { return followers };
                 sky.submit(id, number.is_multiple_of(SLOW)).await;
+                if number % CANCELLED == 7 {
+                    sky.cancel(id).await;
+                }
                 if number.is_multiple_of(FOLLOWED) {
                     let sky = sky.clone();
                     followers.push((id, tokio::spawn(async move { sky.follow(id).await })));
@@ -247,14 +262,22 @@ async fn every_run_ends_once_and_is_told_of_once_whatever_is_killed() {
     let lives = lives(&client).await;
     assert_eq!(lives.len(), runs);
     for (number, id) in ids.iter().enumerate() {
-        lives[id].assert_ended("succeeded", if number.is_multiple_of(SLOW) { 4 } else { 1 });
+        let life = &lives[id];
+        match life.outcome.as_deref() {
+            Some("cancelled") if number % CANCELLED == 7 => {
+                life.assert_ended("cancelled", life.results.len())
+            }
+            _ => life.assert_ended("succeeded", if number.is_multiple_of(SLOW) { 4 } else { 1 }),
+        };
     }
+    let cancelled = lives.values().filter(|life| life.outcome.as_deref() == Some("cancelled")).count();
     let repeated = lives.values().filter(|life| life.attempt > 1).count();
-    eprintln!("{repeated} runs took more than one attempt");
+    eprintln!("{repeated} runs took more than one attempt, {cancelled} were cancelled");
     for (id, follower) in followers {
         let told = timeout(PATIENCE, follower).await.expect("the follower sees the end").unwrap();
         assert_eq!(told, numbers(&lives[&id]), "{id}: {:#?}", lives[&id]);
     }
+    processes.apis.iter().chain(&processes.workers).for_each(Process::assert_calm);
     sky.events.set(lives.values().map(|life| life.events.len()).sum()).unwrap();
     let told_of = timeout(PATIENCE, all).await.expect("the follower sees everything").unwrap();
     assert_eq!(told_of.len(), runs);
