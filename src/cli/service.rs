@@ -34,7 +34,10 @@ impl Storage {
     ///
     /// # Errors
     /// It cannot be reached, or its schema is not what this version needs.
-    pub(super) async fn open(arguments: &StorageArguments, slots: u32) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        arguments: &StorageArguments,
+        workers: &WorkerArguments,
+    ) -> anyhow::Result<Self> {
         let (hints, closed) = (Hints::default(), CancellationToken::new());
         if arguments.backend() == Backend::Memory {
             warn!(
@@ -44,7 +47,12 @@ impl Storage {
             return Ok(Self { store, hints, closed, listener: None });
         }
         let settings = arguments.database()?;
-        let settings = DatabaseSettings { pool: PoolSize::for_runs(slots.min(MAX_POOLED_SLOTS)), ..settings };
+        let settings = DatabaseSettings {
+            pool: PoolSize::for_runs(workers.slots().min(MAX_POOLED_SLOTS)),
+            // A heartbeat over a line that is dead has to be given up while there is time for another.
+            command_timeout: settings.command_timeout.min(workers.lease() / 2),
+            ..settings
+        };
         migrate(&settings, arguments.auto_migrate()).await?;
         let database = Database::connect(&settings).await.context("connecting to the database")?;
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
@@ -113,7 +121,7 @@ pub(super) async fn open_unless_stopped(
     stop: &Stop,
 ) -> anyhow::Result<Option<Storage>> {
     tokio::select! {
-        storage = Storage::open(arguments, workers.slots()) => storage.map(Some),
+        storage = Storage::open(arguments, workers) => storage.map(Some),
         () = stop.soon.cancelled() => Ok(None),
     }
 }

@@ -74,9 +74,9 @@ impl WorkerArguments {
         self.workers
     }
 
-    /// How long runs may go on after a first signal to stop.
-    pub fn grace(&self) -> Duration {
-        self.shutdown_grace_s
+    /// How long a claim holds without a sign of life.
+    pub fn lease(&self) -> Duration {
+        self.lease_s
     }
 
     /// The folder of the code evaluators that runs may name.

@@ -194,14 +194,15 @@ impl Task {
             self.changed.clear();
             return Ok(());
         }
-        let events = self.store.events(&wanted, READ_LIMIT).await?;
-        let is_whole = events.len() < READ_LIMIT;
+        // One more than are told, to see whether the last one told is the last of its run.
+        let events = self.store.events(&wanted, READ_LIMIT + 1).await?;
+        let is_whole = events.len() <= READ_LIMIT;
         let mut events = events.into_iter().peekable();
-        while let Some(event) = events.next() {
+        for _ in 0..READ_LIMIT {
+            let Some(event) = events.next() else { break };
             let run = event.run;
-            // The last of the run, unless the limit cut the read.
             let is_end =
-                event.kind.status().is_terminal() && events.peek().map_or(is_whole, |next| next.run != run);
+                event.kind.status().is_terminal() && events.peek().is_none_or(|next| next.run != run);
             let Some(watchers) = self.runs.get_mut(&run) else { continue };
             watchers.retain_mut(|watcher| watcher.tell(event.seq, event.clone()));
             if is_end || watchers.is_empty() {

@@ -140,7 +140,7 @@ impl State {
         let seq = entry.events.len() as u32 + 1;
         self.feed_length += 1;
         let position = FeedPosition { transaction: self.feed_length, run: id, seq };
-        entry.events.push(RunEvent { run: id, seq, kind, at: Utc::now(), data });
+        entry.events.push(RunEvent { run: id, seq, kind, at: now(), data });
         entry.feed.push(position);
         self.feed.insert(position);
         self.changed.insert(id);
@@ -159,8 +159,9 @@ impl State {
         self.queue.remove(&entry.queue_key);
         entry.give_back(None);
         let run = &mut entry.run;
+        entry.results.retain(|_, result| result.attempt == run.attempt);
         run.status = ending.status();
-        run.finished_at = Some(Utc::now());
+        run.finished_at = Some(now());
         match ending {
             Ending::Succeeded { verdict, summary } => {
                 (run.verdict, run.summary) = (Some(*verdict), Some(Summary::clone(summary)));
@@ -273,9 +274,6 @@ impl State {
             let (attempt, created_at) = (record.attempt, now());
             let stored = StoredResult { record: result.clone(), attempt, created_at };
             entry.results.insert(result.ordinal, stored);
-        }
-        if record.ending.is_some() {
-            entry.results.retain(|_, result| result.attempt == record.attempt);
         }
         entry.run.progress = record.progress.or(entry.run.progress);
         for (kind, data) in record.events() {

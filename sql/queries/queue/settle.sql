@@ -1,5 +1,6 @@
 -- Settles runs whose lease ended without them: cancelled if that was asked for, failed if out of attempts, else queued
--- again. Any process does this; rows that another one has in hand are passed over.
+-- again. Of one that ends, only results of its last attempt stay. Any process does this; rows that another one has in
+-- hand are passed over.
 --
 -- $1 code text   $2 reason text
 WITH lost AS (
@@ -36,6 +37,10 @@ WITH lost AS (
         cancel_requested = l.cancel_requested
     FROM lost AS l
     WHERE r.run_id = l.run_id AND (l.cancel_requested OR l.is_last)
+), stale AS (
+    DELETE FROM agentevals.result AS r
+    USING lost AS l
+    WHERE r.run_id = l.run_id AND r.attempt <> l.attempt AND (l.cancel_requested OR l.is_last)
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT

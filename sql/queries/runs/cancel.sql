@@ -1,4 +1,5 @@
--- Ends a queued run; asks for a running one to be stopped; leaves a finished one as it is.
+-- Ends a queued run, of which only results of its last attempt stay; asks for a running one to be stopped; leaves a
+-- finished one as it is.
 --
 -- $1 run id uuid
 --
@@ -24,6 +25,10 @@ WITH target AS (
         cancel_requested = true
     FROM target AS t
     WHERE r.run_id = t.run_id AND t.lease_id IS NULL
+), stale AS (
+    DELETE FROM agentevals.result AS r
+    USING target AS t
+    WHERE r.run_id = t.run_id AND t.lease_id IS NULL AND r.attempt <> t.attempt
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT run_id, event_seq + 1, 'run.cancelled', json_build_object('attempt', attempt)
