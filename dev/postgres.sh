@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$PWD/target/dev-pg
-container=agentevals-dev-pg
+container=agentevals-dev-pg-$(cksum <<<"$home" | cut -d' ' -f1)
 image=postgres:17
 
 die() {
@@ -74,6 +74,8 @@ write_url() {
 
 up_in_container() {
   local engine=$1 secret
+  # Without its URL, nobody has the password of an old one.
+  [ -f "$home/url" ] || "$engine" rm -f "$container" >/dev/null 2>&1 || true
   if ! "$engine" start "$container" >/dev/null 2>&1; then
     secret=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     "$engine" run -d --name "$container" -e POSTGRES_USER=agentevals -e POSTGRES_PASSWORD="$secret" \
@@ -135,6 +137,14 @@ down() {
   fi
 }
 
+# In the container where there is one, since this machine may have no psql.
+open_psql() {
+  if [ -f "$home/engine" ]; then
+    exec "$(cat "$home/engine")" exec -i "$container" psql -U agentevals agentevals "$@"
+  fi
+  PGPASSWORD=$(password) exec psql -h 127.0.0.1 -p "$(port)" -U agentevals agentevals "$@"
+}
+
 run_with() {
   local was_up=no status=0
   is_up && was_up=yes
@@ -150,10 +160,10 @@ run_with() {
 }
 
 case "${1:-}" in
-  up) up && cat "$home/url" ;;
+  up) up; cat "$home/url" ;;
   down) down ;;
   url) [ -f "$home/url" ] || die "there is no database yet; run \`just pg-up\`"; cat "$home/url" ;;
-  psql) up; shift; psql "$(cat "$home/url")" "$@" ;;
+  psql) up; shift; open_psql "$@" ;;
   with) shift; run_with "$@" ;;
   *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

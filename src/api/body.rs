@@ -1,23 +1,64 @@
 //! Reading the body of a submission: media type, size, and what is wrong with its text.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use poem::http::StatusCode;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Fault, Problem};
 use super::submission::Submission;
 use crate::json::SyntaxError;
 use crate::runs::submission::SubmissionError;
 
-/// How many bytes a body may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit(pub(super) usize);
+/// How many bytes a body may have, and all bodies together that are being read or waiting to be stored.
+#[derive(Debug, Clone)]
+pub(super) struct BodyLimit {
+    bytes: usize,
+    /// A permit for each kibibyte.
+    room: Arc<Semaphore>,
+}
+
+impl BodyLimit {
+    /// Room for this many of the largest bodies at a time.
+    const LARGEST_AT_A_TIME: usize = 4;
+
+    /// How long a request waits for room.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A limit for each body.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { bytes, room: Arc::new(Semaphore::new(kibibytes(bytes) as usize * Self::LARGEST_AT_A_TIME)) }
+    }
+
+    /// Waits until a body of this size may be read.
+    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let room = self.room.clone().acquire_many_owned(kibibytes(bytes));
+        match tokio::time::timeout(Self::PATIENCE, room).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => {
+                let text = "too many large submissions at a time; try again later";
+                Err(Problem::unavailable(text, anyhow::anyhow!(text)))
+            }
+        }
+    }
+}
+
+fn kibibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
 
 /// The text of a submission.
 #[derive(Debug)]
-pub(super) struct SubmissionText(pub(super) String);
+pub(super) struct SubmissionText {
+    pub(super) text: String,
+    /// Its share of the memory for bodies; to be kept until it is stored.
+    pub(super) room: OwnedSemaphorePermit,
+}
 
 impl<'a> ApiExtractor<'a> for SubmissionText {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -40,11 +81,15 @@ impl<'a> ApiExtractor<'a> for SubmissionText {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         check_media_type(request.content_type())?;
-        let BodyLimit(limit) = *request.data().unwrap_or(&BodyLimit(usize::MAX));
+        let bodies = request
+            .data::<BodyLimit>()
+            .ok_or_else(|| Problem::internal(anyhow::anyhow!("no limit is set")))?;
+        let limit = bodies.bytes;
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
         if declared.is_some_and(|length| length > limit) {
             return Err(too_large(limit).into());
         }
+        let room = bodies.room(declared.unwrap_or(limit)).await?;
         // Counted too, since a chunked body declares nothing.
         let bytes = body.take()?.into_bytes_limit(limit).await.map_err(|error| match error {
             poem::error::ReadBodyError::PayloadTooLarge => too_large(limit),
@@ -54,7 +99,7 @@ impl<'a> ApiExtractor<'a> for SubmissionText {
             let at = error.utf8_error().valid_up_to();
             Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("byte {at} is not UTF-8"))
         })?;
-        Ok(Self(text))
+        Ok(Self { text, room })
     }
 }
 

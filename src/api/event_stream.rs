@@ -9,6 +9,7 @@ use poem_openapi::payload::Payload;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::answer::EventAnswer;
 
@@ -28,14 +29,18 @@ impl EventStream {
         events: impl Stream<Item = (String, EventAnswer)> + Send + 'static,
         shutdown: &CancellationToken,
     ) -> Self {
-        let messages = events.filter_map(|(id, event)| std::future::ready(message(id, &event)));
+        // An event left out would be a gap; a stream that ends is resumed.
+        let messages = events.map(|(id, event)| message(id, &event));
+        let messages = messages.take_while(|message| std::future::ready(message.is_some()));
+        let messages = messages.filter_map(std::future::ready);
         let messages = stream::iter([Event::retry(RECONNECT_MS)]).chain(messages);
         Self(SSE::new(messages.take_until(shutdown.clone().cancelled_owned())).keep_alive(KEEP_ALIVE))
     }
 }
 
 fn message(id: String, event: &EventAnswer) -> Option<Event> {
-    let data = serde_json::to_string(event).ok()?;
+    let data = serde_json::to_string(event);
+    let data = data.map_err(|error| error!("event `{id}` cannot be written: {error}")).ok()?;
     Some(Event::message(data).id(id).event_type(event.name()))
 }
 

@@ -1,5 +1,7 @@
 //! Following runs: what happened and what happens, as server-sent events.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, future};
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +16,7 @@ use super::runs::found;
 use super::values::Label;
 use crate::runs::model::Status;
 use crate::runs::service::RunService;
-use crate::runs::store::{FeedEvent, FeedPosition};
+use crate::runs::store::{FeedEvent, FeedPosition, StoreError};
 
 /// The resource `events`.
 pub(super) struct EventsApi {
@@ -55,6 +57,9 @@ impl Failures for WatchingAll {
     const STATUSES: &'static [u16] = &[422];
 }
 
+/// How long the events of a finished run may take to be read; the client is better off coming back.
+const FIRST_EVENT: Duration = Duration::from_secs(10);
+
 #[OpenApi(tag = "Tag::Events")]
 impl EventsApi {
     /// Follow a run
@@ -79,8 +84,12 @@ impl EventsApi {
         let run = found(run_id, self.service.run(run_id.0).await)?;
         let after = last_seen.0.or(last_seen_query.0).unwrap_or_default();
         let mut events = Box::pin(self.service.watch(&run, after).peekable());
-        if run.status.is_terminal() && events.as_mut().peek().await.is_none() {
-            return Ok(Watched::Over);
+        if run.status.is_terminal() {
+            let first = tokio::time::timeout(FIRST_EVENT, events.as_mut().peek()).await;
+            match first.map_err(|_| StoreError::Unavailable("its events cannot be read now".into()))? {
+                Some(_) => {}
+                None => return Ok(Watched::Over),
+            }
         }
         let events = events.map(|event| (event.seq.to_string(), EventAnswer::from(event)));
         Ok(Watched::Events(EventStream::new(events, &self.shutdown)))

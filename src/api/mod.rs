@@ -75,6 +75,6 @@ pub fn app(
         .at("/openapi.json", get(document))
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", document::service(api))
-        .data(BodyLimit(settings.max_body_bytes));
+        .data(BodyLimit::new(settings.max_body_bytes));
     Edge::new(routes, &["/openapi.json", "/docs"])
 }

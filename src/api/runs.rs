@@ -52,12 +52,14 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let mut new = parse(body.0, self.rules.clone()).await?;
+        let SubmissionText { text, room } = body;
+        let mut new = parse(text, self.rules.clone()).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {
             Submitted::Created(run) | Submitted::Same(run) => run,
             Submitted::Conflict(run) => return Err(conflict(run).into()),
         };
+        drop(room);
         let wait = prefer.0.and_then(|prefer| prefer.wait);
         let run = self.wait(run, wait).await?;
         let location = location(run.id);

@@ -33,10 +33,10 @@ enum Action {
     },
     /// Revert the last migrations, with the data they brought
     Down {
-        /// How many
+        /// How many migrations
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
-        /// Do not ask
+        /// Do not ask before data is deleted
         #[arg(long)]
         yes: bool,
     },

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpListener};
+use tokio::task::JoinSet;
 use tracing::info;
 
 use super::{EXIT_PASSED, service};
@@ -38,7 +39,7 @@ const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the command and returns the exit code.
 pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
-    service::run(|stop| run(arguments, stop))?;
+    service::run(&arguments.workers, |stop| run(arguments, stop))?;
     Ok(EXIT_PASSED)
 }
 
@@ -49,8 +50,10 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let Some(storage) = opened else { return Ok(()) };
     let listener = TcpListener::bind(address).into_acceptor().await;
     let acceptor = listener.with_context(|| format!("listening on {address}"))?;
-    let worker =
-        (workers.slots > 0).then(|| service::start_worker(&storage, workers, code.clone(), stop.clone()));
+    let mut worker = JoinSet::new();
+    if workers.slots > 0 {
+        worker.spawn(service::worker(&storage, workers, code.clone(), stop.clone()));
+    }
     let runs = RunService::new(storage.store.clone(), &storage.hints);
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
@@ -63,12 +66,14 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let server = Server::new_with_acceptor(acceptor);
     let end = stop.soon.clone();
     let served = tokio::select! {
-        served = server.run_with_graceful_shutdown(app, end.cancelled_owned(), Some(REQUEST_GRACE)) => served,
+        served = server.run_with_graceful_shutdown(app, end.cancelled_owned(), Some(REQUEST_GRACE)) => {
+            served.context("serving")
+        }
         () = stop.now.cancelled() => Ok(()), // requests under way are given up
+        Some(Err(error)) = worker.join_next() => Err(error).context("the worker ended unexpectedly"),
     };
-    if let Some(worker) = worker {
-        let _ = worker.await;
-    }
+    stop.soon.cancel();
+    while worker.join_next().await.is_some() {}
     storage.close().await;
-    served.context("serving")
+    served
 }

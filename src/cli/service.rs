@@ -82,27 +82,33 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     Ok(())
 }
 
-/// Starts a worker that executes runs until it is told to stop.
-pub(super) fn start_worker(
+/// A worker that executes runs until it is told to stop.
+pub(super) fn worker(
     storage: &Storage,
     settings: WorkerSettings,
     policy: CodePolicy,
     stop: Stop,
-) -> JoinHandle<()> {
+) -> impl Future<Output = ()> + Send + use<> {
     let (store, hints) = (storage.store.clone(), storage.hints.clone());
     let executor = Arc::new(Evaluation::new(policy));
-    tokio::spawn(async move { work(store, &hints, executor, settings, stop).await })
+    async move { work(store, &hints, executor, settings, stop).await }
 }
+
+/// Threads for blocking work besides those that evaluate: large requests are read there.
+const OTHER_THREADS: usize = 64;
 
 /// Runs a service until it ends or, while it starts, until a signal comes.
 ///
 /// # Errors
 /// Whatever keeps the service from starting.
-pub(super) fn run<F>(service: impl FnOnce(Stop) -> F) -> anyhow::Result<()>
+pub(super) fn run<F>(workers: &WorkerArguments, service: impl FnOnce(Stop) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(workers.slots() as usize + OTHER_THREADS)
+        .build();
     let runtime = runtime.context("starting the runtime")?;
     let outcome = runtime.block_on(async {
         let stop = Stop::default();

@@ -1,6 +1,6 @@
 //! `agentevals worker`: executes runs that other processes accept.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{EXIT_PASSED, service};
@@ -30,7 +30,7 @@ pub(super) fn work(arguments: &WorkArguments) -> anyhow::Result<u8> {
     if arguments.workers.slots() == 0 {
         bail!("a worker with --workers 0 would do nothing");
     }
-    service::run(|stop| run(arguments, stop))?;
+    service::run(&arguments.workers, |stop| run(arguments, stop))?;
     Ok(EXIT_PASSED)
 }
 
@@ -39,7 +39,7 @@ async fn run(arguments: &WorkArguments, stop: Stop) -> anyhow::Result<()> {
     let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
-    let _ = service::start_worker(&storage, settings, code, stop).await;
+    let worked = tokio::spawn(service::worker(&storage, settings, code, stop)).await;
     storage.close().await;
-    Ok(())
+    worked.context("the worker ended unexpectedly")
 }

@@ -19,13 +19,26 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let number = text.trim().strip_suffix('s').unwrap_or(text).trim();
     let seconds: f64 = number.parse().map_err(|_| "is not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("must be a positive number of seconds".to_owned()),
+        Ok(duration) if duration.is_zero() => Err("must be more than 0".to_owned()),
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Err(_) if seconds <= 0.0 => Err("must be more than 0".to_owned()),
+        _ => Err(format!("must be at most {} s", LONGEST.as_secs())),
+    }
+}
+
+/// Longest time that can be set: thirty days, more than anything here should take.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Seconds without a fraction.
+fn parse_whole_seconds(text: &str) -> Result<Duration, String> {
+    match parse_seconds(text)? {
+        duration if duration.subsec_nanos() == 0 => Ok(duration),
+        _ => Err("must be a whole number of seconds".to_owned()),
     }
 }
 
 /// A number of seconds that is at least one.
-fn parse_whole_second(text: &str) -> Result<Duration, String> {
+fn parse_a_second_or_more(text: &str) -> Result<Duration, String> {
     match parse_seconds(text)? {
         short if short < Duration::from_secs(1) => Err("must be at least 1 s".to_owned()),
         duration => Ok(duration),

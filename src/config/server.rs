@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::parse_whole_second;
+use super::parse_whole_seconds;
 use crate::evaluators::CodePolicy;
 use crate::runs::submission::SubmissionRules;
 
@@ -62,11 +62,11 @@ impl ServerArguments {
 #[command(next_help_heading = "Runs")]
 pub struct SubmissionArguments {
     /// Seconds that one attempt at a run may take, unless its submitter says otherwise
-    #[arg(long, env = "AGENTEVALS_RUN_DEADLINE_S", default_value = "300", value_parser = parse_whole_second,
+    #[arg(long, env = "AGENTEVALS_RUN_DEADLINE_S", default_value = "300", value_parser = parse_whole_seconds,
         value_name = "SECONDS")]
     run_deadline_s: Duration,
     /// Most that its submitter may say
-    #[arg(long, env = "AGENTEVALS_MAX_RUN_DEADLINE_S", default_value = "3600", value_parser = parse_whole_second,
+    #[arg(long, env = "AGENTEVALS_MAX_RUN_DEADLINE_S", default_value = "3600", value_parser = parse_whole_seconds,
         value_name = "SECONDS")]
     max_run_deadline_s: Duration,
     /// How often a run is tried, unless its submitter says otherwise

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use uuid::Uuid;
 
-use super::{parse_seconds, parse_whole_second};
+use super::{parse_a_second_or_more, parse_seconds};
 use crate::runs::worker::WorkerSettings;
 
 /// How a process executes runs.
@@ -19,11 +19,11 @@ pub struct WorkerArguments {
         value_parser = clap::value_parser!(u32).range(..=10_000))]
     workers: u32,
     /// Seconds between signs of life of a run
-    #[arg(long, env = "AGENTEVALS_HEARTBEAT_S", default_value = "5", value_parser = parse_whole_second,
+    #[arg(long, env = "AGENTEVALS_HEARTBEAT_S", default_value = "5", value_parser = parse_a_second_or_more,
         value_name = "SECONDS")]
     heartbeat_s: Duration,
     /// Seconds without a sign of life after which another worker takes a run over
-    #[arg(long, env = "AGENTEVALS_LEASE_S", default_value = "30", value_parser = parse_whole_second,
+    #[arg(long, env = "AGENTEVALS_LEASE_S", default_value = "30", value_parser = parse_a_second_or_more,
         value_name = "SECONDS")]
     lease_s: Duration,
     /// Seconds after which the queue is looked at although nothing was heard of it

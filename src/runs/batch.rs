@@ -1,8 +1,11 @@
 //! Group commit: calls that arrive while one is under way are done together by the next.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
 /// Most items of one group: enough to make a commit's fixed cost small, few enough to keep it quick.
 const MAX_ITEMS: usize = 512;
@@ -37,7 +40,11 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         tokio::spawn(async move {
             while let Some(first) = receiver.recv().await {
                 let (items, callers) = collect(first, &mut receiver, weight);
-                let results = run(items).await;
+                // Callers of a group that panicked get no answer; later ones do.
+                let Ok(results) = AssertUnwindSafe(run(items)).catch_unwind().await else {
+                    error!("a group of {} was lost to an internal error", callers.len());
+                    continue;
+                };
                 for (caller, result) in callers.into_iter().zip(results) {
                     let _ = caller.send(result); // the caller may have gone away
                 }

@@ -49,7 +49,9 @@ impl RunService {
     /// `Unavailable`: it may or may not have been stored; submit it again. `Full`.
     pub async fn submit(&self, run: NewRun) -> Result<Submitted> {
         let answer = self.submissions.send(run).await;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the service is stopping".into())))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("it was not answered; submit it again".into())))
     }
 
     /// A run by its id.
@@ -149,7 +151,8 @@ impl RunService {
         pages.flatten()
     }
 
-    /// Events of all runs: after a position, or from now on.
+    /// Events of all runs: after a position, or from now on. A position that was never handed out, such as one from
+    /// before a service that keeps runs in memory was started again, means all events there are.
     ///
     /// # Errors
     /// Those of the storage.
@@ -157,9 +160,12 @@ impl RunService {
         &self,
         after: Option<FeedPosition>,
     ) -> Result<impl Stream<Item = FeedEvent> + Send + use<>> {
+        let end = self.store.feed_end().await?;
         let after = match after {
-            Some(after) => after,
-            None => self.store.feed_end().await?,
+            None => end,
+            Some(after) if after <= end => after,
+            // Of another life of this storage: what was seen then says nothing about now.
+            Some(_) => FeedPosition::START,
         };
         Ok(self.hub.watch_all(after))
     }

@@ -216,19 +216,16 @@ impl Task {
     }
 
     async fn tell_of_all(&mut self) -> Result<(), StoreError> {
-        while let Some(after) = self.feed.iter().map(|watcher| watcher.after).min() {
-            let page = self.store.feed(after, READ_LIMIT).await?;
-            self.has_feed_changed = page.has_more;
-            for event in &page.events {
-                self.feed.retain_mut(|watcher| watcher.tell(event.position, event.clone()));
-            }
-            if !page.has_more {
-                break;
-            }
-            if page.events.is_empty() {
-                self.retry_at = Some(Instant::now() + RETRY); // withheld until older transactions have ended
-                break;
-            }
+        let Some(after) = self.feed.iter().map(|watcher| watcher.after).min() else { return Ok(()) };
+        let page = self.store.feed(after, READ_LIMIT).await?;
+        self.has_feed_changed = page.has_more;
+        for event in &page.events {
+            self.feed.retain_mut(|watcher| watcher.tell(event.position, event.clone()));
+        }
+        if page.has_more {
+            // The next page after whatever else is to be told; or what is withheld until older transactions have ended.
+            let pause = if page.events.is_empty() { RETRY } else { Duration::ZERO };
+            self.retry_at = Some(Instant::now() + pause);
         }
         Ok(())
     }

@@ -180,6 +180,10 @@ impl State {
 
     /// Forgets the oldest finished runs until a new one fits.
     fn make_room(&mut self, limits: MemoryLimits, bytes: usize) -> Result<()> {
+        if bytes > limits.spec_bytes {
+            let text = format!("a specification of {bytes} bytes does not fit; use `--storage postgres`");
+            return Err(StoreError::Full(text));
+        }
         while self.runs.len() >= limits.runs || self.spec_bytes + bytes > limits.spec_bytes {
             let is_finished = |id: &RunId| self.runs.get(id).is_some_and(|e| e.run.status.is_terminal());
             let Some(oldest) = self.by_age.iter().find(|(_, id)| is_finished(id)).copied() else {

@@ -120,7 +120,7 @@ async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: U
         Outcome::Interrupted => match shared.interruption(claimed.lease) {
             Some(Interruption::Cancelled) => Ending::Cancelled,
             Some(Interruption::LeaseLost) => {
-                warn!(run.id = %claimed.lease.run, "lost run `{}` to another worker", claimed.lease.run);
+                warn!(run.id = %claimed.lease.run, "run `{}` is not held any more", claimed.lease.run);
                 return;
             }
             // Given back together with the others when all have ended.
@@ -136,7 +136,7 @@ async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Uns
     let written = shared.writer.send(record).await;
     match written.await {
         Ok(true) => info!(run.id = %run, run.status = status, "finished run `{run}`: {status}"),
-        Ok(false) => warn!(run.id = %run, "lost run `{run}` to another worker; its end was not written"),
+        Ok(false) => warn!(run.id = %run, "run `{run}` is not held any more; its end was not written now"),
         Err(_) => error!(run.id = %run, "the end of run `{run}` was not written; its lease will end"),
     }
 }
@@ -144,10 +144,11 @@ async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Uns
 async fn requeue(shared: &Shared, claimed: &Claimed, failure: &Failure) -> bool {
     let (run, delay) = (claimed.lease.run, shared.settings.backoff(claimed.attempt));
     match shared.store.requeue(claimed.lease, failure, delay).await {
-        Ok(is_requeued) => {
+        Ok(false) => false, // cancelled meanwhile, or lost
+        Ok(true) => {
             let seconds = delay.as_secs_f64();
             info!(run.id = %run, "run `{run}` failed and is tried again in {seconds:.1} s: {}", failure.message);
-            is_requeued
+            true
         }
         Err(error) => {
             warn!(run.id = %run, "run `{run}` could not be given back; its lease will end: {error}");

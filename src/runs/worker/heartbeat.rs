@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::{Interruption, Shared};
 use crate::runs::hints::{Hint, HintReceiver};
+use crate::runs::store::StoreError;
 
 /// Runs until `done`.
 pub(super) async fn keep(shared: Arc<Shared>, hints: HintReceiver, done: CancellationToken) {
@@ -46,7 +47,12 @@ async fn beat(shared: &Shared) {
     if leases.is_empty() {
         return;
     }
-    let held = match shared.store.heartbeat(&leases, shared.settings.lease).await {
+    // One that hangs is given up while there is time for others.
+    let patience = shared.settings.lease / 3;
+    let beating =
+        tokio::time::timeout(patience, shared.store.heartbeat(&leases, shared.settings.lease)).await;
+    let late = |_| Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs_f64())));
+    let held = match beating.unwrap_or_else(late) {
         Ok(held) => held,
         Err(error) => {
             // Runs go on: unless another worker claims them, their leases can still be used.

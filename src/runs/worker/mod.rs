@@ -28,13 +28,13 @@ use writer::Writer;
 /// How a worker works; checked by `config`.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// Name in runs and events, unique among the processes: `host/pid-or-random`.
+    /// Name in runs and events, unique among the processes.
     pub name: String,
     /// Runs executed at a time.
     pub slots: usize,
     /// How long a claim holds without a heartbeat.
     pub lease: Duration,
-    /// How often leases are extended; less than half of `lease`.
+    /// How often leases are extended; at most half of `lease`.
     pub heartbeat: Duration,
     /// How often the queue is looked at although no hint came.
     pub poll: Duration,
@@ -180,7 +180,7 @@ async fn wind_down(shared: &Shared, attempts: &TaskTracker, stop: &Stop) {
     // Those that finished meanwhile have lost their lease and are not touched.
     let release = tokio::time::timeout(INTERRUPTED_GRACE, shared.store.release(&leases));
     match release.await {
-        Ok(Ok(())) => info!(runs = leases.len(), "gave {} runs back to the queue", leases.len()),
+        Ok(Ok(())) => info!("gave back to the queue what was not finished"),
         Ok(Err(error)) => warn!("runs could not be given back; their leases will end: {error}"),
         Err(_) => warn!("runs could not be given back in time; their leases will end"),
     }

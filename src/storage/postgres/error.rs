@@ -66,7 +66,7 @@ fn classify(reported: &DbError) -> DatabaseError {
         SqlState::READ_ONLY_SQL_TRANSACTION,
     ];
     let is_denied = [SqlState::INVALID_CATALOG_NAME, SqlState::INSUFFICIENT_PRIVILEGE];
-    match &code.code()[..2] {
+    match code.code().get(..2).unwrap_or_default() {
         // Connection exceptions, and resources that ran out: connections, memory, disk.
         "08" | "53" => DatabaseError::Unavailable(text),
         _ if is_unavailable.contains(code) => DatabaseError::Unavailable(text),

@@ -93,15 +93,24 @@ impl Database {
 
     async fn run(&self, query: &Query, parameters: &[&(dyn ToSql + Sync)]) -> Result<Outcome, DatabaseError> {
         let mut session = self.checkout().await?;
+        // Whoever gives up waiting leaves an answer on the line that nobody reads.
+        session.is_broken = true;
         let failure = match timeout(self.command_timeout, session.run(query, parameters)).await {
-            Ok(Ok(outcome)) => return Ok(outcome),
-            Ok(Err(error)) => DatabaseError::from(error),
+            Ok(Ok(outcome)) => {
+                session.is_broken = false;
+                return Ok(outcome);
+            }
+            Ok(Err(error)) => match DatabaseError::from(error) {
+                // We were let in: this is a missing GRANT, which waiting does not bring.
+                DatabaseError::Denied(why) => anyhow::anyhow!(why).into(),
+                other => other,
+            },
             Err(_) => {
                 session.cancel();
                 DatabaseError::Unavailable(format!("no answer within {:?}", self.command_timeout))
             }
         };
-        session.is_broken |= failure.is_transient();
+        session.is_broken = failure.is_transient();
         Err(about(failure, query))
     }
 

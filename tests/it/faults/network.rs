@@ -59,7 +59,7 @@ impl Scene {
         let run = self.api.finished(self.held.id).await;
         assert_eq!((&run["status"], &run["attempt"]), (&"succeeded".into(), &2.into()), "{run:#}");
         heal(&self.proxy).await;
-        self.far.logged(&format!("lost run `{}`", self.held.id)).await;
+        self.far.logged(&format!("run `{}` is not held any more", self.held.id)).await;
         self.assert_recovered(0.2).await;
     }
 

@@ -98,7 +98,7 @@ async fn stall(until_after_the_end: bool) {
         api.finished(held.id).await;
     }
     first.signal(Signal::CONT);
-    first.logged(&format!("lost run `{}`", held.id)).await;
+    first.logged(&format!("run `{}` is not held any more", held.id)).await;
     held.let_go(2);
     assert_eq!(api.finished(held.id).await["attempt"], 2);
 
