@@ -1,0 +1,110 @@
+//! What happens to a run.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Progress, ResultStatus, Status, Verdict};
+use crate::ids::RunId;
+
+/// What happened to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// It was submitted, or retried.
+    Queued,
+    /// A worker claimed it.
+    Started,
+    /// More of its units are done.
+    Progress,
+    /// A result was stored.
+    ResultCreated,
+    /// It went back to the queue.
+    Requeued,
+    /// Terminal.
+    Succeeded,
+    /// Terminal.
+    Failed,
+    /// Terminal.
+    Cancelled,
+}
+
+impl EventKind {
+    /// The names used in streams and in SQL.
+    pub const NAMES: [(&'static str, Self); 8] = [
+        ("run.queued", Self::Queued),
+        ("run.started", Self::Started),
+        ("run.progress", Self::Progress),
+        ("result.created", Self::ResultCreated),
+        ("run.requeued", Self::Requeued),
+        ("run.succeeded", Self::Succeeded),
+        ("run.failed", Self::Failed),
+        ("run.cancelled", Self::Cancelled),
+    ];
+
+    /// The status it puts the run in.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Queued | Self::Requeued => Status::Queued,
+            Self::Started | Self::Progress | Self::ResultCreated => Status::Running,
+            Self::Succeeded => Status::Succeeded,
+            Self::Failed => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+/// What an event says besides its kind; members that do not apply are left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventData {
+    /// The attempt that started, ended or was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// `run.started`: who claimed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<String>,
+    /// `run.progress`: how far it has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// `result.created`: which result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<ResultDigest>,
+    /// `run.succeeded`: what the agent's behaviour was worth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// `run.failed` and `run.requeued`: stable code of the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// `run.failed` and `run.requeued`: the reason in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A result as an event tells of it: enough to show, without the details.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "see ResultRecord")]
+pub struct ResultDigest {
+    pub result_id: String,
+    pub eval_set_item_id: String,
+    pub eval_case_id: Option<String>,
+    pub evaluator_name: String,
+    pub status: ResultStatus,
+    pub score: Option<f64>,
+    pub trace_id: Option<String>,
+    pub error_text: Option<String>,
+}
+
+/// Something that happened to a run; numbered from 1 without gaps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEvent {
+    /// The run.
+    pub run: RunId,
+    /// Number within the run, from 1.
+    pub seq: u32,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// More about it.
+    pub data: EventData,
+}
