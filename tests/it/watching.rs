@@ -19,7 +19,8 @@ use crate::support::faulty::{Faulty, away};
 use crate::support::postgres::{TestDb, settings};
 use crate::support::proxy::Proxy;
 use crate::support::runs::{
-    LEASE, PATIENCE, TestStore, all_results, end, failed, new_run, part, result, succeeded, until, with_spec,
+    LEASE, PATIENCE, TestStore, all_results, end, failed, new_run, on_both, part, result, succeeded, until,
+    with_spec,
 };
 
 fn service(store: &TestStore) -> RunService {
@@ -38,29 +39,6 @@ async fn rest<T>(stream: impl Stream<Item = T>) -> Vec<T> {
 
 fn numbers(events: &[RunEvent]) -> Vec<u32> {
     events.iter().map(|event| event.seq).collect()
-}
-
-/// Makes a test of each function, once for memory and once for PostgreSQL.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod in_memory {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$name(crate::support::runs::TestStore::memory().await).await;
-                }
-            )*
-        }
-
-        mod in_postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$name(crate::support::runs::TestStore::postgres().await).await;
-                }
-            )*
-        }
-    };
 }
 
 on_both! {

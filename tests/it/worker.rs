@@ -19,7 +19,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::faulty::{Faulty, Moment, away};
-use crate::support::runs::{LEASE, PATIENCE, TestStore, end, failure, new_run, result, succeeded, until};
+use crate::support::runs::{
+    LEASE, PATIENCE, TestStore, end, failure, new_run, on_both, result, succeeded, until,
+};
 
 /// What an executor was asked to do, and the way to its answer.
 struct Job {
@@ -169,29 +171,6 @@ async fn finished(store: &TestStore, run: RunId) -> agentevals::runs::model::Run
 
 async fn count(store: &TestStore, run: RunId, kind: EventKind) -> usize {
     store.kinds(run).await.into_iter().filter(|it| *it == kind).count()
-}
-
-/// Makes a test of each function, once for memory and once for PostgreSQL.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod in_memory {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$name(crate::support::runs::TestStore::memory().await).await;
-                }
-            )*
-        }
-
-        mod in_postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$name(crate::support::runs::TestStore::postgres().await).await;
-                }
-            )*
-        }
-    };
 }
 
 on_both! {

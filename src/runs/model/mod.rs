@@ -144,6 +144,30 @@ pub struct NewRun {
     pub labels: BTreeMap<String, String>,
 }
 
+impl NewRun {
+    /// The run as it is stored.
+    pub fn queued(&self, created_at: DateTime<Utc>) -> Run {
+        Run {
+            id: self.id,
+            status: Status::Queued,
+            verdict: None,
+            attempt: 0,
+            max_attempts: self.max_attempts,
+            priority: self.priority,
+            deadline: self.deadline,
+            labels: self.labels.clone(),
+            worker: None,
+            progress: None,
+            failure: None,
+            summary: None,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            cancel_requested: false,
+        }
+    }
+}
+
 /// SHA-256 of a specification's canonical form.
 pub type SpecDigest = [u8; 32];
 

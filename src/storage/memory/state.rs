@@ -172,24 +172,7 @@ impl State {
     }
 
     pub(super) fn insert(&mut self, new: &NewRun) -> Run {
-        let run = Run {
-            id: new.id,
-            status: Status::Queued,
-            verdict: None,
-            attempt: 0,
-            max_attempts: new.max_attempts,
-            priority: new.priority,
-            deadline: new.deadline,
-            labels: new.labels.clone(),
-            worker: None,
-            progress: None,
-            failure: None,
-            summary: None,
-            created_at: now(),
-            started_at: None,
-            finished_at: None,
-            cancel_requested: false,
-        };
+        let run = new.queued(now());
         let entry = Entry {
             run: run.clone(),
             spec: new.spec.clone(),

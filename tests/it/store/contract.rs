@@ -1,4 +1,4 @@
-//! What every store does; see the macro in `mod.rs`. `fault_N` is explained there.
+//! What every store does; `fault_N` is explained in `mod.rs`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,16 +18,67 @@ use tokio::sync::Barrier;
 use tokio::time::timeout;
 
 use crate::support::runs::{
-    LEASE, PATIENCE, TestStore, all_results, end, failed, failure, hinted, new_run, part, record, result,
-    succeeded, until, with_spec,
+    LEASE, PATIENCE, TestStore, all_results, end, failed, failure, hinted, new_run, on_both, part, record,
+    result, succeeded, until, with_spec,
 };
 
 /// Text that storage may stumble over.
 const ODD: &str = "a\0b \u{feff}\u{202e}\u{10ffff} e\u{301} 'x\" \\u0000 \\ \n 👩‍👩‍👧";
 
+on_both! {
+    a_new_run_is_queued_with_its_first_event,
+    the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict,
+    a_key_finds_the_run_submitted_under_it_before,
+    one_id_twice_in_a_group_is_stored_once,
+    one_key_twice_in_a_group_is_stored_once,
+    a_group_of_many_is_stored_whole,
+    submissions_of_one_id_at_the_same_time_store_one_run,
+    a_specification_is_kept_byte_for_byte,
+    labels_and_keys_may_be_any_text,
+    what_does_not_exist_is_not_found,
+    fault_8_pages_over_equal_times_lose_and_repeat_nothing,
+    every_filter_selects_runs,
+    the_most_urgent_run_is_claimed_first_then_the_oldest,
+    no_more_is_claimed_than_asked_for,
+    two_claimers_never_get_the_same_run,
+    each_claim_has_a_new_lease_and_counts,
+    a_heartbeat_tells_what_is_held_lost_and_to_be_stopped,
+    a_heartbeat_keeps_a_run_from_being_lost,
+    a_write_repeated_after_a_lost_answer_is_done_once,
+    results_come_in_parts_before_the_end,
+    fault_2_an_old_lease_writes_nothing,
+    results_are_listed_by_place_with_filters_and_in_pages,
+    fault_10_results_of_an_earlier_attempt_are_gone_when_the_later_one_ended,
+    fault_10_results_from_before_a_release_are_gone_when_the_run_ended,
+    fault_16_scores_that_are_no_numbers_do_not_fail_a_run,
+    results_may_be_big_and_odd,
+    records_of_many_runs_are_written_together,
+    every_ending_is_read_as_it_was_written,
+    a_requeued_run_waits_and_the_attempt_counts,
+    a_run_that_is_to_be_stopped_is_not_requeued,
+    fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count,
+    a_lost_run_is_queued_again_until_it_is_out_of_attempts,
+    a_lost_run_that_is_to_be_stopped_is_cancelled,
+    any_number_of_lost_runs_is_settled,
+    cancelling_depends_on_the_status,
+    fault_1_a_cancelled_run_is_cancelled_whatever_else_its_worker_writes,
+    cancel_and_claim_at_the_same_time_never_both_lose,
+    failed_and_cancelled_runs_can_be_retried,
+    retries_at_the_same_time_queue_a_run_once,
+    a_scan_sees_what_is_due_lost_and_next,
+    events_are_numbered_without_gaps_through_every_change,
+    events_of_several_runs_come_in_order_up_to_a_limit,
+    numbers_beyond_all_events_and_results_find_nothing,
+    the_feed_goes_on_from_any_position,
+    a_reader_of_the_feed_sees_each_event_of_many_writers_once,
+    the_end_of_the_feed_is_after_what_has_happened,
+    every_change_is_hinted,
+    the_store_says_that_it_can_be_used,
+}
+
 // Submission
 
-pub(super) async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
+async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
     let mut new = NewRun { priority: -7, deadline: Duration::from_secs(42), max_attempts: 5, ..new_run() };
     new.labels = [("team".to_owned(), "search".to_owned())].into();
     let submitted = store.submit(std::slice::from_ref(&new)).await.unwrap();
@@ -56,7 +107,7 @@ pub(super) async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
     assert_eq!(store.spec(new.id).await.unwrap().unwrap(), new.spec);
 }
 
-pub(super) async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict(store: TestStore) {
+async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict(store: TestStore) {
     let new = new_run();
     store.submit_one(new.clone()).await;
     let other = NewRun { id: new.id, ..with_spec("{}") };
@@ -75,7 +126,7 @@ pub(super) async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a
     assert_eq!(store.kinds(new.id).await, [EventKind::Queued, EventKind::Started, EventKind::Failed]);
 }
 
-pub(super) async fn a_key_finds_the_run_submitted_under_it_before(store: TestStore) {
+async fn a_key_finds_the_run_submitted_under_it_before(store: TestStore) {
     let keyed = |spec: &str| NewRun { idempotency_key: Some("key".to_owned()), ..with_spec(spec) };
     let (first, again, other) = (keyed("[1]"), keyed("[1]"), keyed("[2]"));
     let unkeyed = with_spec("[1]");
@@ -98,7 +149,7 @@ pub(super) async fn a_key_finds_the_run_submitted_under_it_before(store: TestSto
     }
 }
 
-pub(super) async fn one_id_twice_in_a_group_is_stored_once(store: TestStore) {
+async fn one_id_twice_in_a_group_is_stored_once(store: TestStore) {
     let new = new_run();
     let other = NewRun { id: new.id, ..with_spec("{}") };
     let answers = store.submit(&[new.clone(), other, new.clone(), new_run()]).await.unwrap();
@@ -111,7 +162,7 @@ pub(super) async fn one_id_twice_in_a_group_is_stored_once(store: TestStore) {
     assert_eq!(store.claim("worker", 10, LEASE).await.unwrap().len(), 2);
 }
 
-pub(super) async fn one_key_twice_in_a_group_is_stored_once(store: TestStore) {
+async fn one_key_twice_in_a_group_is_stored_once(store: TestStore) {
     let keyed = || NewRun { idempotency_key: Some("key".to_owned()), ..with_spec("[1]") };
     let group = [keyed(), keyed(), keyed()];
     let answers = store.submit(&group).await.unwrap();
@@ -121,7 +172,7 @@ pub(super) async fn one_key_twice_in_a_group_is_stored_once(store: TestStore) {
     assert_eq!(store.claim("worker", 10, LEASE).await.unwrap().len(), 1);
 }
 
-pub(super) async fn a_group_of_many_is_stored_whole(store: TestStore) {
+async fn a_group_of_many_is_stored_whole(store: TestStore) {
     let mut group: Vec<_> = (0..600).map(|_| new_run()).collect();
     fastrand::shuffle(&mut group);
     let answers = store.submit(&group).await.unwrap();
@@ -134,7 +185,7 @@ pub(super) async fn a_group_of_many_is_stored_whole(store: TestStore) {
     assert!(claimed.iter().zip(&group).all(|(claimed, new)| claimed.spec == new.spec));
 }
 
-pub(super) async fn submissions_of_one_id_at_the_same_time_store_one_run(store: TestStore) {
+async fn submissions_of_one_id_at_the_same_time_store_one_run(store: TestStore) {
     let group: Arc<[_]> = (0..20).map(|_| new_run()).collect();
     let (store, barrier) = (Arc::new(store), Arc::new(Barrier::new(8)));
     let submit = |seed| {
@@ -151,7 +202,7 @@ pub(super) async fn submissions_of_one_id_at_the_same_time_store_one_run(store: 
     assert_eq!(created.into_iter().map(Result::unwrap).sum::<usize>(), 20);
 }
 
-pub(super) async fn a_specification_is_kept_byte_for_byte(store: TestStore) {
+async fn a_specification_is_kept_byte_for_byte(store: TestStore) {
     let specs = [
         "{ \"b\" : 1.0e+2,\n\t\"a\":\"\\u0000\\ud800 é\", \"a\": 00 }".to_owned(),
         format!("{{\"text\":\"{}\"}}", "\u{feff}\u{202e}\u{10ffff}e\u{301}👩‍👩‍👧"),
@@ -165,7 +216,7 @@ pub(super) async fn a_specification_is_kept_byte_for_byte(store: TestStore) {
     }
 }
 
-pub(super) async fn labels_and_keys_may_be_any_text(store: TestStore) {
+async fn labels_and_keys_may_be_any_text(store: TestStore) {
     let new = NewRun {
         idempotency_key: Some(ODD.to_owned()),
         labels: [(ODD.to_owned(), ODD.to_owned()), ("a\"b".to_owned(), "%_'".to_owned())].into(),
@@ -182,7 +233,7 @@ pub(super) async fn labels_and_keys_may_be_any_text(store: TestStore) {
 
 // Reading
 
-pub(super) async fn what_does_not_exist_is_not_found(store: TestStore) {
+async fn what_does_not_exist_is_not_found(store: TestStore) {
     let id = RunId::new_v7();
     let lease = Lease { run: id, id: LeaseId::new_random() };
     assert_eq!(store.run(id).await.unwrap(), None);
@@ -206,7 +257,7 @@ pub(super) async fn what_does_not_exist_is_not_found(store: TestStore) {
 }
 
 /// Upstream pages by `created_at <` alone.
-pub(super) async fn fault_8_pages_over_equal_times_lose_and_repeat_nothing(store: TestStore) {
+async fn fault_8_pages_over_equal_times_lose_and_repeat_nothing(store: TestStore) {
     let mut expected = Vec::new();
     for _ in 0..5 {
         expected.extend(store.submit_many(7).await);
@@ -231,7 +282,7 @@ pub(super) async fn fault_8_pages_over_equal_times_lose_and_repeat_nothing(store
     }
 }
 
-pub(super) async fn every_filter_selects_runs(store: TestStore) {
+async fn every_filter_selects_runs(store: TestStore) {
     let labelled = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         NewRun { labels, ..new_run() }
@@ -310,7 +361,7 @@ pub(super) async fn every_filter_selects_runs(store: TestStore) {
 
 // Claims and leases
 
-pub(super) async fn the_most_urgent_run_is_claimed_first_then_the_oldest(store: TestStore) {
+async fn the_most_urgent_run_is_claimed_first_then_the_oldest(store: TestStore) {
     let mut expected = Vec::new();
     for priority in [0, 100, -100, 0, 5, 100, -5] {
         let run = store.submit_one(NewRun { priority, ..new_run() }).await;
@@ -324,14 +375,14 @@ pub(super) async fn the_most_urgent_run_is_claimed_first_then_the_oldest(store: 
     assert_eq!(ids(claimed.iter().map(|it| it.lease.run)), ids(expected.into_iter().map(|(.., run)| run)));
 }
 
-pub(super) async fn no_more_is_claimed_than_asked_for(store: TestStore) {
+async fn no_more_is_claimed_than_asked_for(store: TestStore) {
     store.submit_many(10).await;
     for (limit, expected) in [(0, 0), (3, 3), (6, 6), (6, 1), (6, 0)] {
         assert_eq!(store.claim("worker", limit, LEASE).await.unwrap().len(), expected);
     }
 }
 
-pub(super) async fn two_claimers_never_get_the_same_run(store: TestStore) {
+async fn two_claimers_never_get_the_same_run(store: TestStore) {
     let submitted = store.submit_many(300).await;
     let (store, barrier) = (Arc::new(store), Arc::new(Barrier::new(8)));
     let claim = |number: usize| {
@@ -351,7 +402,7 @@ pub(super) async fn two_claimers_never_get_the_same_run(store: TestStore) {
     assert_eq!(HashSet::<_>::from_iter(claimed), HashSet::from_iter(submitted));
 }
 
-pub(super) async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
+async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
     let new = NewRun { max_attempts: 100, deadline: Duration::from_secs(7), ..new_run() };
     store.submit_one(new.clone()).await;
     let (mut leases, mut started_at) = (HashSet::new(), None);
@@ -376,7 +427,7 @@ pub(super) async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
     assert!(started.map(|event| event.data.attempt.unwrap()).eq(1..=20));
 }
 
-pub(super) async fn a_heartbeat_tells_what_is_held_lost_and_to_be_stopped(store: TestStore) {
+async fn a_heartbeat_tells_what_is_held_lost_and_to_be_stopped(store: TestStore) {
     let lost = store.submit_one(new_run()).await;
     let lost_lease = store.claim_and_lose().await.lease;
     assert_eq!(store.settle().await.unwrap(), 1);
@@ -394,7 +445,7 @@ pub(super) async fn a_heartbeat_tells_what_is_held_lost_and_to_be_stopped(store:
     assert_eq!(store.get(lost).await.attempt, 2);
 }
 
-pub(super) async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
+async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     let claimed = store.claim_and_lose().await;
     // Nobody has settled it: whoever holds the lease may go on.
@@ -408,7 +459,7 @@ pub(super) async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
 
 // Results and endings
 
-pub(super) async fn a_write_repeated_after_a_lost_answer_is_done_once(store: TestStore) {
+async fn a_write_repeated_after_a_lost_answer_is_done_once(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     let first = part(&claimed, [0, 1]);
@@ -421,7 +472,7 @@ pub(super) async fn a_write_repeated_after_a_lost_answer_is_done_once(store: Tes
     assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::ResultCreated).count(), 3, "{kinds:?}");
 }
 
-pub(super) async fn results_come_in_parts_before_the_end(store: TestStore) {
+async fn results_come_in_parts_before_the_end(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     assert!(store.write(part(&claimed, [0, 1])).await);
@@ -459,7 +510,7 @@ pub(super) async fn results_come_in_parts_before_the_end(store: TestStore) {
 }
 
 /// Upstream's status updates are not fenced, and a stale worker's results mix with the new owner's.
-pub(super) async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
+async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     let old = store.claim_and_lose().await;
     store.settle().await.unwrap();
@@ -495,7 +546,7 @@ pub(super) async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
     assert_eq!(store.get(again.lease.run).await.status, Status::Failed);
 }
 
-pub(super) async fn results_are_listed_by_place_with_filters_and_in_pages(store: TestStore) {
+async fn results_are_listed_by_place_with_filters_and_in_pages(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     let evaluators = ["tools", "rouge", "judge"];
@@ -538,9 +589,7 @@ pub(super) async fn results_are_listed_by_place_with_filters_and_in_pages(store:
 }
 
 /// Upstream deletes nothing on a new claim, and its upsert leaves most columns as they were.
-pub(super) async fn fault_10_results_of_an_earlier_attempt_are_gone_when_the_later_one_ended(
-    store: TestStore,
-) {
+async fn fault_10_results_of_an_earlier_attempt_are_gone_when_the_later_one_ended(store: TestStore) {
     let first = store.claimed().await;
     let run = first.lease.run;
     store.write(part(&first, 0..6)).await;
@@ -573,7 +622,7 @@ pub(super) async fn fault_10_results_of_an_earlier_attempt_are_gone_when_the_lat
 }
 
 /// As above, though both claims bear the same number.
-pub(super) async fn fault_10_results_from_before_a_release_are_gone_when_the_run_ended(store: TestStore) {
+async fn fault_10_results_from_before_a_release_are_gone_when_the_run_ended(store: TestStore) {
     let first = store.claimed().await;
     store.write(part(&first, 0..6)).await;
     store.release(&[first.lease]).await.unwrap();
@@ -585,7 +634,7 @@ pub(super) async fn fault_10_results_from_before_a_release_are_gone_when_the_run
 }
 
 /// Upstream's insert fails on NaN, and with it the run.
-pub(super) async fn fault_16_scores_that_are_no_numbers_do_not_fail_a_run(store: TestStore) {
+async fn fault_16_scores_that_are_no_numbers_do_not_fail_a_run(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     let scores =
@@ -621,7 +670,7 @@ pub(super) async fn fault_16_scores_that_are_no_numbers_do_not_fail_a_run(store:
     assert_eq!(store.events_of(run.id).await.len(), 9);
 }
 
-pub(super) async fn results_may_be_big_and_odd(store: TestStore) {
+async fn results_may_be_big_and_odd(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     let big =
@@ -660,7 +709,7 @@ pub(super) async fn results_may_be_big_and_odd(store: TestStore) {
     same(store.events_of(claimed.lease.run).await[2].data.message.as_ref().unwrap());
 }
 
-pub(super) async fn records_of_many_runs_are_written_together(store: TestStore) {
+async fn records_of_many_runs_are_written_together(store: TestStore) {
     store.submit_many(40).await;
     let claimed = store.claim("worker", 40, LEASE).await.unwrap();
     store.cancel(claimed[0].lease.run).await.unwrap();
@@ -697,7 +746,7 @@ pub(super) async fn records_of_many_runs_are_written_together(store: TestStore) 
     }
 }
 
-pub(super) async fn every_ending_is_read_as_it_was_written(store: TestStore) {
+async fn every_ending_is_read_as_it_was_written(store: TestStore) {
     let counts = ResultCounts { passed: 1, failed: 2, errored: 3, skipped: 4 };
     let summary = Summary {
         trace_count: 7,
@@ -737,7 +786,7 @@ pub(super) async fn every_ending_is_read_as_it_was_written(store: TestStore) {
 
 // Back to the queue
 
-pub(super) async fn a_requeued_run_waits_and_the_attempt_counts(store: TestStore) {
+async fn a_requeued_run_waits_and_the_attempt_counts(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     store.write(part(&claimed, [0])).await;
@@ -762,7 +811,7 @@ pub(super) async fn a_requeued_run_waits_and_the_attempt_counts(store: TestStore
     assert_eq!(store.get(claimed.lease.run).await.attempt, 2);
 }
 
-pub(super) async fn a_run_that_is_to_be_stopped_is_not_requeued(store: TestStore) {
+async fn a_run_that_is_to_be_stopped_is_not_requeued(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     store.cancel(run).await.unwrap();
@@ -776,7 +825,7 @@ pub(super) async fn a_run_that_is_to_be_stopped_is_not_requeued(store: TestStore
 }
 
 /// Upstream cancels for good what it was executing at shutdown.
-pub(super) async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(store: TestStore) {
+async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(store: TestStore) {
     let new = NewRun { max_attempts: 1, ..new_run() };
     let run = store.submit_one(new).await;
     for _ in 0..5 {
@@ -807,7 +856,7 @@ pub(super) async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_n
     );
 }
 
-pub(super) async fn a_lost_run_is_queued_again_until_it_is_out_of_attempts(store: TestStore) {
+async fn a_lost_run_is_queued_again_until_it_is_out_of_attempts(store: TestStore) {
     let run = store.submit_one(NewRun { max_attempts: 2, ..new_run() }).await;
     store.claim_and_lose().await;
     assert_eq!(store.settle().await.unwrap(), 1);
@@ -832,7 +881,7 @@ pub(super) async fn a_lost_run_is_queued_again_until_it_is_out_of_attempts(store
     }
 }
 
-pub(super) async fn a_lost_run_that_is_to_be_stopped_is_cancelled(store: TestStore) {
+async fn a_lost_run_that_is_to_be_stopped_is_cancelled(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     let claimed = store.claim_and_lose().await;
     store.cancel(run).await.unwrap();
@@ -843,7 +892,7 @@ pub(super) async fn a_lost_run_that_is_to_be_stopped_is_cancelled(store: TestSto
     assert!(!store.write(end(&claimed, succeeded())).await);
 }
 
-pub(super) async fn any_number_of_lost_runs_is_settled(store: TestStore) {
+async fn any_number_of_lost_runs_is_settled(store: TestStore) {
     let runs = store.submit_many(450).await;
     assert_eq!(store.claim("worker", 450, Duration::ZERO).await.unwrap().len(), 450);
     until(async || store.scan().await.unwrap().has_lost).await;
@@ -858,7 +907,7 @@ pub(super) async fn any_number_of_lost_runs_is_settled(store: TestStore) {
 
 // Cancel and retry
 
-pub(super) async fn cancelling_depends_on_the_status(store: TestStore) {
+async fn cancelling_depends_on_the_status(store: TestStore) {
     let queued = store.submit_one(new_run()).await;
     for _ in 0..2 {
         let run = store.cancel(queued).await.unwrap().unwrap();
@@ -880,7 +929,7 @@ pub(super) async fn cancelling_depends_on_the_status(store: TestStore) {
 }
 
 /// Upstream's run ends as succeeded, with no results, when it is cancelled.
-pub(super) async fn fault_1_a_cancelled_run_is_cancelled_whatever_else_its_worker_writes(store: TestStore) {
+async fn fault_1_a_cancelled_run_is_cancelled_whatever_else_its_worker_writes(store: TestStore) {
     let claimed = store.claimed().await;
     let run = claimed.lease.run;
     store.write(part(&claimed, [0])).await;
@@ -892,7 +941,7 @@ pub(super) async fn fault_1_a_cancelled_run_is_cancelled_whatever_else_its_worke
     assert_eq!(store.places(run).await, [0, 1]);
 }
 
-pub(super) async fn cancel_and_claim_at_the_same_time_never_both_lose(store: TestStore) {
+async fn cancel_and_claim_at_the_same_time_never_both_lose(store: TestStore) {
     let store = Arc::new(store);
     let (mut before, mut after) = (0, 0);
     for _ in 0..200 {
@@ -931,7 +980,7 @@ pub(super) async fn cancel_and_claim_at_the_same_time_never_both_lose(store: Tes
     assert_eq!(before + after, 200);
 }
 
-pub(super) async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
+async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
     let new = NewRun { max_attempts: 2, priority: 3, ..new_run() };
     let run = store.submit_one(new.clone()).await;
     let refused = async || {
@@ -974,7 +1023,7 @@ pub(super) async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
     assert_eq!(kinds, expected);
 }
 
-pub(super) async fn retries_at_the_same_time_queue_a_run_once(store: TestStore) {
+async fn retries_at_the_same_time_queue_a_run_once(store: TestStore) {
     let claimed = store.claimed().await;
     store.write(end(&claimed, failed())).await;
     let run = claimed.lease.run;
@@ -985,7 +1034,7 @@ pub(super) async fn retries_at_the_same_time_queue_a_run_once(store: TestStore) 
     store.events_of(run).await;
 }
 
-pub(super) async fn a_scan_sees_what_is_due_lost_and_next(store: TestStore) {
+async fn a_scan_sees_what_is_due_lost_and_next(store: TestStore) {
     let seen = async || {
         let scan = store.scan().await.unwrap();
         (scan.has_due, scan.has_lost, scan.next_due.map(|due| due.as_secs().div_ceil(10) * 10))
@@ -1013,7 +1062,7 @@ pub(super) async fn a_scan_sees_what_is_due_lost_and_next(store: TestStore) {
 
 // Events
 
-pub(super) async fn events_are_numbered_without_gaps_through_every_change(store: TestStore) {
+async fn events_are_numbered_without_gaps_through_every_change(store: TestStore) {
     let run = store.submit_one(NewRun { max_attempts: 2, ..new_run() }).await;
     store.claim_and_lose().await;
     store.settle().await.unwrap();
@@ -1070,7 +1119,7 @@ pub(super) async fn events_are_numbered_without_gaps_through_every_change(store:
     assert!(events.is_sorted_by_key(|event| event.at));
 }
 
-pub(super) async fn events_of_several_runs_come_in_order_up_to_a_limit(store: TestStore) {
+async fn events_of_several_runs_come_in_order_up_to_a_limit(store: TestStore) {
     let mut runs = store.submit_many(3).await;
     for claimed in store.claim("worker", 3, LEASE).await.unwrap() {
         store.write(part(&claimed, [0, 1])).await;
@@ -1089,7 +1138,7 @@ pub(super) async fn events_of_several_runs_come_in_order_up_to_a_limit(store: Te
     }
 }
 
-pub(super) async fn numbers_beyond_all_events_and_results_find_nothing(store: TestStore) {
+async fn numbers_beyond_all_events_and_results_find_nothing(store: TestStore) {
     let claimed = store.claimed().await;
     store.write(part(&claimed, [0])).await;
     for number in [5, u32::MAX / 2, u32::MAX / 2 + 1, u32::MAX] {
@@ -1101,7 +1150,7 @@ pub(super) async fn numbers_beyond_all_events_and_results_find_nothing(store: Te
     assert!(store.feed(last, 10).await.unwrap().events.is_empty());
 }
 
-pub(super) async fn the_feed_goes_on_from_any_position(store: TestStore) {
+async fn the_feed_goes_on_from_any_position(store: TestStore) {
     let labels = [("team".to_owned(), "a".to_owned())];
     for _ in 0..3 {
         store.submit_one(NewRun { labels: labels.clone().into(), ..new_run() }).await;
@@ -1133,7 +1182,7 @@ pub(super) async fn the_feed_goes_on_from_any_position(store: TestStore) {
     assert!(store.feed(FeedPosition::START, 14).await.unwrap().has_more);
 }
 
-pub(super) async fn a_reader_of_the_feed_sees_each_event_of_many_writers_once(store: TestStore) {
+async fn a_reader_of_the_feed_sees_each_event_of_many_writers_once(store: TestStore) {
     const WRITERS: usize = 6;
     const RUNS: usize = 25;
     let store = Arc::new(store);
@@ -1179,7 +1228,7 @@ pub(super) async fn a_reader_of_the_feed_sees_each_event_of_many_writers_once(st
     assert_eq!(seen.into_iter().collect::<HashSet<_>>(), expected);
 }
 
-pub(super) async fn the_end_of_the_feed_is_after_what_has_happened(store: TestStore) {
+async fn the_end_of_the_feed_is_after_what_has_happened(store: TestStore) {
     assert!(store.feed(store.feed_end().await.unwrap(), 10).await.unwrap().events.is_empty());
     let old = store.submit_one(new_run()).await;
     let is_past = async || {
@@ -1198,7 +1247,7 @@ pub(super) async fn the_end_of_the_feed_is_after_what_has_happened(store: TestSt
 
 // Hints
 
-pub(super) async fn every_change_is_hinted(store: TestStore) {
+async fn every_change_is_hinted(store: TestStore) {
     let mut hints = store.hints.subscribe();
     let is_due = |hint: &Hint| matches!(hint, Hint::Due(Duration::ZERO));
     let of = |run: RunId| move |hint: &Hint| matches!(hint, Hint::Events(runs) if runs.contains(&run));
@@ -1263,7 +1312,7 @@ async fn due_and_events(hints: &mut agentevals::runs::hints::HintReceiver, run: 
     }
 }
 
-pub(super) async fn the_store_says_that_it_can_be_used(store: TestStore) {
+async fn the_store_says_that_it_can_be_used(store: TestStore) {
     store.check().await.unwrap();
 }
 

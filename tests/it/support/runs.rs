@@ -244,3 +244,27 @@ pub(crate) async fn hinted(hints: &mut HintReceiver, is_meant: impl Fn(&Hint) ->
     };
     timeout(PATIENCE, meant).await.expect("the hint comes")
 }
+
+/// Makes a test of each function, once for memory and once for PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod in_memory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::support::runs::TestStore::memory().await).await;
+                }
+            )*
+        }
+
+        mod in_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::support::runs::TestStore::postgres().await).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::queries as sql;
 use super::rows::{self, text};
 use crate::ids::RunId;
-use crate::runs::model::{NewRun, Run, Status, Submitted};
+use crate::runs::model::{NewRun, Run, Submitted};
 use crate::runs::store::{Result, StoreError};
 use crate::storage::postgres::Database;
 
@@ -24,7 +24,10 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
     let mut submitted: Vec<Option<Submitted>> = Vec::with_capacity(runs.len());
     for run in runs {
         let stored = created.remove(&run.id.0);
-        submitted.push(stored.map(|created_at| Submitted::Created(as_stored(run, created_at))));
+        submitted.push(
+            stored
+                .map(|created_at| Submitted::Created(Run { labels: labels(run), ..run.queued(created_at) })),
+        );
     }
     let others: Vec<&NewRun> =
         runs.iter().zip(&submitted).filter(|(_, stored)| stored.is_none()).map(|(run, _)| run).collect();
@@ -89,26 +92,4 @@ fn judge(run: &NewRun, row: &Row) -> Result<Submitted> {
     let digest: &[u8] = rows::column(row, "digest")?;
     let stored = rows::run(row)?;
     Ok(if digest == run.digest { Submitted::Same(stored) } else { Submitted::Conflict(stored) })
-}
-
-/// The run as it was just stored.
-fn as_stored(new: &NewRun, created_at: DateTime<Utc>) -> Run {
-    Run {
-        id: new.id,
-        status: Status::Queued,
-        verdict: None,
-        attempt: 0,
-        max_attempts: new.max_attempts,
-        priority: new.priority,
-        deadline: new.deadline,
-        labels: labels(new),
-        worker: None,
-        progress: None,
-        failure: None,
-        summary: None,
-        created_at,
-        started_at: None,
-        finished_at: None,
-        cancel_requested: false,
-    }
 }
