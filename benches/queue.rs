@@ -176,6 +176,7 @@ impl Executor for NoOp {
 fn new_run(spec: &str) -> NewRun {
     NewRun {
         id: RunId::new_v7(),
+        is_id_chosen: false,
         idempotency_key: None,
         spec: spec.to_owned(),
         digest: [7; 32],

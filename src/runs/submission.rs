@@ -101,6 +101,7 @@ impl Fields {
     fn into_run(self, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
         NewRun {
             id: self.id.unwrap_or_else(RunId::new_v7),
+            is_id_chosen: self.id.is_some(),
             idempotency_key: None,
             spec: text.to_owned(),
             digest: digest(spec),

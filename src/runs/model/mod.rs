@@ -128,6 +128,8 @@ pub struct Run {
 pub struct NewRun {
     /// Its id.
     pub id: RunId,
+    /// Whether the submitter chose the id; a key that leads to another run is a conflict then.
+    pub is_id_chosen: bool,
     /// The submitter's key that makes repeating a submission safe without an id.
     pub idempotency_key: Option<String>,
     /// The specification as JSON text.
@@ -145,6 +147,15 @@ pub struct NewRun {
 }
 
 impl NewRun {
+    /// What submitting this comes to when `stored`, with that digest, is found under its id or key.
+    pub fn compared_with(&self, stored: Run, digest: &[u8]) -> Submitted {
+        let is_other_run = self.is_id_chosen && stored.id != self.id;
+        match digest == self.digest && !is_other_run {
+            true => Submitted::Same(stored),
+            false => Submitted::Conflict(stored),
+        }
+    }
+
     /// The run as it is stored.
     pub fn queued(&self, created_at: DateTime<Utc>) -> Run {
         Run {

@@ -117,8 +117,7 @@ impl State {
     pub(super) fn existing(&self, new: &NewRun) -> Option<Submitted> {
         let by_key = || self.by_key.get(new.idempotency_key.as_ref()?).and_then(|id| self.runs.get(id));
         let entry = self.runs.get(&new.id).or_else(by_key)?;
-        let run = entry.run.clone();
-        Some(if entry.digest == new.digest { Submitted::Same(run) } else { Submitted::Conflict(run) })
+        Some(new.compared_with(entry.run.clone(), &entry.digest))
     }
 
     /// Forgets the oldest finished runs until a new one fits.

@@ -131,6 +131,11 @@ async fn a_key_finds_the_run_submitted_under_it_before(store: TestStore) {
     let (first, again, other) = (keyed("[1]"), keyed("[1]"), keyed("[2]"));
     let unkeyed = with_spec("[1]");
     store.submit_one(first.clone()).await;
+    // One who says which run it should be must not be answered with another.
+    let chosen = NewRun { is_id_chosen: true, ..keyed("[1]") };
+    let answer = store.submit(&[chosen, NewRun { is_id_chosen: true, ..first.clone() }]).await.unwrap();
+    let stored = store.get(first.id).await;
+    assert_eq!(answer, [Submitted::Conflict(stored.clone()), Submitted::Same(stored)]);
     let answers =
         store.submit(&[again.clone(), other.clone(), unkeyed.clone(), unkeyed.clone()]).await.unwrap();
     let stored = store.get(first.id).await;

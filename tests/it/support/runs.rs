@@ -159,6 +159,7 @@ pub(crate) fn new_run() -> NewRun {
 pub(crate) fn with_spec(spec: &str) -> NewRun {
     NewRun {
         id: RunId::new_v7(),
+        is_id_chosen: false,
         idempotency_key: None,
         spec: spec.to_owned(),
         digest: Sha256::digest(spec).into(),

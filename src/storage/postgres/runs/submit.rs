@@ -89,7 +89,5 @@ fn compare(run: &NewRun, existing: &[Row]) -> Result<Submitted> {
 }
 
 fn judge(run: &NewRun, row: &Row) -> Result<Submitted> {
-    let digest: &[u8] = rows::column(row, "digest")?;
-    let stored = rows::run(row)?;
-    Ok(if digest == run.digest { Submitted::Same(stored) } else { Submitted::Conflict(stored) })
+    Ok(run.compared_with(rows::run(row)?, rows::column(row, "digest")?))
 }
