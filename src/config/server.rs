@@ -8,11 +8,9 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use super::parse_whole_seconds;
+use crate::api::ApiSettings;
 use crate::evaluators::CodePolicy;
 use crate::runs::submission::SubmissionRules;
-
-/// Largest request that is read when nothing is said, as one trace upload of the reference and some more.
-const DEFAULT_MAX_BODY_BYTES: u64 = 64 << 20;
 
 /// Where the service listens.
 #[derive(Debug, Args)]
@@ -25,7 +23,7 @@ pub struct ServerArguments {
     #[arg(short, long, env = "AGENTEVALS_PORT", default_value_t = 8001, value_name = "PORT")]
     port: u16,
     /// Largest request that is read, in bytes
-    #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = DEFAULT_MAX_BODY_BYTES, value_name = "BYTES",
+    #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = ApiSettings::DEFAULT_MAX_BODY_BYTES as u64, value_name = "BYTES",
         value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     max_body_bytes: u64,
     /// Listen beyond this machine although anyone who reaches the port may do anything
@@ -112,5 +110,25 @@ impl LogArguments {
     /// The least important lines that are logged.
     pub fn level(&self) -> LevelFilter {
         self.log_level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        submissions: SubmissionArguments,
+    }
+
+    #[test]
+    fn what_is_not_set_is_as_the_rules_have_it() {
+        let Program { submissions } = Program::parse_from(["x"]);
+        let expected = format!("{:?}", SubmissionRules::default());
+        assert_eq!(format!("{:?}", submissions.rules(&CodePolicy::for_requests(None))), expected);
     }
 }

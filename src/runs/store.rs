@@ -28,8 +28,11 @@ pub enum StoreError {
 /// The result of a call to storage.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Code and text of the failure of a run whose worker went silent; SQL spells them the same.
+/// Code and text of the failure of a run whose worker went silent.
 pub const LEASE_LOST: (&str, &str) = ("lease_lost", "its worker stopped responding");
+
+/// Code and text of the reason for which a run was given back unfinished.
+pub const SHUTDOWN: (&str, &str) = ("shutdown", "its worker is shutting down");
 
 /// Which runs to list; newest first.
 #[derive(Debug, Clone, Default)]

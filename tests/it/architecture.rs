@@ -18,7 +18,7 @@ const LEVELS: [(&str, u8); 16] = [
     ("shutdown", 5),
     ("runs", 6),
     ("storage", 8),
-    ("api", 9),
+    ("api", 8),
     ("config", 9),
     ("cli", 10),
 ];

@@ -1,6 +1,6 @@
 -- Gives runs back that were not finished, to be claimed at once; the attempt does not count.
 --
--- $1 run ids uuid[]   $2 lease ids uuid[]
+-- $1 run ids uuid[]   $2 lease ids uuid[]   $3 code text   $4 reason text
 --
 -- A run that is to be stopped stays: it is settled as cancelled when its lease ends. Results go, because the next
 -- claim bears the same number, so that they would pass for its own.
@@ -27,7 +27,7 @@ WITH given_back AS (
         run_id,
         event_seq,
         'run.requeued',
-        json_build_object('attempt', attempt, 'code', 'shutdown', 'message', 'its worker is shutting down')
+        json_build_object('attempt', attempt, 'code', $3::text, 'message', $4::text)
     FROM given_back
 )
 SELECT agentevals.tell_workers(0), agentevals.tell_watchers(array_agg(run_id))

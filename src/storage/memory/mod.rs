@@ -21,7 +21,8 @@ use crate::runs::model::{
     StoredResult, Submitted,
 };
 use crate::runs::store::{
-    FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,
+    Scan,
 };
 
 /// How much is kept.
@@ -230,8 +231,8 @@ impl RunStore for MemoryStore {
                 entry.give_back(None);
                 entry.run.attempt -= 1;
                 entry.results.clear(); // the next claim bears the same number; they would pass for its own
-                let (attempt, code) = (Some(entry.run.attempt), Some("shutdown".to_owned()));
-                let message = Some("its worker is shutting down".to_owned());
+                let (attempt, code) = (Some(entry.run.attempt), Some(SHUTDOWN.0.to_owned()));
+                let message = Some(SHUTDOWN.1.to_owned());
                 let data = EventData { attempt, code, message, ..EventData::default() };
                 state.append(lease.run, EventKind::Requeued, data);
             }

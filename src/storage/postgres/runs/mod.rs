@@ -21,8 +21,8 @@ use crate::runs::model::{
     Verdict, name_of,
 };
 use crate::runs::store::{
-    FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
-    StoreError,
+    FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,
+    Scan, StoreError,
 };
 
 /// Keeps runs in PostgreSQL.
@@ -163,7 +163,7 @@ impl RunStore for PostgresStore {
 
     async fn release(&self, leases: &[Lease]) -> Result<()> {
         let (runs, ids) = columns(leases);
-        self.database.execute(&sql::RELEASE, &[&runs, &ids]).await?;
+        self.database.execute(&sql::RELEASE, &[&runs, &ids, &SHUTDOWN.0, &SHUTDOWN.1]).await?;
         Ok(())
     }
 

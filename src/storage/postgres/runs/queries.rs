@@ -57,7 +57,7 @@ pub(super) static RECORD: Query = query!(
     ]
 );
 pub(super) static REQUEUE: Query = query!("queue/requeue", [UUID, UUID, INT8, TEXT, TEXT]);
-pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY]);
+pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY, TEXT, TEXT]);
 pub(super) static SETTLE: Query = query!("queue/settle", [TEXT, TEXT]);
 pub(super) static SCAN: Query = query!("queue/scan");
 pub(super) static EVENTS: Query = query!("events/list", [UUID_ARRAY, INT4_ARRAY, INT8]);
