@@ -184,6 +184,8 @@ fn new_run(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        target_kind: TargetKind::Inline,
+        eval_set_id: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::digest::digest;
-use super::model::NewRun;
+use super::model::{NewRun, TargetKind};
 use super::spec::{RunSpec, Unusable, inline_document, load_inline, member_text, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
@@ -109,6 +109,9 @@ impl Fields {
             deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
             max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
             labels: self.labels.unwrap_or_default(),
+            // What was read has a target, and what may be submitted is inline unless it says otherwise.
+            target_kind: TargetKind::of_spec(spec).unwrap_or(TargetKind::Inline),
+            eval_set_id: self.spec.and_then(|spec| spec.eval_set).map(|eval_set| eval_set.id),
         }
     }
 }

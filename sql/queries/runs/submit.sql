@@ -2,20 +2,24 @@
 --
 -- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
 -- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
--- JSON
+-- JSON   $9 kinds of targets text[]   $10 ids of eval sets text[]
 --
 -- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
 -- groups with the same ids cannot wait for each other, and into the queue in the order given.
 WITH input AS (
     SELECT *
     FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[]
+        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[],
+        $9::text[], $10::text[]
     ) WITH ORDINALITY AS t (
-        run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, place
+        run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, target_kind,
+        eval_set_id, place
     )
 ), created AS (
-    INSERT INTO agentevals.run (run_id, idempotency_key, priority, deadline_s, max_attempts, labels)
-    SELECT run_id, idempotency_key, priority, deadline_s, max_attempts, labels::jsonb
+    INSERT INTO agentevals.run (
+        run_id, idempotency_key, priority, deadline_s, max_attempts, labels, target_kind, eval_set_id
+    )
+    SELECT run_id, idempotency_key, priority, deadline_s, max_attempts, labels::jsonb, target_kind, eval_set_id
     FROM input
     ORDER BY run_id
     ON CONFLICT DO NOTHING

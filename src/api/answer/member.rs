@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{EvaluatorType, EventKind, ResultStatus, Status, Verdict};
+use crate::runs::model::{EvaluatorType, EventKind, ResultStatus, Status, TargetKind, Verdict};
 
 /// Implements what poem-openapi asks of a member's type, from its name and its schema.
 macro_rules! impl_member {
@@ -170,6 +170,11 @@ vocabulary!(
 vocabulary!(Verdict, "Verdict", "What the agent's behaviour was worth.");
 vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");
 vocabulary!(EvaluatorType, "EvaluatorType", "What computes a metric.");
+vocabulary!(
+    TargetKind,
+    "TargetKind",
+    "Where the traces of a run come from. `uploaded` ones were evaluated at once and not kept."
+);
 vocabulary!(EventKind, "EventKind", "What happened to a run.");
 vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::MemoryLimits;
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
-    Ending, EventData, EventKind, Failure, Lease, NewRun, Record, Run, RunEvent, SpecDigest, Status,
-    StoredResult, Submitted, Summary,
+    Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, ResultRecord, Run, RunEvent,
+    SpecDigest, Status, StoredResult, Submitted, Summary,
 };
 use crate::runs::store::{FeedPosition, LEASE_LOST, Result, StoreError};
 
@@ -66,6 +66,12 @@ impl Entry {
         self.lease.is_some() && self.is_free(now)
     }
 
+    /// Stores a result of an attempt.
+    fn store(&mut self, result: &ResultRecord, attempt: u32) {
+        let stored = StoredResult { record: result.clone(), attempt, created_at: now() };
+        self.results.insert(result.ordinal, stored);
+    }
+
     pub(super) fn give_back(&mut self, until: Option<Instant>) {
         (self.lease, self.lease_until) = (None, until);
         (self.run.status, self.run.worker, self.run.progress) = (Status::Queued, None, None);
@@ -79,11 +85,15 @@ impl State {
     }
 
     pub(super) fn append(&mut self, id: RunId, kind: EventKind, data: EventData) {
+        self.append_at(now(), id, kind, data);
+    }
+
+    fn append_at(&mut self, at: DateTime<Utc>, id: RunId, kind: EventKind, data: EventData) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
         let seq = entry.events.len() as u32 + 1;
         self.feed_length += 1;
         let position = FeedPosition { transaction: self.feed_length, run: id, seq };
-        entry.events.push(RunEvent { run: id, seq, kind, at: now(), data });
+        entry.events.push(RunEvent { run: id, seq, kind, at, data });
         entry.feed.push(position);
         self.feed.insert(position);
         self.changed.insert(id);
@@ -171,7 +181,35 @@ impl State {
     }
 
     pub(super) fn insert(&mut self, new: &NewRun) -> Run {
-        let run = new.queued(now());
+        let run = self.keep(new, now());
+        self.enqueue(new.id);
+        run
+    }
+
+    /// Stores a run that is over; a second time it does nothing.
+    pub(super) fn record_finished(&mut self, finished: &FinishedRun, limits: MemoryLimits) -> Result<()> {
+        let FinishedRun { elapsed, results, ending, .. } = finished;
+        let new = finished.submission();
+        if self.runs.contains_key(&new.id) {
+            return Ok(());
+        }
+        self.make_room(limits, new.spec.len())?;
+        let began_at = exact(Utc::now() - *elapsed);
+        self.keep(&new, began_at);
+        let Some(entry) = self.runs.get_mut(&new.id) else { return Ok(()) };
+        (entry.run.attempt, entry.run.started_at) = (FinishedRun::ATTEMPT, Some(began_at));
+        results.iter().for_each(|result| entry.store(result, FinishedRun::ATTEMPT));
+        self.end(new.id, ending);
+        for (kind, data) in finished.events() {
+            let at = if kind == EventKind::Started { began_at } else { now() };
+            self.append_at(at, new.id, kind, data);
+        }
+        Ok(())
+    }
+
+    /// Keeps a new run, which is not in the queue yet.
+    fn keep(&mut self, new: &NewRun, created_at: DateTime<Utc>) -> Run {
+        let run = new.queued(created_at);
         let entry = Entry {
             run: run.clone(),
             spec: new.spec.clone(),
@@ -190,7 +228,6 @@ impl State {
         self.spec_bytes += entry.spec.len();
         self.by_key.extend(new.idempotency_key.clone().map(|key| (key, new.id)));
         self.runs.insert(new.id, entry);
-        self.enqueue(new.id);
         run
     }
 
@@ -199,11 +236,7 @@ impl State {
         if entry.last_write.replace(record.write) == Some(record.write) {
             return true; // repeated, because its answer was lost
         }
-        for result in &record.results {
-            let (attempt, created_at) = (record.attempt, now());
-            let stored = StoredResult { record: result.clone(), attempt, created_at };
-            entry.results.insert(result.ordinal, stored);
-        }
+        record.results.iter().for_each(|result| entry.store(result, record.attempt));
         entry.run.progress = record.progress.or(entry.run.progress);
         for (kind, data) in record.events() {
             self.append(record.lease.run, kind, data);
@@ -237,6 +270,9 @@ impl State {
 
 /// The time, as exact as PostgreSQL keeps it.
 pub(super) fn now() -> DateTime<Utc> {
-    let now = Utc::now();
-    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    exact(Utc::now())
+}
+
+fn exact(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
 };
 use agentevals::runs::store::{
     FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
@@ -122,6 +122,7 @@ macro_rules! pass_on {
 
 pass_on! {
     submit(runs: &[NewRun]) -> Vec<Submitted>;
+    record_finished(finished: &FinishedRun) -> ();
     run(id: RunId) -> Option<Run>;
     spec(id: RunId) -> Option<String>;
     list(filter: &RunFilter) -> Vec<Run>;

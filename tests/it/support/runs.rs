@@ -10,7 +10,7 @@ use agentevals::ids::RunId;
 use agentevals::runs::hints::{Hint, HintReceiver, Hints};
 use agentevals::runs::model::{
     Claimed, Ending, EvaluatorType, EventKind, Failure, NewRun, Progress, Record, ResultRecord, ResultStatus,
-    Run, RunEvent, Summary, Verdict,
+    Run, RunEvent, Summary, TargetKind, Verdict,
 };
 use agentevals::runs::store::{ResultFilter, RunStore};
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
@@ -167,6 +167,8 @@ pub(crate) fn with_spec(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        target_kind: TargetKind::Inline,
+        eval_set_id: None,
     }
 }
 

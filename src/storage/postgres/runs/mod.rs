@@ -1,10 +1,12 @@
 //! Runs in PostgreSQL. The statements of `sql/queries` do the work; this translates.
 
+mod finished;
 mod queries;
 mod rows;
 mod submit;
 mod write;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,11 +16,11 @@ use queries as sql;
 pub(super) use queries::ALL as QUERIES;
 use rows::text;
 
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, MIGRATIONS};
 use crate::ids::RunId;
 use crate::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
-    Verdict, name_of,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult,
+    Submitted, TargetKind, Verdict, name_of,
 };
 use crate::runs::store::{
     FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,
@@ -58,6 +60,11 @@ fn names<T: PartialEq>(table: &[(&'static str, T)], values: &[T]) -> Option<Vec<
     (!values.is_empty()).then(|| values.iter().map(|value| name_of(table, value)).collect())
 }
 
+/// Filter values that may be any text, or null for any.
+fn texts(values: &[String]) -> Option<Vec<Cow<'_, str>>> {
+    (!values.is_empty()).then(|| values.iter().map(|value| text(value)).collect())
+}
+
 /// A duration as statements take it.
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -80,6 +87,10 @@ fn columns(leases: &[Lease]) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
 impl RunStore for PostgresStore {
     async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>> {
         submit::submit(&self.database, runs).await
+    }
+
+    async fn record_finished(&self, finished: &FinishedRun) -> Result<()> {
+        finished::record(&self.database, finished).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -111,19 +122,22 @@ impl RunStore for PostgresStore {
         let labels = (!labels.is_empty()).then(|| serde_json::Value::Object(labels).to_string());
         let (time, id): (Option<DateTime<Utc>>, _) = filter.after.map(|(time, id)| (time, id.0)).unzip();
         let (from, before, limit) = (filter.created_from, filter.created_before, count(filter.limit));
-        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-            &[&statuses, &verdicts, &labels, &from, &before, &time, &id, &limit];
+        let (sets, agents) = (texts(&filter.eval_set_ids), texts(&filter.agents));
+        let targets = names(&TargetKind::NAMES, &filter.target_kinds);
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
+            &statuses, &verdicts, &labels, &from, &before, &time, &id, &limit, &sets, &targets, &agents,
+        ];
         self.database.query(query, parameters).await?.iter().map(rows::run).collect()
     }
 
     async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Vec<StoredResult>> {
         let statuses = names(&ResultStatus::NAMES, &filter.statuses);
-        let evaluators: Vec<_> = filter.evaluators.iter().map(|name| text(name)).collect();
-        let evaluators = (!evaluators.is_empty()).then_some(evaluators);
+        let (evaluators, cases) = (texts(&filter.evaluators), texts(&filter.eval_cases));
         let after = filter.after.map_or(-1, place);
         let limit = count(filter.limit);
-        let rows =
-            self.database.query(&sql::RESULTS, &[&id.0, &statuses, &evaluators, &after, &limit]).await?;
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&id.0, &statuses, &evaluators, &after, &limit, &cases];
+        let rows = self.database.query(&sql::RESULTS, parameters).await?;
         rows.iter().map(rows::result).collect()
     }
 
@@ -197,7 +211,7 @@ impl RunStore for PostgresStore {
     }
 
     async fn check(&self) -> Result<()> {
-        self.database.query(&sql::CHECK, &[]).await?;
-        Ok(())
+        let rows = self.database.query(&sql::CHECK, &[]).await?;
+        rows::check_schema(rows.first(), MIGRATIONS.last().map_or(0, |last| last.version))
     }
 }

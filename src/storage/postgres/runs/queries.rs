@@ -5,18 +5,52 @@ use crate::storage::postgres::query::query;
 
 pub(super) static SUBMIT: Query = query!(
     "runs/submit",
-    [UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT2_ARRAY, TEXT_ARRAY]
+    [UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT2_ARRAY, TEXT_ARRAY,
+     TEXT_ARRAY, TEXT_ARRAY]
+);
+pub(super) static RECORD_FINISHED: Query = query!(
+    "runs/record_finished",
+    [
+        UUID,
+        TEXT,
+        BYTEA,
+        INT4,
+        TEXT,
+        INT8,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        FLOAT8_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT8_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+    ]
 );
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
 pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
 pub(super) static LIST: Query =
-    query!("runs/list", [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]);
+    query!("runs/list", [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY]);
 pub(super) static LIST_UNFINISHED: Query = query!(
     "runs/list_unfinished",
-    [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]
+    [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY]
 );
-pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
+pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
@@ -67,8 +101,9 @@ pub(super) static ADOPT: Query = query!("events/adopt");
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 22] = [
     &SUBMIT,
+    &RECORD_FINISHED,
     &FIND,
     &GET,
     &SPEC,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::queries as sql;
 use super::rows::{self, text};
 use crate::ids::RunId;
-use crate::runs::model::{NewRun, Run, Submitted};
+use crate::runs::model::{NewRun, Run, Submitted, TargetKind, name_of};
 use crate::runs::store::{Result, StoreError};
 use crate::storage::postgres::Database;
 
@@ -26,7 +26,7 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
         let stored = created.remove(&run.id.0);
         submitted.push(
             stored
-                .map(|created_at| Submitted::Created(Run { labels: labels(run), ..run.queued(created_at) })),
+                .map(|created_at| Submitted::Created(as_stored(run, created_at))),
         );
     }
     let others: Vec<&NewRun> =
@@ -37,6 +37,12 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
         None => compare(run, &existing),
     };
     runs.iter().zip(submitted).map(answer).collect()
+}
+
+/// The run as it is read back.
+fn as_stored(run: &NewRun, created_at: DateTime<Utc>) -> Run {
+    let eval_set_id = run.eval_set_id.as_deref().map(|id| text(id).into_owned());
+    Run { labels: labels(run), eval_set_id, ..run.queued(created_at) }
 }
 
 /// The key as it is stored.
@@ -59,9 +65,12 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
     let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
     let labels = runs.iter().map(|run| serde_json::to_string(&labels(run)).context("writing labels"));
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
-    let rows = database
-        .query(&sql::SUBMIT, &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels])
-        .await?;
+    let targets: Vec<_> = runs.iter().map(|run| name_of(&TargetKind::NAMES, &run.target_kind)).collect();
+    let eval_sets: Vec<_> = runs.iter().map(|run| run.eval_set_id.as_deref().map(text)).collect();
+    let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
+        &ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels, &targets, &eval_sets,
+    ];
+    let rows = database.query(&sql::SUBMIT, parameters).await?;
     rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
 }
 
