@@ -84,7 +84,7 @@ fn run(documents: &[Document], eval_set: &EvalSet) {
     };
     let loaded = load(documents, None, Join::AcrossDocuments);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
-    let report = runtime.block_on(evaluate(&loaded.traces, Some(eval_set), &plan, &|_| {}));
+    let report = runtime.block_on(evaluate(&loaded.traces, Some(eval_set), &plan, &()));
     assert_eq!(report.verdict, Verdict::Passed, "the generated traces match the generated eval set");
 }
 

@@ -9,12 +9,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::assessment::Assessment;
 use super::model::{Claimed, Failure, Progress, ResultRecord, Summary, Verdict};
 use super::outcome::{Recorder, summarise};
 use super::spec::{RunSpec, Unusable, inline_document, load_inline, repaired};
 use crate::evaluation::config::CodeRule;
-use crate::evaluation::{Plan, UnitDone, evaluate};
-use crate::evaluators::{CodePolicy, build};
+use crate::evaluation::{Observer, Place, UnitReport};
+use crate::evaluators::CodePolicy;
 
 /// What came out of a run.
 #[derive(Debug, Clone)]
@@ -109,7 +110,7 @@ impl Executor for Evaluation {
         let ended = loop {
             tokio::select! {
                 biased;
-                // Built-in metrics cannot be interrupted; their thread ends by itself and its result is dropped.
+                // Built-in metrics end after the unit they are at; the result of their thread is dropped.
                 () = cancel.cancelled() => return Err(ExecutionError::Cancelled),
                 Some(unit) = finished.recv() => observer(unit),
                 ended = &mut work => break ended,
@@ -148,41 +149,47 @@ impl Job {
             Unusable::Unreadable(faults) => ExecutionError::permanent("bad_trace", faults.join("; ")),
             Unusable::NoTraces(fault) => ExecutionError::permanent("no_traces", fault),
         })?;
-        let parameters = spec.parameters;
-        let recorder = Recorder::new(&parameters.evaluators);
-        let plan = Plan {
-            evaluators: parameters.evaluators.into_iter().map(|spec| build(spec, &self.code)).collect(),
-            group_by: parameters.group_by,
-            lenient: parameters.lenient,
-            max_concurrent_evals: parameters.max_concurrent_evals,
+        let teller = Teller {
+            recorder: Recorder::new(&spec.parameters.evaluators),
+            units: Mutex::default(),
+            stop: &self.stop,
+            finished: &self.finished,
         };
-        let results = Mutex::new(Vec::new());
-        let progress = |unit: UnitDone<'_>| self.tell(&recorder, &results, unit);
-        let evaluation = evaluate(&loaded.traces, spec.eval_set.as_ref(), &plan, &progress);
-        let report = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => Err(ExecutionError::Cancelled),
-                report = evaluation => Ok(report),
-            }
-        });
-        let mut report = report?;
-        report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
-        let units = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut results: Vec<_> = units.into_iter().flat_map(|unit: Vec<ResultRecord>| unit).collect();
+        let assessment = Assessment {
+            loaded,
+            eval_set: spec.eval_set.as_ref(),
+            parameters: spec.parameters,
+            code: &self.code,
+        };
+        let report = assessment.run(&teller, &self.stop, runtime).ok_or(ExecutionError::Cancelled)?;
+        let units = teller.units.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut results: Vec<_> = units.into_iter().flatten().collect();
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
         Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
     }
+}
 
-    /// Keeps the results of a unit and passes them on.
-    fn tell(&self, recorder: &Recorder, units: &Mutex<Vec<Vec<ResultRecord>>>, unit: UnitDone<'_>) {
+/// Keeps the results of each unit that is done and passes them on.
+struct Teller<'a> {
+    recorder: Recorder,
+    units: Mutex<Vec<Vec<ResultRecord>>>,
+    stop: &'a CancellationToken,
+    finished: &'a mpsc::UnboundedSender<UnitResults>,
+}
+
+impl Observer for Teller<'_> {
+    fn unit_done(&self, place: Place, unit: &UnitReport) {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let results = recorder.record(&unit);
-        let mut units = units.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = self.recorder.record(place.index, unit);
+        let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         units.push(results.clone());
-        let progress = Progress { done: count(units.len()), total: count(unit.total) };
+        let progress = Progress { done: count(units.len()), total: count(place.total) };
         // Sent under the lock, so that progress only grows. Nobody listens any more after a cancellation.
         let _ = self.finished.send(UnitResults { results, progress });
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
     }
 }

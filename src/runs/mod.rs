@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
+mod assessment;
 mod batch;
 mod digest;
 pub mod execution;

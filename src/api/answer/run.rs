@@ -7,9 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::member::{FreeObject, Named, Nullable, RawObject, Time};
-use crate::runs::model::{
-    MetricSummary, Progress, ResultCounts, Run, Status, Summary, TargetKind, Verdict,
-};
+use crate::runs::model::{MetricSummary, Progress, ResultCounts, Run, Status, Summary, TargetKind, Verdict};
 
 /// A run as it stands.
 #[derive(Debug, PartialEq, Serialize, Object)]

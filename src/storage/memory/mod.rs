@@ -17,8 +17,8 @@ use state::{State, now};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::hints::{Hint, Hints};
 use crate::runs::model::{
-    Claimed, Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent, Status,
-    StoredResult, Submitted, TargetKind,
+    Claimed, Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent,
+    Status, StoredResult, Submitted, TargetKind,
 };
 use crate::runs::store::{
     FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,

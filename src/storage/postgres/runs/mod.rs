@@ -124,9 +124,8 @@ impl RunStore for PostgresStore {
         let (from, before, limit) = (filter.created_from, filter.created_before, count(filter.limit));
         let (sets, agents) = (texts(&filter.eval_set_ids), texts(&filter.agents));
         let targets = names(&TargetKind::NAMES, &filter.target_kinds);
-        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
-            &statuses, &verdicts, &labels, &from, &before, &time, &id, &limit, &sets, &targets, &agents,
-        ];
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&statuses, &verdicts, &labels, &from, &before, &time, &id, &limit, &sets, &targets, &agents];
         self.database.query(query, parameters).await?.iter().map(rows::run).collect()
     }
 

@@ -5,8 +5,18 @@ use crate::storage::postgres::query::query;
 
 pub(super) static SUBMIT: Query = query!(
     "runs/submit",
-    [UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT2_ARRAY, TEXT_ARRAY,
-     TEXT_ARRAY, TEXT_ARRAY]
+    [
+        UUID_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        BYTEA_ARRAY,
+        INT2_ARRAY,
+        INT4_ARRAY,
+        INT2_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
 );
 pub(super) static RECORD_FINISHED: Query = query!(
     "runs/record_finished",
@@ -44,13 +54,40 @@ pub(super) static RECORD_FINISHED: Query = query!(
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
 pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
-pub(super) static LIST: Query =
-    query!("runs/list", [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY]);
+pub(super) static LIST: Query = query!(
+    "runs/list",
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
+);
 pub(super) static LIST_UNFINISHED: Query = query!(
     "runs/list_unfinished",
-    [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY]
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
 );
-pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
+pub(super) static RESULTS: Query =
+    query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);

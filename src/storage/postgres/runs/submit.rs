@@ -24,10 +24,7 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
     let mut submitted: Vec<Option<Submitted>> = Vec::with_capacity(runs.len());
     for run in runs {
         let stored = created.remove(&run.id.0);
-        submitted.push(
-            stored
-                .map(|created_at| Submitted::Created(as_stored(run, created_at))),
-        );
+        submitted.push(stored.map(|created_at| Submitted::Created(as_stored(run, created_at))));
     }
     let others: Vec<&NewRun> =
         runs.iter().zip(&submitted).filter(|(_, stored)| stored.is_none()).map(|(run, _)| run).collect();
@@ -67,9 +64,8 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
     let targets: Vec<_> = runs.iter().map(|run| name_of(&TargetKind::NAMES, &run.target_kind)).collect();
     let eval_sets: Vec<_> = runs.iter().map(|run| run.eval_set_id.as_deref().map(text)).collect();
-    let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
-        &ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels, &targets, &eval_sets,
-    ];
+    let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+        &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels, &targets, &eval_sets];
     let rows = database.query(&sql::SUBMIT, parameters).await?;
     rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
 }

@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use super::rows::{self, text};
 use super::{Status, Verdict, name_of, queries as sql};
-use crate::runs::model::{
-    Ending, EvaluatorType, EventData, EventKind, Record, ResultRecord, ResultStatus,
-};
+use crate::runs::model::{Ending, EvaluatorType, EventData, EventKind, Record, ResultRecord, ResultStatus};
 use crate::runs::store::Result;
 use crate::storage::postgres::Database;
 
