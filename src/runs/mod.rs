@@ -5,6 +5,7 @@
 
 mod assessment;
 mod batch;
+pub mod credentials;
 mod digest;
 pub mod execution;
 pub mod hints;
