@@ -15,7 +15,7 @@ use agentevals::ids::{LeaseId, RunId};
 use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
+    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary, TargetKind,
 };
 use agentevals::runs::service::RunService;
 use agentevals::runs::worker::{Stop, WorkerSettings, work};

@@ -171,7 +171,7 @@ fn evaluate_interruptibly(
     settings: &RunSettings,
 ) -> anyhow::Result<Option<Report>> {
     let progress = Progress::new();
-    let evaluation = evaluate(traces, eval_set, &settings.plan, &progress);
+    let evaluation = evaluate(traces, eval_set, &settings.plan, &progress, &|| false);
     let runtime = runtime()?;
     let has_custom = settings.plan.evaluators.iter().any(Evaluator::is_custom);
     let report = runtime.block_on(async {

@@ -80,8 +80,8 @@ pub enum EvaluatorKind {
 /// Below this many spans in all, units are evaluated on the calling thread.
 const PARALLEL_SPANS: usize = 256;
 
-/// Evaluates all traces and reports in the order in which their units were first seen; `None` if `observer` stopped
-/// it before the end.
+/// Evaluates all traces and reports in the order in which their units were first seen; `None` if `is_stopped`, which
+/// is asked before each unit, said that nobody wants the report any more.
 ///
 /// Extraction and built-in metrics run in the current rayon pool before the first suspension point; only custom
 /// evaluators are awaited. Dropping the future ends those that run.
@@ -90,19 +90,20 @@ pub async fn evaluate(
     eval_set: Option<&EvalSet>,
     plan: &Plan,
     observer: &dyn Observer,
+    is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Option<Report> {
     let units = units::group(traces, eval_set, plan.group_by);
     let total = units.len();
     observer.grouped(total);
     let cases = eval_set.map(CaseIndex::new);
     let draft = |(index, unit): (usize, &units::Unit<'_>)| {
-        if observer.is_stopped() {
+        if is_stopped() {
             return None;
         }
         let observed = Observed { observer, place: Place { index, total } };
         let (report, pending) = draft_unit(unit, cases.as_ref(), plan, observed);
         if pending.is_none() {
-            observed.observer.unit_done(observed.place, &report);
+            observer.unit_done(observed.place, &report);
         }
         Some((report, pending))
     };

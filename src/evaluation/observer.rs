@@ -1,4 +1,4 @@
-//! Following an evaluation while it goes on, and stopping it.
+//! Following an evaluation while it goes on.
 
 use super::{Evaluator, UnitReport};
 use crate::extraction::Conversation;
@@ -29,11 +29,6 @@ pub trait Observer: Sync {
 
     /// All metrics of a unit are done.
     fn unit_done(&self, _place: Place, _unit: &UnitReport) {}
-
-    /// Whether nobody wants the report any more. Asked before each unit.
-    fn is_stopped(&self) -> bool {
-        false
-    }
 }
 
 /// Nobody looks.

@@ -24,8 +24,8 @@ pub(super) struct Assessment<'a> {
 impl Assessment<'_> {
     /// Evaluates on the calling thread, which may block; `None` when it was stopped before the end.
     ///
-    /// Evaluators outside this program end as soon as `stop` is cancelled; for built-in metrics the observer is
-    /// asked between units.
+    /// Evaluators outside this program end as soon as `stop` is cancelled, built-in metrics after the unit they are
+    /// at.
     pub(super) fn run(
         self,
         observer: &dyn Observer,
@@ -39,7 +39,8 @@ impl Assessment<'_> {
             lenient: parameters.lenient,
             max_concurrent_evals: parameters.max_concurrent_evals,
         };
-        let evaluation = evaluate(&loaded.traces, eval_set, &plan, observer);
+        let is_stopped = || stop.is_cancelled();
+        let evaluation = evaluate(&loaded.traces, eval_set, &plan, observer, &is_stopped);
         let mut report = runtime.block_on(stop.run_until_cancelled(evaluation)).flatten()?;
         report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
         Some(report)

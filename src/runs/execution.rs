@@ -152,7 +152,6 @@ impl Job {
         let teller = Teller {
             recorder: Recorder::new(&spec.parameters.evaluators),
             units: Mutex::default(),
-            stop: &self.stop,
             finished: &self.finished,
         };
         let assessment = Assessment {
@@ -174,7 +173,6 @@ impl Job {
 struct Teller<'a> {
     recorder: Recorder,
     units: Mutex<Vec<Vec<ResultRecord>>>,
-    stop: &'a CancellationToken,
     finished: &'a mpsc::UnboundedSender<UnitResults>,
 }
 
@@ -187,9 +185,5 @@ impl Observer for Teller<'_> {
         let progress = Progress { done: count(units.len()), total: count(place.total) };
         // Sent under the lock, so that progress only grows. Nobody listens any more after a cancellation.
         let _ = self.finished.send(UnitResults { results, progress });
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
     }
 }

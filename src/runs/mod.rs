@@ -16,6 +16,7 @@ pub mod service;
 mod spec;
 pub mod store;
 pub mod submission;
+pub mod uploads;
 mod watch;
 pub mod worker;
 

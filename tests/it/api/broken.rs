@@ -7,7 +7,7 @@ use agentevals::api::ApiSettings;
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
 };
 use agentevals::runs::store::{
     FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
@@ -62,6 +62,7 @@ macro_rules! failing {
 
 failing! {
     submit(&[NewRun]) -> Vec<Submitted>;
+    record_finished(&FinishedRun) -> ();
     run(RunId) -> Option<Run>;
     spec(RunId) -> Option<String>;
     list(&RunFilter) -> Vec<Run>;
