@@ -2,6 +2,7 @@
 //!
 //! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
 
+mod access;
 mod database;
 mod server;
 mod storage;
@@ -9,6 +10,7 @@ mod worker;
 
 use std::time::Duration;
 
+pub use access::AccessArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use storage::{Backend, StorageArguments};
