@@ -125,7 +125,7 @@ impl Guard {
         site::preflight(request, &self.settings.origins)
     }
 
-    /// The origin of the page behind a request, if it is one of those that may read answers.
+    /// The origin of the page behind a request, if it is one of the others that may read answers.
     pub(super) fn reader(&self, request: &Request) -> Option<HeaderValue> {
         site::reader(request, &self.settings.origins)
     }

@@ -149,8 +149,10 @@ pub(super) fn check_host(request: &Request, hosts: &Hosts) -> Result<(), Problem
 /// Refuses requests that a browser sends for a page of another site.
 pub(super) fn check_origin(request: &Request, origins: &Origins) -> Result<(), Problem> {
     let site = request.header("sec-fetch-site").unwrap_or_default();
+    let is_own = |origin: &Origin| host(request).is_some_and(|host| origin.is_of(host));
+    let is_allowed = |origin: &Origin| origins.0.contains(origin) || is_own(origin);
     let page = match request.headers().get(header::ORIGIN) {
-        Some(origin) if is_allowed(request, origin, origins) => return Ok(()),
+        Some(origin) if parsed(origin).is_some_and(|origin| is_allowed(&origin)) => return Ok(()),
         Some(origin) => format!("pages of `{}`", origin.as_bytes().escape_ascii()),
         None if site == "cross-site" => "pages of other sites".to_owned(),
         None => return Ok(()),
@@ -160,11 +162,8 @@ pub(super) fn check_origin(request: &Request, origins: &Origins) -> Result<(), P
     Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail))
 }
 
-fn is_allowed(request: &Request, origin: &HeaderValue, origins: &Origins) -> bool {
-    let origin: Option<Origin> = origin.to_str().ok().and_then(|text| text.parse().ok());
-    origin.is_some_and(|origin| {
-        origins.0.contains(&origin) || host(request).is_some_and(|host| origin.is_of(host))
-    })
+fn parsed(origin: &HeaderValue) -> Option<Origin> {
+    origin.to_str().ok()?.parse().ok()
 }
 
 /// Requests that pages may send, and headers that they may set and read beyond those that browsers allow anyway.
@@ -195,10 +194,10 @@ pub(super) fn preflight(request: &Request, origins: &Origins) -> Result<Option<R
     Ok(Some(response))
 }
 
-/// The origin of a page that may read the answer.
+/// The origin of a page of another server that may read the answer.
 pub(super) fn reader(request: &Request, origins: &Origins) -> Option<HeaderValue> {
     let origin = request.headers().get(header::ORIGIN)?;
-    is_allowed(request, origin, origins).then(|| origin.clone())
+    parsed(origin).filter(|page| origins.0.contains(page)).map(|_| origin.clone())
 }
 
 /// Lets a page read an answer; caches learn that answers differ in that.
