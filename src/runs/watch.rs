@@ -3,7 +3,7 @@
 //!
 //! One task per process serves all watchers. A hint marks runs as changed; one query reads the new events of all
 //! changed runs that somebody watches, and while it is under way further hints collect for the next. A watcher that
-//! does not keep up is let go; it resumes from the last event it saw.
+//! does not keep up is let go; it resumes from the last event it saw. So is one whose run was deleted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

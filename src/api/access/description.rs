@@ -17,8 +17,12 @@ pub(in crate::api) fn describe(document: &mut Value) {
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-            if let (Ok(method), Some(operation), false) = (method, operation.as_object_mut(), is_open(path)) {
-                demand_token(&method, operation);
+            match (method, operation.as_object_mut()) {
+                (_, Some(operation)) if is_open(path) => {
+                    operation.insert("security".to_owned(), json!([]));
+                }
+                (Ok(method), Some(operation)) => demand_token(&method, operation),
+                _ => {}
             }
         }
     }

@@ -74,6 +74,8 @@ struct State {
     /// What the last look at the file found: its text, or why there was none.
     seen: Result<String, String>,
     look_at: Instant,
+    /// So that a file system that hangs costs one thread.
+    is_being_read: bool,
 }
 
 impl Tokens {
@@ -90,8 +92,9 @@ impl Tokens {
         let text = file.as_deref().map_or(Ok(String::new()), read)?;
         let tokens = file.as_deref().map_or(Ok(Vec::new()), |path| parse(path, &text))?;
         let tokens = fixed.iter().cloned().chain(tokens).collect();
-        let state = Mutex::new(State { tokens, seen: Ok(text), look_at: Instant::now() + LOOK_EVERY });
-        Ok(Self(Some(Arc::new(Keyring { fixed, file, state }))))
+        let look_at = Instant::now() + LOOK_EVERY;
+        let state = State { tokens, seen: Ok(text), look_at, is_being_read: false };
+        Ok(Self(Some(Arc::new(Keyring { fixed, file, state: Mutex::new(state) }))))
     }
 
     /// Whether a token has to be shown.
@@ -114,43 +117,48 @@ impl Keyring {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what the file says by now; a file that is faulty changes nothing, and is told of once.
-    async fn look_again(&self) {
+    /// Has the file looked at if it is time to; waits for that, but not for long.
+    async fn look_again(self: &Arc<Self>) {
         let Some(path) = self.due() else { return };
-        let reading = path.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&reading));
-        let Ok(Ok(found)) = timeout(PATIENCE, reading).await else {
-            warn!("tokens file `{}` could not be read in time; what was read before holds", path.display());
-            return;
-        };
-        let seen = found.map_err(|error| error.to_string());
-        if self.state().seen == seen {
-            return;
-        }
-        let parsed = match &seen {
-            Ok(text) => parse(&path, text).map_err(|error| error.to_string()),
-            Err(reason) => Err(reason.clone()),
-        };
-        let mut state = self.state();
-        state.seen = seen;
-        match parsed {
-            Ok(tokens) => {
-                info!(tokens = tokens.len(), "read {} tokens from `{}`", tokens.len(), path.display());
-                state.tokens = self.fixed.iter().cloned().chain(tokens).collect();
-            }
-            Err(error) => warn!("the tokens read before still hold: {error}"),
+        let keyring = self.clone();
+        let looking = tokio::task::spawn_blocking(move || keyring.read_again(&path));
+        if timeout(PATIENCE, looking).await.is_err() {
+            warn!("the file of tokens could not be read in time; what was read before holds");
         }
     }
 
     /// The file, if it is time to look at it, which is then up to the caller.
     fn due(&self) -> Option<PathBuf> {
         let path = self.file.as_ref()?;
-        let (mut state, now) = (self.state(), Instant::now());
-        if now < state.look_at {
+        let mut state = self.state();
+        if state.is_being_read || Instant::now() < state.look_at {
             return None;
         }
-        state.look_at = now + LOOK_EVERY;
+        state.is_being_read = true;
         Some(path.clone())
+    }
+
+    /// Takes over what the file says by now; one that is faulty changes nothing, and is told of once.
+    fn read_again(&self, path: &Path) {
+        let seen = read(path).map_err(|error| error.to_string());
+        let mut state = self.state();
+        state.is_being_read = false;
+        state.look_at = Instant::now() + LOOK_EVERY;
+        if state.seen == seen {
+            return;
+        }
+        let tokens = match &seen {
+            Ok(text) => parse(path, text).map_err(|error| error.to_string()),
+            Err(reason) => Err(reason.clone()),
+        };
+        state.seen = seen;
+        match tokens {
+            Ok(tokens) => {
+                info!(tokens = tokens.len(), "read {} tokens from `{}`", tokens.len(), path.display());
+                state.tokens = self.fixed.iter().cloned().chain(tokens).collect();
+            }
+            Err(error) => warn!("the tokens read before still hold: {error}"),
+        }
     }
 }
 

@@ -170,6 +170,7 @@ fn forbidden(token: &Token, needed: Scope) -> Problem {
 
 /// Says who was not let in and why, without what they showed.
 fn log_refusal(request: &Request, problem: &Problem) {
-    let (method, path, peer) = (request.method(), request.uri().path(), request.remote_addr());
-    warn!(http.method = %method, http.path = path, client = %peer, "refused {method} {path} from {peer}: {problem}");
+    let (method, path) = (request.method(), request.uri().path());
+    let peer = request.remote_addr().as_socket_addr().map(ToString::to_string).unwrap_or_default();
+    warn!(http.method = %method, http.path = path, client = peer, "refused {method} {path} from {peer}: {problem}");
 }
