@@ -209,7 +209,7 @@ impl RunsApi {
     ) -> Result<Deleted, Failed<Deleting>> {
         match found(run_id, self.service.delete(run_id.0).await)? {
             Deletion::Done => Ok(Deleted::Gone),
-            Deletion::Refused(run) => Err(not_final(&run).into()),
+            Deletion::Refused(status) => Err(not_final(status).into()),
         }
     }
 }
@@ -265,8 +265,8 @@ fn not_retryable(run: &Run) -> Problem {
     Problem::new(StatusCode::CONFLICT, "not_retryable", detail)
 }
 
-fn not_final(run: &Run) -> Problem {
-    let status = Named(run.status).name();
+fn not_final(status: Status) -> Problem {
+    let status = Named(status).name();
     let detail = format!("the run is {status}; only finished runs can be deleted, so cancel it first");
     Problem::new(StatusCode::CONFLICT, "run_not_final", detail)
 }

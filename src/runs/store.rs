@@ -96,12 +96,12 @@ pub enum Retried {
 }
 
 /// What became of a request to delete.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     /// There is no such run any more.
     Done,
-    /// It is not finished.
-    Refused(Run),
+    /// It is not finished, but in this status.
+    Refused(Status),
 }
 
 /// Order of events over all runs: events are handed out only when no earlier one can still appear.

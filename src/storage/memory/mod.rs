@@ -161,9 +161,9 @@ impl RunStore for MemoryStore {
 
     async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
         Ok(self.change(|state| {
-            let run = &state.runs.get(&id)?.run;
-            if !run.status.is_terminal() {
-                return Some(Deletion::Refused(run.clone()));
+            let status = state.runs.get(&id)?.run.status;
+            if !status.is_terminal() {
+                return Some(Deletion::Refused(status));
             }
             state.delete(id);
             Some(Deletion::Done)

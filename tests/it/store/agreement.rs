@@ -171,7 +171,7 @@ impl Side {
                 Some(run) => match store.delete(run).await.unwrap() {
                     None => "none".to_owned(),
                     Some(Deletion::Done) => "deleted".to_owned(),
-                    Some(Deletion::Refused(run)) => format!("refused {}", shown(&run)),
+                    Some(Deletion::Refused(status)) => format!("refused {status:?}"),
                 },
                 None => String::new(),
             },

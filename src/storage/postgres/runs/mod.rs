@@ -147,7 +147,7 @@ impl RunStore for PostgresStore {
             Some(run) if run.status.is_terminal() => {
                 Err(StoreError::Unavailable(format!("run `{id}` is being changed")))
             }
-            run => Ok(run.map(Deletion::Refused)),
+            run => Ok(run.map(|run| Deletion::Refused(run.status))),
         }
     }
 
