@@ -2,7 +2,8 @@
 //!
 //! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
 //! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
-//! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from these types.
+//! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from
+//! these types.
 
 pub mod access;
 mod answer;

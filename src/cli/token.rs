@@ -10,8 +10,8 @@ use crate::api::access::{Scope, Token, is_name, mint};
 
 /// Make a token for a client of the HTTP API
 ///
-/// Prints two lines: the token, which is for the client and is kept nowhere; and what makes a server know it, which is for
-/// the file that `agentevals serve --tokens-file` reads, or for the variable `AGENTEVALS_TOKENS`.
+/// Prints two lines: the token, which is for the client and is kept nowhere; and what makes a server know it, which is
+/// for the file that `agentevals serve --tokens-file` reads, or for the variable `AGENTEVALS_TOKENS`.
 #[derive(Debug, Args)]
 pub struct TokenArguments {
     /// What to call it; the server's log says which token was used

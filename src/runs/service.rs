@@ -131,7 +131,8 @@ impl RunService {
     }
 
     /// Events of a run after number `after`: those stored, then those to come. Ends after the last event of a
-    /// finished run or when it is deleted, and early when the reader does not keep up; it resumes with the number it saw last.
+    /// finished run or when it is deleted, and early when the reader does not keep up; it resumes with the number it saw
+    /// last.
     pub fn watch(&self, run: &Run, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         match run.status.is_terminal() {
             true => self.replay(run.id, after).left_stream(),
