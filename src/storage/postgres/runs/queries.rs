@@ -90,6 +90,8 @@ pub(super) static RESULTS: Query =
     query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
+pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
+pub(super) static MISSING: Query = query!("runs/missing", [UUID_ARRAY]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
 pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
 pub(super) static RECORD: Query = query!(
@@ -138,7 +140,7 @@ pub(super) static ADOPT: Query = query!("events/adopt");
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 22] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 24] = [
     &SUBMIT,
     &RECORD_FINISHED,
     &FIND,
@@ -149,6 +151,8 @@ pub(in crate::storage::postgres) static ALL: [&Query; 22] = [
     &RESULTS,
     &CANCEL,
     &RETRY,
+    &DELETE,
+    &MISSING,
     &CLAIM,
     &HEARTBEAT,
     &RECORD,
