@@ -2,14 +2,18 @@
 //!
 //! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
 
+mod credentials;
 mod database;
+mod outbound;
 mod server;
 mod storage;
 mod worker;
 
 use std::time::Duration;
 
+pub use credentials::CredentialArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
+pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use storage::{Backend, StorageArguments};
 pub use worker::WorkerArguments;
