@@ -50,7 +50,8 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
 }
 
 async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
-    let (address, workers) = (arguments.server.address()?, arguments.workers.settings()?);
+    let (address, workers) = (arguments.server.address(), arguments.workers.settings()?);
+    let access = arguments.server.access()?;
     let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
@@ -64,6 +65,7 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
         rules: arguments.submissions.rules(&resources),
+        access,
     };
     let app = api::app(runs, settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {

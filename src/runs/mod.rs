@@ -1,6 +1,7 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]) and evaluated ([`execution`]), with traces that are elsewhere ([`fetch`]) and secrets that are
-//! only referred to ([`credentials`]), and how changes are told of ([`hints`]).
+//! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
+//! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
+//! to ([`credentials`]).
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
@@ -13,6 +14,7 @@ pub mod hints;
 pub mod model;
 mod outcome;
 mod redaction;
+pub mod retention;
 pub mod service;
 mod spec;
 pub mod store;

@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod credentials;
 mod database;
+mod deletion;
 mod evaluators;
 mod events;
 mod execution;
