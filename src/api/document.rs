@@ -15,6 +15,8 @@ use super::{Api, access, submission};
 pub(super) enum Tag {
     /// Durable runs: submit, look at, act on.
     Runs,
+    /// Evaluating traces that are sent along, while their sender waits.
+    Evaluation,
     /// Following runs as they go, by server-sent events.
     Events,
     /// Probes for those who operate the service.
@@ -66,7 +68,8 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 3] = ["EvalConfig", "BuiltinEvaluator", "CodeEvaluator"];
+const CLOSED: [&str; 5] =
+    ["EvalConfig", "EvaluateConfig", "EvaluateRequest", "BuiltinEvaluator", "CodeEvaluator"];
 
 type Members = Map<String, Value>;
 

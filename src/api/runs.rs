@@ -8,13 +8,14 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
-use super::body::SubmissionText;
+use super::body::JsonText;
 use super::cursor::{self, Cursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
 use super::responses::{Accepted, Cancelled, Deleted, Fetched, Listed, Requeued, ResultsListed};
 use super::responses::{Deleting, Listing, Reading, Retrying, Submitting};
+use super::submission::Submission;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
@@ -44,7 +45,7 @@ impl RunsApi {
     #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
     async fn submit(
         &self,
-        body: SubmissionText,
+        body: JsonText<Submission>,
         /// Makes it safe to repeat the submission: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
@@ -52,7 +53,7 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let SubmissionText { text, room } = body;
+        let JsonText { text, room, .. } = body;
         let mut new = parse(text, self.rules.clone()).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {

@@ -5,6 +5,7 @@
 mod access;
 mod credentials;
 mod database;
+mod keys;
 mod outbound;
 mod server;
 mod storage;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use access::AccessArguments;
 pub use credentials::CredentialArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
+pub use keys::api_keys;
 pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use storage::{Backend, StorageArguments};

@@ -17,6 +17,16 @@ pub struct Converted {
     pub conversation: Conversation,
 }
 
+impl Converted {
+    /// What stands after `trace_` or `agentevals_` in the name of the document, without its ending.
+    pub fn session_name(&self) -> Option<&str> {
+        let name = self.document.rsplit(['/', '\\']).next()?;
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let session = ["trace_", "agentevals_"].iter().find_map(|prefix| stem.strip_prefix(prefix))?;
+        Some(session).filter(|session| !session.is_empty())
+    }
+}
+
 /// Extracts a conversation from each group of traces, in the order in which the groups were first seen.
 pub fn convert(traces: &[Trace<'_>], group_by: GroupBy) -> Vec<Converted> {
     let units = units::group(traces, None, group_by);

@@ -13,7 +13,9 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
+use crate::metrics;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::runs::model::{EvaluatorType, EventKind, ResultStatus, Status, TargetKind, Verdict};
 
@@ -176,6 +178,12 @@ vocabulary!(
     "Where the traces of a run come from. `uploaded` ones were evaluated at once and not kept."
 );
 vocabulary!(EventKind, "EventKind", "What happened to a run.");
+vocabulary!(
+    metrics::Status,
+    "MetricStatus",
+    "What the score of a metric was worth; `INFORMATIONAL` is a number to watch that neither passes nor fails."
+);
+vocabulary!(CaseMatch, "EvalCaseMatch", "How the eval case was found that a conversation is compared with.");
 vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");

@@ -59,7 +59,7 @@ fn read_shape(cursor: &Cursor<'_, '_>, rules: &UploadRules) -> Option<(Parameter
         format.string()?.parse().map_err(|error: String| format.fault(error)).ok()
     });
     let configured = object.optional("config", |config| {
-        let (parameters, configured) = Parameters::read_with_format(config, rules.code)?;
+        let (parameters, configured) = Parameters::read_with_format(config, rules.code.rule())?;
         if let Some(fault) = contradiction(given, configured) {
             config.fault(fault);
         }

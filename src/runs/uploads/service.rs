@@ -14,7 +14,6 @@ use super::fault::{Refusal, UploadError, UploadFault};
 use super::recording::Uploaded;
 use super::upload::{Source, Upload, UploadRules};
 use crate::evaluation::{Observer, Report};
-use crate::evaluators::CodePolicy;
 use crate::ids::RunId;
 use crate::runs::assessment::Assessment;
 use crate::runs::model::{Failure, FinishedRun};
@@ -32,7 +31,6 @@ const RECORDING_PATIENCE: Duration = Duration::from_secs(10);
 pub struct UploadService {
     runs: RunService,
     rules: Arc<UploadRules>,
-    code: CodePolicy,
     slots: Arc<Semaphore>,
 }
 
@@ -68,8 +66,8 @@ impl Evaluating {
 
 impl UploadService {
     /// A service that evaluates so many uploads at a time and stores them as runs.
-    pub fn new(runs: RunService, rules: UploadRules, code: CodePolicy, at_a_time: usize) -> Self {
-        Self { runs, rules: Arc::new(rules), code, slots: Arc::new(Semaphore::new(at_a_time)) }
+    pub fn new(runs: RunService, rules: UploadRules, at_a_time: usize) -> Self {
+        Self { runs, rules: Arc::new(rules), slots: Arc::new(Semaphore::new(at_a_time)) }
     }
 
     /// Waits for the permission to work on an upload; `None` when none becomes free within `patience`.
@@ -87,7 +85,7 @@ impl UploadService {
         held: impl Send + 'static,
     ) -> Evaluating {
         let stop = CancellationToken::new();
-        let work = Work { rules: self.rules.clone(), code: self.code.clone(), stop: stop.clone() };
+        let work = Work { rules: self.rules.clone(), stop: stop.clone() };
         let (runs, worker) = (self.runs.clone(), format!("sync:{endpoint}"));
         let task = async move {
             let (began, runtime) = (Instant::now(), Handle::current());
@@ -140,7 +138,6 @@ async fn record(runs: &RunService, finished: &FinishedRun, report: &mut Report) 
 /// One upload being evaluated on a thread of its own.
 struct Work {
     rules: Arc<UploadRules>,
-    code: CodePolicy,
     stop: CancellationToken,
 }
 
@@ -177,7 +174,8 @@ impl Work {
             recorder: Recorder::new(&parameters.evaluators),
             failure,
         };
-        let assessment = Assessment { loaded, eval_set: eval_set.as_ref(), parameters, code: &self.code };
+        let assessment =
+            Assessment { loaded, eval_set: eval_set.as_ref(), parameters, code: &self.rules.code };
         let mut report = assessment.run(observer, &self.stop, runtime)?;
         report.add_reading(errors, Vec::new());
         Some(Ok((report, uploaded)))

@@ -6,7 +6,8 @@ use super::body;
 use super::fault::{UploadError, UploadFault};
 use super::form::{Form, Part, TraceFiles};
 use crate::eval_set::EvalSet;
-use crate::evaluation::config::{CodeRule, Parameters};
+use crate::evaluation::config::Parameters;
+use crate::evaluators::CodePolicy;
 use crate::json::checked::Cursor;
 use crate::runs::credentials::{CredentialRefs, CredentialRules};
 use crate::trace::{Document, Format};
@@ -14,8 +15,8 @@ use crate::trace::{Document, Format};
 /// What uploads may ask for.
 #[derive(Debug, Clone)]
 pub struct UploadRules {
-    /// Which code evaluators they may name.
-    pub code: CodeRule,
+    /// Which code evaluators they may name, and which of them run.
+    pub code: CodePolicy,
     /// Which credentials they may refer to.
     pub credentials: CredentialRules,
     /// How long their evaluation may take, as it is stored.
@@ -82,7 +83,7 @@ fn read_form(parts: Vec<Part>, rules: &UploadRules) -> Result<Upload, UploadErro
     let config = form.required_text(CONFIG);
     let parameters = config.as_deref().and_then(|text| {
         form.read_json(CONFIG, text, |value, problems| {
-            Parameters::read_with_format(&Cursor::root(value, problems), rules.code)
+            Parameters::read_with_format(&Cursor::root(value, problems), rules.code.rule())
         })
     });
     if let Some(refs) = form.text(CREDENTIAL_REFS) {
