@@ -273,6 +273,7 @@ fn described(status: u16) -> MetaResponse {
         415 => "The body is not declared to be of the type expected.",
         422 => "Parameters or members of the body cannot be used; `errors` names them.",
         503 => "The service is too busy or stopping, or storage is unavailable or full; try again later.",
+        504 => "The evaluation took too long; submit a run instead.",
         _ => "A fault of the service.",
     };
     let retry_after = || MetaHeader {

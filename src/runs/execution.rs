@@ -44,6 +44,9 @@ pub struct UnitResults {
     pub progress: Progress,
 }
 
+/// Code of the failure of a run that takes longer than it may.
+pub(super) const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
+
 /// Why nothing came out of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionError {

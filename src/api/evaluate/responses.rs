@@ -54,7 +54,7 @@ macro_rules! failures {
 }
 
 failures! {
-    Evaluating: [400, 413, 415, 422], "What can go wrong with an evaluation.";
+    Evaluating: [400, 413, 415, 422, 504], "What can go wrong with an evaluation.";
     Streaming: [400, 413, 415], "What can go wrong with an evaluation before it is told of.";
     Converting: [400, 413, 415, 422], "What can go wrong with a conversion.";
     Validating: [400, 413, 415, 422], "What can go wrong with a check.";
@@ -68,6 +68,7 @@ impl From<UploadError> for Problem {
             Refusal::Misshapen => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_upload"),
             Refusal::Unusable => (StatusCode::BAD_REQUEST, "invalid_upload"),
             Refusal::NoTraces => (StatusCode::BAD_REQUEST, "no_traces"),
+            Refusal::Late => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         };
         let fault = |UploadFault { part, pointer, detail }| {
             let part = part.map(str::to_owned);

@@ -26,6 +26,8 @@ pub enum Refusal {
     Unusable,
     /// No trace could be read.
     NoTraces,
+    /// Its evaluation took too long.
+    Late,
 }
 
 /// One fault of an upload.

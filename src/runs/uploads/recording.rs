@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::upload::{Texts, UploadRules};
+use super::upload::Texts;
 use crate::evaluation::Report;
 use crate::ids::RunId;
 use crate::json;
 use crate::runs::digest::digest;
-use crate::runs::model::{Ending, Failure, FinishedRun};
+use crate::runs::model::{Ending, Failure, FinishedRun, ResultRecord};
 use crate::runs::outcome::{Recorder, summarise};
 
 /// What is known of an upload apart from its report.
@@ -26,33 +26,43 @@ pub(super) struct Uploaded {
     pub(super) failure: Option<Failure>,
 }
 
+/// Who evaluated an upload, and how long that took and may take.
+pub(super) struct Effort<'a> {
+    pub(super) worker: &'a str,
+    pub(super) elapsed: Duration,
+    pub(super) deadline: Duration,
+}
+
 impl Uploaded {
-    /// The run to store, evaluated by `worker` within `elapsed`.
-    pub(super) fn into_run(
-        self,
-        report: &Report,
-        worker: &str,
-        elapsed: Duration,
-        rules: &UploadRules,
-    ) -> FinishedRun {
-        let spec = self.spec();
+    /// The run to store of a report.
+    pub(super) fn reported(self, report: &Report, effort: &Effort<'_>) -> FinishedRun {
         let units = report.traces.iter().enumerate();
         let results: Vec<_> = units.flat_map(|(index, unit)| self.recorder.record(index, unit)).collect();
-        let ending = match self.failure {
-            Some(failure) => Ending::Failed(failure),
+        let ending = match &self.failure {
+            Some(failure) => Ending::Failed(failure.clone()),
             None => {
                 let summary = Box::new(summarise(report, &results));
                 Ending::Succeeded { verdict: report.verdict, summary }
             }
         };
+        self.into_run(results, ending, effort)
+    }
+
+    /// The run to store when there is no report.
+    pub(super) fn failed(self, failure: Failure, effort: &Effort<'_>) -> FinishedRun {
+        self.into_run(Vec::new(), Ending::Failed(failure), effort)
+    }
+
+    fn into_run(self, results: Vec<ResultRecord>, ending: Ending, effort: &Effort<'_>) -> FinishedRun {
+        let spec = self.spec();
         FinishedRun {
             id: RunId::new_v7(),
             digest: digest(&json::parse(&spec).unwrap_or_default()),
             spec,
-            deadline: rules.deadline,
+            deadline: effort.deadline,
             eval_set_id: self.eval_set_id,
-            worker: worker.to_owned(),
-            elapsed,
+            worker: effort.worker.to_owned(),
+            elapsed: effort.elapsed,
             results,
             ending,
         }

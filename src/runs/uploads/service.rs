@@ -11,11 +11,12 @@ use tracing::warn;
 
 use super::body::TRACES;
 use super::fault::{Refusal, UploadError, UploadFault};
-use super::recording::Uploaded;
+use super::recording::{Effort, Uploaded};
 use super::upload::{Source, Upload, UploadRules};
 use crate::evaluation::{Observer, Report};
 use crate::ids::RunId;
 use crate::runs::assessment::Assessment;
+use crate::runs::execution::DEADLINE_EXCEEDED;
 use crate::runs::model::{Failure, FinishedRun};
 use crate::runs::outcome::Recorder;
 use crate::runs::service::RunService;
@@ -86,23 +87,63 @@ impl UploadService {
     ) -> Evaluating {
         let stop = CancellationToken::new();
         let work = Work { rules: self.rules.clone(), stop: stop.clone() };
-        let (runs, worker) = (self.runs.clone(), format!("sync:{endpoint}"));
-        let task = async move {
-            let (began, runtime) = (Instant::now(), Handle::current());
-            let rules = work.rules.clone();
-            let working = tokio::task::spawn_blocking(move || {
-                let _held = held;
-                work.run(source, &observer, &runtime)
-            });
-            let (mut report, uploaded) = match unwound(working.await)?? {
-                Ok(done) => done,
-                Err(error) => return Some(Err(error)),
-            };
-            let finished = uploaded.into_run(&report, &worker, began.elapsed(), &rules);
-            let run = record(&runs, &finished, &mut report).await;
-            Some(Ok(Evaluated { report, run }))
+        let task = Task { runs: self.runs.clone(), worker: format!("sync:{endpoint}"), work };
+        Evaluating {
+            task: tokio::spawn(task.run(source, observer, held)),
+            _stops_when_dropped: stop.drop_guard(),
+        }
+    }
+}
+
+/// An upload from its beginning until it is stored.
+struct Task {
+    runs: RunService,
+    worker: String,
+    work: Work,
+}
+
+impl Task {
+    /// What came of it; `None` when nobody waits any more.
+    async fn run(
+        self,
+        source: Source,
+        observer: impl Observer + Send + 'static,
+        held: impl Send + 'static,
+    ) -> Option<Result<Evaluated, UploadError>> {
+        let Self { runs, worker, work } = self;
+        let (began, stop, deadline) = (Instant::now(), work.stop.clone(), work.rules.deadline);
+        let runtime = Handle::current();
+        let mut working = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            work.run(source, &observer, &runtime)
+        });
+        let in_time = tokio::time::timeout(deadline, &mut working).await;
+        let is_late = in_time.is_err();
+        let worked = match in_time {
+            Ok(worked) => worked,
+            Err(_) => {
+                stop.cancel();
+                working.await
+            }
         };
-        Evaluating { task: tokio::spawn(task), _stops_when_dropped: stop.drop_guard() }
+        let (report, uploaded) = match unwound(worked)? {
+            Ok(done) => done,
+            Err(error) => return Some(Err(error)),
+        };
+        let effort = Effort { worker: &worker, elapsed: began.elapsed(), deadline };
+        match report {
+            Some(report) => {
+                let finished = uploaded.reported(&report, &effort);
+                Some(Ok(recorded(&runs, &finished, report).await))
+            }
+            None if is_late => {
+                let error = late(deadline);
+                let finished = uploaded.failed(Failure::new(DEADLINE_EXCEEDED, error.to_string()), &effort);
+                let _ = record(&runs, &finished).await; // what is told is the same
+                Some(Err(error))
+            }
+            None => None,
+        }
     }
 }
 
@@ -115,15 +156,19 @@ fn unwound<T>(joined: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-/// Stores a run; when that fails, the report gets a warning, since it is worth as much without.
-async fn record(runs: &RunService, finished: &FinishedRun, report: &mut Report) -> Option<RunId> {
+/// Stores a run of a report, which says so when that fails: what came out is worth as much.
+async fn recorded(runs: &RunService, finished: &FinishedRun, mut report: Report) -> Evaluated {
+    let stored = record(runs, finished).await;
+    report.warnings.extend(stored.as_ref().err().cloned());
+    Evaluated { report, run: stored.is_ok().then_some(finished.id) }
+}
+
+/// Stores a run, or warns why not.
+async fn record(runs: &RunService, finished: &FinishedRun) -> Result<(), Warning> {
     let stored = tokio::time::timeout(RECORDING_PATIENCE, runs.record_finished(finished)).await;
     let late =
         |_| Err(StoreError::Unavailable(format!("no answer within {} s", RECORDING_PATIENCE.as_secs())));
-    let error = match stored.unwrap_or_else(late) {
-        Ok(()) => return Some(finished.id),
-        Err(error) => error,
-    };
+    let Err(error) = stored.unwrap_or_else(late) else { return Ok(()) };
     warn!(run.id = %finished.id, "an evaluation could not be stored as run `{}`: {error:#}", finished.id);
     let why = match error {
         StoreError::Unavailable(_) => "storage is unavailable".to_owned(),
@@ -131,8 +176,19 @@ async fn record(runs: &RunService, finished: &FinishedRun, report: &mut Report) 
         StoreError::Other(_) => "internal error".to_owned(),
     };
     let text = format!("the evaluation was not stored as a run: {why}");
-    report.warnings.push(Warning { code: "not_recorded", text });
-    None
+    Err(Warning { code: "not_recorded", text })
+}
+
+/// The evaluation took too long.
+fn late(deadline: Duration) -> UploadError {
+    let text = format!(
+        "the evaluation did not end within {} s; submit a run with a longer deadline instead",
+        deadline.as_secs()
+    );
+    UploadError {
+        refusal: Refusal::Late,
+        faults: vec![UploadFault { detail: text, ..UploadFault::default() }],
+    }
 }
 
 /// One upload being evaluated on a thread of its own.
@@ -142,23 +198,20 @@ struct Work {
 }
 
 impl Work {
-    /// The report and what is stored with it; `None` when it was stopped.
+    /// The report, unless it was stopped, and what is stored with it.
     fn run(
         self,
         source: Source,
         observer: &dyn Observer,
         runtime: &Handle,
-    ) -> Option<Result<(Report, Uploaded), UploadError>> {
-        let upload = match source.read(&self.rules) {
-            Ok(upload) => upload,
-            Err(error) => return Some(Err(error)),
-        };
+    ) -> Result<(Option<Report>, Uploaded), UploadError> {
+        let upload = source.read(&self.rules)?;
         let Upload { files, format, eval_set, parameters, eval_set_error, texts, needs_traces } = upload;
         let join = if parameters.lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
         let loaded = load(&files.documents, format, join);
         let unusable = Unusable::of(&loaded);
         if let Some(unusable) = unusable.as_ref().filter(|_| needs_traces) {
-            return Some(Err(no_traces(unusable)));
+            return Err(no_traces(unusable));
         }
         let failure = unusable.as_ref().map(|unusable| failure(unusable, &files.errors));
         let mut errors = files.errors;
@@ -176,9 +229,11 @@ impl Work {
         };
         let assessment =
             Assessment { loaded, eval_set: eval_set.as_ref(), parameters, code: &self.rules.code };
-        let mut report = assessment.run(observer, &self.stop, runtime)?;
-        report.add_reading(errors, Vec::new());
-        Some(Ok((report, uploaded)))
+        let mut report = assessment.run(observer, &self.stop, runtime);
+        if let Some(report) = &mut report {
+            report.add_reading(errors, Vec::new());
+        }
+        Ok((report, uploaded))
     }
 }
 
