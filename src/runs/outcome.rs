@@ -76,8 +76,8 @@ fn details_of(metric: &MetricResult) -> Option<Box<RawValue>> {
     details.ok()
 }
 
-/// A text without the character that databases cannot keep in texts.
-fn storable(text: &str) -> String {
+/// A text without the character that databases cannot keep in texts, to be done in whatever a run is found by.
+pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

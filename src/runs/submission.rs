@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::credentials::CredentialRules;
 use super::digest::digest;
 use super::model::{NewRun, TargetKind};
+use super::outcome::storable;
 use super::spec::{RunSpec, SpecRules, Target, inline_document, load_document, member_text, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
@@ -122,7 +123,7 @@ impl Fields {
             labels: self.labels.unwrap_or_default(),
             // What was read has a target, and what may be submitted is inline unless it says otherwise.
             target_kind: TargetKind::of_spec(spec).unwrap_or(TargetKind::Inline),
-            eval_set_id: self.spec.and_then(|spec| spec.eval_set).map(|eval_set| eval_set.id),
+            eval_set_id: self.spec.and_then(|spec| spec.eval_set).map(|eval_set| storable(&eval_set.id)),
         }
     }
 }

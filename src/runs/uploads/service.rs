@@ -18,7 +18,7 @@ use crate::ids::RunId;
 use crate::runs::assessment::Assessment;
 use crate::runs::execution::DEADLINE_EXCEEDED;
 use crate::runs::model::{Failure, FinishedRun};
-use crate::runs::outcome::Recorder;
+use crate::runs::outcome::{Recorder, storable};
 use crate::runs::service::RunService;
 use crate::runs::spec::{BAD_TRACE, Unusable};
 use crate::runs::store::StoreError;
@@ -223,7 +223,7 @@ impl Work {
             files: files.names,
             trace_count: loaded.traces.len(),
             texts,
-            eval_set_id: eval_set.as_ref().map(|set| set.id.clone()),
+            eval_set_id: eval_set.as_ref().map(|set| storable(&set.id)),
             recorder: Recorder::new(&parameters.evaluators),
             failure,
         };

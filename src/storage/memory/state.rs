@@ -108,13 +108,17 @@ impl State {
     }
 
     pub(super) fn end(&mut self, id: RunId, ending: &Ending) {
+        self.end_at(now(), id, ending);
+    }
+
+    fn end_at(&mut self, at: DateTime<Utc>, id: RunId, ending: &Ending) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
         self.queue.remove(&entry.queue_key);
         entry.give_back(None);
         let run = &mut entry.run;
         entry.results.retain(|_, result| result.attempt == run.attempt);
         run.status = ending.status();
-        run.finished_at = Some(now());
+        run.finished_at = Some(at);
         match ending {
             Ending::Succeeded { verdict, summary } => {
                 (run.verdict, run.summary) = (Some(*verdict), Some(Summary::clone(summary)));
@@ -200,14 +204,15 @@ impl State {
             return Ok(());
         }
         self.make_room(limits, new.spec.len())?;
-        let began_at = exact(Utc::now() - *elapsed);
+        let ended_at = now();
+        let began_at = exact(ended_at - *elapsed);
         self.keep(&new, began_at);
         let Some(entry) = self.runs.get_mut(&new.id) else { return Ok(()) };
         (entry.run.attempt, entry.run.started_at) = (FinishedRun::ATTEMPT, Some(began_at));
         results.iter().for_each(|result| entry.store(result, FinishedRun::ATTEMPT));
-        self.end(new.id, ending);
+        self.end_at(ended_at, new.id, ending);
         for (kind, data) in finished.events() {
-            let at = if kind == EventKind::Started { began_at } else { now() };
+            let at = if kind == EventKind::Started { began_at } else { ended_at };
             self.append_at(at, new.id, kind, data);
         }
         Ok(())

@@ -3,9 +3,11 @@
 mod access;
 mod broken;
 mod document;
+mod evaluate;
 mod events;
 mod failures;
 mod harness;
 mod lists;
 mod runs;
 mod schema;
+mod uploads;
