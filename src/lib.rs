@@ -4,8 +4,8 @@
 //! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
 //! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors,
 //! [`storage`] reaches the database that keeps runs. [`config`] reads the environment, [`cli`] is the command line.
-//! [`json`] is the value type that all of them share. A module uses only those below it;
-//! `tests/it/architecture.rs` holds the map.
+//! [`json`] is the value type that all of them share, `wire` has shapes of members of what goes out. A module uses
+//! only those below it; `tests/it/architecture.rs` holds the map.
 
 pub mod api;
 pub mod cli;
@@ -23,3 +23,4 @@ pub mod runs;
 pub mod shutdown;
 pub mod storage;
 pub mod trace;
+mod wire;

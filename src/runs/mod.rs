@@ -10,6 +10,7 @@ pub mod hints;
 pub mod model;
 mod outcome;
 mod redaction;
+mod result_object;
 pub mod service;
 mod spec;
 pub mod store;
@@ -18,3 +19,4 @@ mod watch;
 pub mod worker;
 
 pub use redaction::redacted;
+pub(crate) use result_object::ResultObject;
