@@ -4,6 +4,7 @@
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
 mod batch;
+pub mod credentials;
 mod digest;
 pub mod execution;
 pub mod hints;

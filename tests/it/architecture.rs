@@ -15,6 +15,7 @@ const LEVELS: [(&str, u8); 17] = [
     ("evaluation", 4),
     ("evaluators", 5),
     ("evaluation_events", 5),
+    ("net", 5),
     ("shutdown", 5),
     ("wire", 5),
     ("runs", 6),
