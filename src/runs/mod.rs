@@ -5,6 +5,7 @@
 
 mod batch;
 pub mod credentials;
+pub mod delivery;
 mod digest;
 pub mod execution;
 pub mod hints;
@@ -15,6 +16,7 @@ mod outcome;
 mod redaction;
 mod result_object;
 pub mod service;
+pub mod sinks;
 mod spec;
 pub mod store;
 pub mod submission;
