@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod cursor;
+mod deliveries;
 mod document;
 mod edge;
 mod event_stream;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use document::openapi_document;
 
 use self::body::BodyLimit;
+use self::deliveries::DeliveriesApi;
 use self::edge::Edge;
 use self::events::EventsApi;
 use self::health::HealthApi;
@@ -36,7 +38,7 @@ use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
 
 /// Every operation.
-type Api = (RunsApi, EventsApi, HealthApi);
+type Api = (RunsApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -65,9 +67,10 @@ pub fn app(
     shutdown: CancellationToken,
 ) -> impl Endpoint<Output = Response> + 'static {
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
+    let deliveries = DeliveriesApi { service: service.clone() };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
-    let api: Api = (runs, events, health);
+    let api: Api = (runs, deliveries, events, health);
     let (document, page) = (openapi_document(), document::swagger_ui());
     let document =
         make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));

@@ -28,6 +28,7 @@ fn claimed(id: RunId, spec: &str) -> Claimed {
         max_attempts: 3,
         deadline: Duration::from_secs(300),
         spec: spec.to_owned(),
+        has_sinks: false,
     }
 }
 

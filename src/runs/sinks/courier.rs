@@ -23,7 +23,8 @@ const FILE_THREADS: usize = 8;
 pub struct Courier {
     outbound: Outbound,
     credentials: Credentials,
-    rules: SinkRules,
+    /// The folder of file sinks.
+    files: Option<PathBuf>,
     stdout: Arc<Mutex<dyn Write + Send>>,
     /// One thread at a time may be busy with it.
     stdout_turn: Arc<Semaphore>,
@@ -32,7 +33,7 @@ pub struct Courier {
 
 impl fmt::Debug for Courier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Courier").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("Courier").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -78,20 +79,21 @@ impl Failed {
 }
 
 impl Courier {
-    /// A courier that may use what `rules` allow. `stdout` is where sinks of that kind write, one message at a time.
+    /// A courier that calls out by `outbound`, looks secrets up in `credentials`, appends to files in the folder
+    /// `files`, if there is one, and writes to `stdout` one message at a time.
     pub fn new(
         outbound: Outbound,
         credentials: Credentials,
-        rules: SinkRules,
+        files: Option<PathBuf>,
         stdout: Arc<Mutex<dyn Write + Send>>,
     ) -> Self {
         let (stdout_turn, file_turns) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(FILE_THREADS)));
-        Self { outbound, credentials, rules, stdout, stdout_turn, file_turns }
+        Self { outbound, credentials, files, stdout, stdout_turn, file_turns }
     }
 
     /// Makes one attempt; takes little longer than the sink's timeout, save for looking credentials up.
     pub(in crate::runs) async fn carry(&self, claimed: &ClaimedDelivery) -> Result<Sent, Failed> {
-        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules).map_err(|fault| {
+        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| {
             Failed::new(format!("the sink cannot be used where results are delivered: {fault}"))
         })?;
         let (id, payload) = (claimed.lease.delivery.to_string(), &claimed.payload);
@@ -104,6 +106,11 @@ impl Courier {
             Target::File(path) => self.append(path.clone(), payload, sink.timeout).await,
         };
         sent.map_err(|failed| Failed { max_attempts: sink.max_attempts, ..failed })
+    }
+
+    fn rules(&self) -> SinkRules<'_> {
+        let (credentials, outbound) = (self.credentials.rules(), self.outbound.rules());
+        SinkRules { credentials, outbound, files: self.files.as_deref() }
     }
 
     async fn print(&self, payload: &str, timeout: Duration) -> Result<Sent, Failed> {
@@ -128,10 +135,7 @@ impl Courier {
     }
 
     fn folder(&self) -> Result<PathBuf, Failed> {
-        self.rules
-            .files
-            .clone()
-            .ok_or_else(|| Failed::new("files are not written where results are delivered"))
+        self.files.clone().ok_or_else(|| Failed::new("files are not written where results are delivered"))
     }
 }
 

@@ -42,8 +42,12 @@ pub(super) struct Webhook {
 
 impl Webhook {
     /// Reads the members of a sink that are a webhook's own.
-    pub(super) fn read(object: &Object<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<Self> {
-        let credentials = &rules.credentials;
+    pub(super) fn read(
+        object: &Object<'_, '_>,
+        rules: &SinkRules<'_>,
+        refs: &CredentialRefs,
+    ) -> Option<Self> {
+        let credentials = rules.credentials;
         let url = object.required("url", |url| read_url(url, rules));
         let headers = [
             object.optional("headers", |headers| HeaderSources::read(headers, credentials, refs)),
@@ -123,7 +127,7 @@ impl From<CredentialError> for Failed {
     }
 }
 
-fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<Url> {
+fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>) -> Option<Url> {
     let text = cursor.string()?;
     // Not quoted in faults: it may hold a secret.
     let parsed = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -136,11 +140,10 @@ fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<Url> {
 }
 
 /// Reads the reference's `{kind: headers, headers: {name: {from_env}}}`.
-fn read_auth(cursor: &Cursor<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<HeaderSources> {
+fn read_auth(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>, refs: &CredentialRefs) -> Option<HeaderSources> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     object.required("kind", |kind| kind.choice(&[("headers", ())]));
-    let headers =
-        object.required("headers", |headers| HeaderSources::read(headers, &rules.credentials, refs));
+    let headers = object.required("headers", |headers| HeaderSources::read(headers, rules.credentials, refs));
     object.refuse_unknown();
     headers
 }
