@@ -68,7 +68,16 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 4] = ["EvalConfig", "BuiltinEvaluator", "CodeEvaluator", "Redelivery"];
+const CLOSED: [&str; 8] = [
+    "EvalConfig",
+    "BuiltinEvaluator",
+    "CodeEvaluator",
+    "Redelivery",
+    "WebhookSink",
+    "WebhookAuth",
+    "FileSink",
+    "StdoutSink",
+];
 
 type Members = Map<String, Value>;
 
@@ -157,6 +166,9 @@ fn say_type_of_nullable(object: &mut Members, types: &BTreeMap<String, Value>) {
 /// Spells response headers as everybody does; poem-openapi shouts them.
 fn spell_headers(object: &mut Members) {
     let Some(Value::Object(headers)) = object.get_mut("headers") else { return };
+    if !headers.values().all(|header| header.get("schema").is_some()) {
+        return; // a member of that name
+    }
     let spelled = std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header));
     *headers = spelled.collect();
 }

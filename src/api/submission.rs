@@ -90,9 +90,10 @@ struct Spec {
     /// What to compute; the trajectory metric if left out.
     #[oai(nullable)]
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
-    #[oai(nullable)]
-    sinks: Option<Vec<Free>>,
+    /// Where else results are sent: what comes out on the way, and the end. To each in the order in which it came, at
+    /// least once; see `list_deliveries`.
+    #[oai(nullable, validator(max_items = 10))]
+    sinks: Option<Vec<Sink>>,
     /// Kept with the run; means nothing to the evaluation.
     #[oai(nullable)]
     context: Option<Free>,
@@ -144,6 +145,93 @@ struct HttpTarget {
     /// The format; found out if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
+}
+
+/// Where results are sent.
+#[derive(Debug, Union)]
+#[oai(discriminator_name = "kind", one_of = true)]
+enum Sink {
+    /// To a URL.
+    #[oai(mapping = "http_webhook")]
+    Webhook(WebhookSink),
+    /// To a file of the process that delivers.
+    #[oai(mapping = "file")]
+    File(FileSink),
+    /// To the standard output of the process that delivers.
+    #[oai(mapping = "stdout")]
+    Stdout(StdoutSink),
+}
+
+/// POST requests with `{phase, run_id, attempt}` and `results`, `summary` or `error`. Answered with 2xx they are
+/// delivered; 408, 425, 429, 5xx and what keeps an answer from coming are tried again, `Retry-After` honoured; the rest,
+/// redirects included, is given up. `webhook-id` stays the same over all attempts.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct WebhookSink {
+    /// Whom to call: http or https, and public unless the service allows more.
+    url: String,
+    /// Headers by name: a text, `{"fromEnv": variable}` or `{"credentialRef": name, "prefix": "Bearer "}`.
+    #[oai(nullable)]
+    headers: Option<Free>,
+    /// Names of environment variables by header, as in the reference; only those that the service allows.
+    #[oai(nullable)]
+    headers_from_env: Option<BTreeMap<String, String>>,
+    /// Headers as the reference has them.
+    #[oai(nullable)]
+    auth: Option<WebhookAuth>,
+    /// Secret to sign with, as Standard Webhooks has it: `{"credentialRef": name}` or `{"fromEnv": variable}`.
+    #[oai(nullable)]
+    signing_secret: Option<Free>,
+    /// Seconds that one attempt may take; 10 if left out.
+    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
+    timeout_s: Option<f64>,
+    /// How often a message is tried, over some hours; 12 if left out.
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
+    max_attempts: Option<u32>,
+}
+
+/// Headers for authentication.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct WebhookAuth {
+    /// How.
+    kind: AuthKind,
+    /// Headers by name, as `headers` of the sink.
+    headers: Free,
+}
+
+/// How a webhook is authenticated.
+#[derive(Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+enum AuthKind {
+    /// By headers.
+    Headers,
+}
+
+/// Lines of JSON at the end of a file: one for each result, one for the end.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct FileSink {
+    /// The file, below the folder that the service has for this; refused if it has none.
+    path: String,
+    /// Seconds that one attempt may take; 10 if left out.
+    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
+    timeout_s: Option<f64>,
+    /// How often a message is tried, over some hours; 12 if left out.
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
+    max_attempts: Option<u32>,
+}
+
+/// Lines of JSON, as those of a file.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct StdoutSink {
+    /// Seconds that one attempt may take; 10 if left out.
+    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
+    timeout_s: Option<f64>,
+    /// How often a message is tried, over some hours; 12 if left out.
+    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
+    max_attempts: Option<u32>,
 }
 
 /// A format of traces.

@@ -3,6 +3,9 @@
 //! It is stored as submitted. Known members may be spelled in snake or camel case; unknown ones are kept and mean
 //! nothing.
 
+use super::credentials::CredentialRefs;
+use super::model::StoredSink;
+use super::sinks::{self, SinkRules};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{CodeRule, Parameters};
 use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
@@ -15,9 +18,6 @@ const INLINE: &str = "inline";
 /// The only approach there is.
 const APPROACH: &str = "trace_replay";
 
-/// Ways of delivering results that the reference knows.
-const SINKS: [&str; 3] = ["stdout", "file", "http_webhook"];
-
 /// A specification, checked; the inline trace stands beside it as text.
 #[derive(Debug)]
 pub(super) struct RunSpec {
@@ -27,6 +27,8 @@ pub(super) struct RunSpec {
     pub(super) eval_set: Option<EvalSet>,
     /// How to evaluate.
     pub(super) parameters: Parameters,
+    /// Where results go, as it is stored beside the run.
+    pub(super) sinks: Vec<StoredSink>,
 }
 
 /// Why a stored specification cannot be used.
@@ -41,8 +43,13 @@ pub(super) enum SpecError {
 impl RunSpec {
     /// Reads a specification that is part of a document; faults are located in that document.
     ///
-    /// The inline trace is only required to be an object; see [`load_inline`].
-    pub(super) fn read(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<Self> {
+    /// The inline trace is only required to be an object; see [`load_inline`]. Sinks are read if there are rules for
+    /// them.
+    pub(super) fn read(
+        cursor: &Cursor<'_, '_>,
+        rule: CodeRule,
+        sink_rules: Option<&SinkRules<'_>>,
+    ) -> Option<Self> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         object.optional("approach", |approach| {
             let text = approach.string()?;
@@ -54,22 +61,25 @@ impl RunSpec {
         let target = object.required("target", read_target);
         let eval_set = object.optional("eval_set", EvalSet::read);
         let parameters = object.optional("eval_config", |config| Parameters::read(config, rule));
-        object.optional("sinks", read_sinks);
-        object.optional("context", |context| context.map());
-        object.optional("credential_refs", |refs| {
-            if !refs.map()?.is_empty() {
-                refs.fault("credentials are not looked up by this version; leave the member out");
-            }
-            Some(())
+        let written_refs = object.optional("credential_refs", |refs| Some(refs.value()));
+        let refs = sink_rules.and_then(|rules| {
+            object.optional("credential_refs", |refs| CredentialRefs::read(refs, rules.credentials))
         });
-        Some(Self { format: target?, eval_set, parameters: parameters.unwrap_or_default() })
+        let refs = refs.unwrap_or_default();
+        // Whoever evaluates does not deliver.
+        let sinks = sink_rules.and_then(|rules| {
+            object.optional("sinks", |sinks| sinks::read_all(sinks, rules, &refs, written_refs))
+        });
+        object.optional("context", |context| context.map());
+        let (parameters, sinks) = (parameters.unwrap_or_default(), sinks.unwrap_or_default());
+        Some(Self { format: target?, eval_set, parameters, sinks })
     }
 
     /// Reads a stored specification, and the text of its inline trace without building it.
     pub(super) fn parse(text: &str, rule: CodeRule) -> Result<(Self, &str), SpecError> {
         let (value, inline) = without_inline(text)?;
         let problems = Problems::default();
-        let spec = Self::read(&Cursor::root(&value, &problems), rule);
+        let spec = Self::read(&Cursor::root(&value, &problems), rule, None);
         let problems = problems.into_vec();
         match (spec, inline) {
             (Some(spec), Some(inline)) if problems.is_empty() => Ok((spec, inline)),
@@ -122,25 +132,6 @@ fn check_http(object: &Object<'_, '_>) {
         }
         Some(())
     });
-}
-
-fn read_sinks(cursor: &Cursor<'_, '_>) -> Option<()> {
-    let sinks = cursor.list(|sink| {
-        let object = sink.object(Spelling::SnakeOrCamel)?;
-        object.required("kind", |kind| {
-            let text = kind.string()?;
-            if !SINKS.contains(&&*text) {
-                kind.fault(format!("unknown sink `{text}`; expected one of {}", SINKS.join(", ")));
-            }
-            Some(())
-        })
-    })?;
-    if !sinks.is_empty() {
-        cursor.fault(
-            "results are not delivered to sinks by this version; leave the member out and ask for them",
-        );
-    }
-    Some(())
 }
 
 /// Takes the text of an inline trace as a document.

@@ -1,6 +1,7 @@
 //! The HTTP API, driven through the real router on the memory store.
 
 mod broken;
+mod deliveries;
 mod document;
 mod events;
 mod failures;

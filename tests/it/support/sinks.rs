@@ -1,6 +1,5 @@
 //! Sinks of runs and messages to them, in few words.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agentevals::ids::RunId;
@@ -8,7 +7,6 @@ use agentevals::runs::model::{
     ClaimedDelivery, Delivery, DeliveryState, NewRun, Settlement, SinkKind, StoredSink,
 };
 use agentevals::runs::outbox::Room;
-use agentevals::runs::store::RunStore;
 use serde_json::{Value, json};
 
 use super::runs::{TestStore, new_run};
@@ -72,13 +70,8 @@ impl TestStore {
 
     /// All messages of a run.
     pub(crate) async fn messages(&self, run: RunId) -> Vec<Delivery> {
-        messages(&self.store, run).await
+        self.deliveries(run, None, 100_000).await.unwrap()
     }
-}
-
-/// All messages of a run.
-pub(crate) async fn messages(store: &Arc<dyn RunStore>, run: RunId) -> Vec<Delivery> {
-    store.deliveries(run, None, 100_000).await.unwrap()
 }
 
 /// Event, sink and state of messages.
@@ -89,4 +82,23 @@ pub(crate) fn states(messages: &[Delivery]) -> Vec<(u32, u16, DeliveryState)> {
 /// What a message says.
 pub(crate) fn payload(claimed: &ClaimedDelivery) -> Value {
     serde_json::from_str(&claimed.payload).unwrap()
+}
+
+/// A run with these sinks, as if they had been submitted.
+pub(crate) fn with_written(sinks: impl IntoIterator<Item = Value>, refs: &Value) -> NewRun {
+    NewRun { sinks: sinks.into_iter().map(|sink| stored(&sink, refs)).collect(), ..new_run() }
+}
+
+fn stored(sink: &Value, refs: &Value) -> StoredSink {
+    let text = |name: &str| sink[name].as_str().unwrap_or_default().to_owned();
+    let kind = text("kind");
+    let (_, kind) = SinkKind::NAMES.into_iter().find(|(name, _)| *name == kind).unwrap();
+    let destination = match kind {
+        SinkKind::Stdout => "stdout".to_owned(),
+        SinkKind::File => text("path"),
+        SinkKind::HttpWebhook => reqwest::Url::parse(&text("url")).unwrap().origin().ascii_serialization(),
+    };
+    let timeout = Duration::from_secs_f64(sink["timeout_s"].as_f64().unwrap_or(10.0));
+    let document = json!({"sink": sink, "credentialRefs": refs}).to_string();
+    StoredSink { kind, destination, timeout, document }
 }
