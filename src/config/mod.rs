@@ -2,7 +2,9 @@
 //!
 //! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
 
+mod credentials;
 mod database;
+mod outbound;
 mod server;
 mod sinks;
 mod storage;
@@ -13,7 +15,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+pub use credentials::CredentialArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
+pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use sinks::SinkArguments;
 pub use storage::{Backend, StorageArguments};

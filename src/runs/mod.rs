@@ -1,5 +1,6 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]) and evaluated ([`execution`]), and how changes are told of ([`hints`]).
+//! claimed ([`worker`]) and evaluated ([`execution`]), with traces that are elsewhere ([`fetch`]) and secrets that are
+//! only referred to ([`credentials`]), and how changes are told of ([`hints`]).
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
@@ -8,6 +9,7 @@ pub mod credentials;
 pub mod delivery;
 mod digest;
 pub mod execution;
+pub mod fetch;
 pub mod hints;
 pub mod messages;
 pub mod model;

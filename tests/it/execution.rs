@@ -16,6 +16,8 @@ use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::runs::resources;
+
 fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
@@ -42,7 +44,7 @@ fn execute(run: &NewRun, code: CodePolicy) -> (Result<Evaluated, ExecutionError>
     let observer = |unit| seen.lock().unwrap().push(unit);
     let outcome = runtime().block_on(async {
         let cancel = CancellationToken::new();
-        Evaluation::new(code).execute(&claimed(run.id, &run.spec), &observer, &cancel).await
+        Evaluation::new(resources(code)).execute(&claimed(run.id, &run.spec), &observer, &cancel).await
     });
     (outcome, seen.into_inner().unwrap())
 }
@@ -126,10 +128,10 @@ fn a_stored_specification_that_cannot_be_used_fails_for_good() {
         let claimed = claimed(RunId::new_v7(), spec);
         let cancel = CancellationToken::new();
         let outcome = runtime().block_on(async {
-            Evaluation::new(CodePolicy::Refused).execute(&claimed, &|_| {}, &cancel).await
+            Evaluation::new(resources(CodePolicy::Refused)).execute(&claimed, &|_| {}, &cancel).await
         });
         match outcome {
-            Err(ExecutionError::Failed { failure, is_transient: false }) => failure.code,
+            Err(ExecutionError::Permanent(failure)) => failure.code,
             other => panic!("{other:?}"),
         }
     };
@@ -229,8 +231,9 @@ fn cancelling_and_dropping_kill_the_evaluator() {
         let (claimed, cancel) = (claimed(run.id, &run.spec), CancellationToken::new());
         let (policy, token) = (folder.policy(), cancel.clone());
         let runtime = runtime();
-        let task =
-            runtime.spawn(async move { Evaluation::new(policy).execute(&claimed, &|_| {}, &token).await });
+        let task = runtime.spawn(async move {
+            Evaluation::new(resources(policy)).execute(&claimed, &|_| {}, &token).await
+        });
         let pid = wait_for("the start", || fs::read_to_string(folder.path().join("pid")).ok());
         let process = PathBuf::from("/proc").join(pid);
         assert!(is_running(&process));

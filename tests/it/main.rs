@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod cli;
+mod credentials;
 mod database;
 mod delivery;
 mod evaluators;

@@ -123,7 +123,6 @@ fn every_fault_is_explained_where_it_is() {
             "/spec/target/trace_format",
             "means the same as `traceFormat`; leave one out",
         ),
-        (http(&format!(r#""base_url":"https://h",{trace_id}"#)), "/spec/target/kind", "not supported yet"),
         (http(trace_id), "/spec/target/base_url", "missing"),
         (
             http(&format!(r#""baseUrl":"ftp://h",{trace_id}"#)),

@@ -56,7 +56,10 @@ impl Job {
     }
 
     fn fails(self, is_transient: bool) {
-        let error = ExecutionError::Failed { failure: failure(), is_transient };
+        let error = match is_transient {
+            true => ExecutionError::Transient { failure: failure(), retry_after: None },
+            false => ExecutionError::Permanent(failure()),
+        };
         self.answer.send(Answer::Returns(Box::new(Err(error)))).ok();
     }
 

@@ -6,7 +6,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
+use agentevals::net::Outbound;
+use agentevals::runs::credentials::Credentials;
+use agentevals::runs::execution::Resources;
+use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::{Hint, HintReceiver, Hints};
 use agentevals::runs::model::{
     Claimed, Ending, EvaluatorType, EventKind, Failure, NewRun, Progress, Record, ResultRecord, ResultStatus,
@@ -223,6 +228,16 @@ pub(crate) fn failed() -> Ending {
 /// A reason.
 pub(crate) fn failure() -> Failure {
     Failure::new("fetch_failed", "the server of the traces answered 503")
+}
+
+/// What runs may use: code evaluators as said, this machine, and no credentials.
+pub(crate) fn resources(code: CodePolicy) -> Resources {
+    Resources {
+        code,
+        outbound: Outbound::new("127.0.0.1".parse().unwrap()).unwrap(),
+        credentials: Credentials::default(),
+        fetch: FetchLimits::default(),
+    }
 }
 
 /// Waits for what has to come about.
