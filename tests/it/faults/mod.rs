@@ -6,6 +6,7 @@
 mod cancelling;
 mod client;
 mod crashes;
+mod deliveries;
 mod network;
 mod processes;
 mod restarts;
