@@ -94,6 +94,14 @@ pub(super) enum Requested {
     Messages(Json<Redelivered>),
 }
 
+/// A deletion that was done.
+#[derive(ApiResponse)]
+pub(super) enum Deleted {
+    /// The run is gone, with its specification, results, events and messages to sinks.
+    #[oai(status = 204)]
+    Gone,
+}
+
 macro_rules! failures {
     ($($name:ident: $statuses:expr, $doc:literal;)*) => {
         $(
@@ -113,4 +121,5 @@ failures! {
     Reading: [404, 422], "What can go wrong with one run.";
     Retrying: [404, 409, 422], "What can go wrong with a retry.";
     Redelivering: [400, 404, 413, 415, 422], "What can go wrong with a redelivery.";
+    Deleting: [404, 409, 422], "What can go wrong with a deletion.";
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::Named;
+use super::credentials::{CredentialRefs, Headers};
+use super::sinks::Sink;
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 
@@ -94,12 +96,21 @@ struct Spec {
     /// least once; see `list_deliveries`.
     #[oai(nullable, validator(max_items = 10))]
     sinks: Option<Vec<Sink>>,
-    /// Kept with the run; means nothing to the evaluation.
+    /// What goes along when the trace is fetched.
     #[oai(nullable)]
-    context: Option<Free>,
-    /// Credentials by name, as in the reference; anything but an empty object is refused by this version.
-    #[oai(nullable)]
-    credential_refs: Option<Free>,
+    context: Option<Context>,
+    /// Credentials by name; which ones may be referred to is up to the operator.
+    #[oai(nullable, validator(max_properties = 64))]
+    credential_refs: Option<CredentialRefs>,
+}
+
+/// What goes along when the trace is fetched. Other members are kept with the run and mean nothing.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct Context {
+    /// Sent with the request for the trace.
+    #[oai(nullable, validator(max_properties = 64))]
+    headers: Option<Headers>,
 }
 
 /// How the agent's behaviour is obtained.
@@ -117,7 +128,7 @@ enum Target {
     /// In the submission.
     #[oai(mapping = "inline")]
     Inline(InlineTarget),
-    /// Behind a URL; refused by this version.
+    /// Behind a URL.
     #[oai(mapping = "http")]
     Http(HttpTarget),
 }
@@ -133,11 +144,12 @@ struct InlineTarget {
     trace_format: Option<TraceFormat>,
 }
 
-/// A trace that is fetched from `{baseUrl}/{traceId}`; refused by this version.
+/// A trace that the worker fetches with GET, as from Jaeger or Tempo, or from anything that answers trace JSON.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct HttpTarget {
-    /// Where traces are served.
+    /// Where traces are served: the id is put behind its path, or in the place of `{traceId}`. It leads to a public
+    /// address, or to one that the operator allows.
     base_url: String,
     /// The trace: 16 or 32 hexadecimal digits.
     #[oai(validator(pattern = "^([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$"))]
@@ -145,93 +157,6 @@ struct HttpTarget {
     /// The format; found out if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
-}
-
-/// Where results are sent.
-#[derive(Debug, Union)]
-#[oai(discriminator_name = "kind", one_of = true)]
-enum Sink {
-    /// To a URL.
-    #[oai(mapping = "http_webhook")]
-    Webhook(WebhookSink),
-    /// To a file of the process that delivers.
-    #[oai(mapping = "file")]
-    File(FileSink),
-    /// To the standard output of the process that delivers.
-    #[oai(mapping = "stdout")]
-    Stdout(StdoutSink),
-}
-
-/// POST requests with `{phase, run_id, attempt}` and `results`, `summary` or `error`. Answered with 2xx they are
-/// delivered; 408, 425, 429, 5xx and what keeps an answer from coming are tried again, `Retry-After` honoured; the rest,
-/// redirects included, is given up. `webhook-id` stays the same over all attempts.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct WebhookSink {
-    /// Whom to call: http or https, and public unless the service allows more.
-    url: String,
-    /// Headers by name: a text, `{"fromEnv": variable}` or `{"credentialRef": name, "prefix": "Bearer "}`.
-    #[oai(nullable)]
-    headers: Option<Free>,
-    /// Names of environment variables by header, as in the reference; only those that the service allows.
-    #[oai(nullable)]
-    headers_from_env: Option<BTreeMap<String, String>>,
-    /// Headers as the reference has them.
-    #[oai(nullable)]
-    auth: Option<WebhookAuth>,
-    /// Secret to sign with, as Standard Webhooks has it: `{"credentialRef": name}` or `{"fromEnv": variable}`.
-    #[oai(nullable)]
-    signing_secret: Option<Free>,
-    /// Seconds that one attempt may take; 10 if left out.
-    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
-    timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
-    max_attempts: Option<u32>,
-}
-
-/// Headers for authentication.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct WebhookAuth {
-    /// How.
-    kind: AuthKind,
-    /// Headers by name, as `headers` of the sink.
-    headers: Free,
-}
-
-/// How a webhook is authenticated.
-#[derive(Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-enum AuthKind {
-    /// By headers.
-    Headers,
-}
-
-/// Lines of JSON at the end of a file: one for each result, one for the end.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct FileSink {
-    /// The file, below the folder that the service has for this; refused if it has none.
-    path: String,
-    /// Seconds that one attempt may take; 10 if left out.
-    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
-    timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
-    max_attempts: Option<u32>,
-}
-
-/// Lines of JSON, as those of a file.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct StdoutSink {
-    /// Seconds that one attempt may take; 10 if left out.
-    #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
-    timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
-    max_attempts: Option<u32>,
 }
 
 /// A format of traces.

@@ -53,7 +53,8 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
 }
 
 async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
-    let (address, workers) = (arguments.server.address()?, arguments.workers.settings()?);
+    let (address, workers) = (arguments.server.address(), arguments.workers.settings()?);
+    let access = arguments.server.access()?;
     let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
     let file_sinks = arguments.sinks.files()?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
@@ -69,6 +70,7 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
         rules: SubmissionRules { file_sinks, ..arguments.submissions.rules(&resources) },
+        access,
     };
     let app = api::app(runs, settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {

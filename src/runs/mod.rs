@@ -1,6 +1,7 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]) and evaluated ([`execution`]), with traces that are elsewhere ([`fetch`]) and secrets that are
-//! only referred to ([`credentials`]), and how changes are told of ([`hints`]).
+//! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
+//! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
+//! to ([`credentials`]).
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
@@ -17,6 +18,7 @@ pub mod outbox;
 mod outcome;
 mod redaction;
 mod result_object;
+pub mod retention;
 pub mod service;
 pub mod sinks;
 mod spec;

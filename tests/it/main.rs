@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod credentials;
 mod database;
+mod deletion;
 mod delivery;
 mod evaluators;
 mod events;
