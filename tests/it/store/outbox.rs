@@ -8,7 +8,9 @@ use agentevals::runs::hints::Hint;
 use agentevals::runs::model::{
     DeliveryId, DeliveryLease, DeliveryState, Ending, NewRun, Phase, Record, Settlement, SinkKind, Verdict,
 };
-use agentevals::runs::outbox::Room;
+use agentevals::runs::outbox::{Outbox, Room};
+use agentevals::runs::store::RunStore;
+use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -37,6 +39,7 @@ on_both! {
     dead_messages_are_queued_again,
     messages_that_are_named_are_queued_again_unless_pending,
     new_messages_are_hinted,
+    messages_of_a_deleted_run_are_gone,
 }
 
 async fn claimed_with(store: &TestStore, new: NewRun) -> agentevals::runs::model::Claimed {
@@ -450,4 +453,27 @@ async fn new_messages_are_hinted(store: TestStore) {
     let queued = store.submit_one(with_sinks(1)).await;
     store.cancel(queued).await.unwrap();
     hinted(&mut hints, |hint| *hint == Hint::Deliveries).await;
+}
+
+async fn messages_of_a_deleted_run_are_gone(store: TestStore) {
+    let run = three_in_line(&store).await;
+    let message = store.claim_message().await;
+    store.delete(run).await.unwrap();
+    assert!(!store.settle_delivery(message.lease, &again(Duration::ZERO)).await.unwrap());
+    assert!(store.messages(run).await.is_empty() && store.claim_messages().await.is_empty());
+    assert_eq!(store.next_delivery().await.unwrap(), None);
+    assert_eq!(store.redeliver(run, None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn messages_of_a_run_that_memory_forgets_are_gone() {
+    let hints = agentevals::runs::hints::Hints::default();
+    let store = MemoryStore::new(MemoryLimits { runs: 1, ..MemoryLimits::default() }, hints);
+    let run = with_sinks(2);
+    store.submit(std::slice::from_ref(&run)).await.unwrap();
+    store.cancel(run.id).await.unwrap();
+    assert_eq!(store.deliveries(run.id, None, 10).await.unwrap().len(), 2);
+    store.submit(&[new_run()]).await.unwrap();
+    assert!(store.deliveries(run.id, None, 10).await.unwrap().is_empty());
+    assert!(store.claim_deliveries(&room(), MARGIN).await.unwrap().is_empty());
 }
