@@ -1,7 +1,8 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
 //! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
 //! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
-//! to ([`credentials`]).
+//! to ([`credentials`]). What comes out is told to [`sinks`]: [`messages`] say what, the [`outbox`] keeps them, and
+//! [`delivery`] sends them.
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 

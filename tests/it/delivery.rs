@@ -275,8 +275,10 @@ async fn a_receiver_that_hangs_does_not_hold_up_others(store: TestStore) {
     let hanging = HttpServer::scripted([Reply::hanging()]).await;
     let quick = HttpServer::scripted([Reply::status(200)]).await;
     let deliverer = Deliverer::start(&store);
+    let mut patient = webhook(&hanging);
+    patient["timeout_s"] = 60.into();
     for _ in 0..40 {
-        ended_for(&store, &hanging).await;
+        ended(&store, with_written([patient.clone()], &json!({}))).await;
     }
     let at_once = hanging.wait_for(8).await.len();
     let run = ended_for(&store, &quick).await;

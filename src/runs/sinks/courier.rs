@@ -13,7 +13,7 @@ use super::file::{self, AppendError};
 use super::lines::lines;
 use super::{Sink, SinkRules, Target};
 use crate::net::Outbound;
-use crate::runs::credentials::Credentials;
+use crate::runs::credentials::{CredentialRefs, Credentials};
 use crate::runs::model::ClaimedDelivery;
 
 /// Threads that may be busy with files; a file system that hangs must not take them all.
@@ -73,7 +73,7 @@ impl Failed {
     }
 
     /// A failure for now.
-    pub(in crate::runs) fn for_now(text: impl Into<String>) -> Self {
+    fn for_now(text: impl Into<String>) -> Self {
         Self { is_transient: true, ..Self::new(text) }
     }
 }
@@ -91,21 +91,35 @@ impl Courier {
         Self { outbound, credentials, files, stdout, stdout_turn, file_turns }
     }
 
-    /// Makes one attempt; takes little longer than the sink's timeout, save for looking credentials up.
-    pub(in crate::runs) async fn carry(&self, claimed: &ClaimedDelivery) -> Result<Sent, Failed> {
+    /// Makes one attempt, which takes no longer than `limit`: the sink's timeout, and what looking credentials up takes.
+    pub(in crate::runs) async fn carry(
+        &self,
+        claimed: &ClaimedDelivery,
+        limit: Duration,
+    ) -> Result<Sent, Failed> {
         let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| {
             Failed::new(format!("the sink cannot be used where results are delivered: {fault}"))
         })?;
+        let sent = tokio::time::timeout(limit, self.send(claimed, &sink, &refs)).await;
+        let late = |_| Err(Failed::for_now(format!("not done within {} s", limit.as_secs_f64())));
+        sent.unwrap_or_else(late).map_err(|failed| Failed { max_attempts: sink.max_attempts, ..failed })
+    }
+
+    async fn send(
+        &self,
+        claimed: &ClaimedDelivery,
+        sink: &Sink,
+        refs: &CredentialRefs,
+    ) -> Result<Sent, Failed> {
         let (id, payload) = (claimed.lease.delivery.to_string(), &claimed.payload);
-        let sent = match &sink.target {
+        match &sink.target {
             Target::Webhook(webhook) => {
-                let credentials = (&self.credentials, &refs);
+                let credentials = (&self.credentials, refs);
                 webhook.send(&id, payload, sink.timeout, &self.outbound, credentials).await
             }
             Target::Stdout => self.print(payload, sink.timeout).await,
             Target::File(path) => self.append(path.clone(), payload, sink.timeout).await,
-        };
-        sent.map_err(|failed| Failed { max_attempts: sink.max_attempts, ..failed })
+        }
     }
 
     fn rules(&self) -> SinkRules<'_> {

@@ -1,6 +1,6 @@
 //! Sinks: where the results of a run go besides storage.
 //!
-//! A specification lists them ([`read_all`]); each is stored beside the run with what it takes to send to it. What
+//! A specification lists them; each is stored beside the run with what it takes to send to it. What
 //! there is to send is in the outbox; [`Courier`] makes one attempt at it. When, and how often, is for
 //! [`delivery`](super::delivery) to decide.
 

@@ -144,3 +144,26 @@ async fn lines_go_to_standard_output_and_files_below_the_folder_of_the_process()
     working.terminated().await;
     serving.terminated().await;
 }
+
+/// One line when a message begins to fail, one when it is given up, whatever happens in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_logged_once_and_without_secrets() {
+    let (database, workshop) = (TestDb::new().await, Workshop::new());
+    let client = database.client().await;
+    let server = HttpServer::scripted([500, 500, 400, 200].map(Reply::status)).await;
+    let launch = calling(serve(), &database).slots(1, workshop.folder()).with(&LONG_LEASE);
+    let (process, api) = launch.answering().await;
+    let run = api.submit(&telling(&server, 10)).await;
+    eventually("the last message is delivered", || async {
+        let messages = messages(&client, run).await;
+        messages.last().filter(|(state, _)| state == "delivered").map(|_| ())
+    })
+    .await;
+    let expected = [("dead".to_owned(), 3), ("delivered".to_owned(), 1)];
+    assert_eq!(messages(&client, run).await, expected);
+    let log = process.log();
+    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((lines("could not be delivered"), lines("is given up")), (1, 1), "{log}");
+    assert!(log.contains(&server.address().to_string()) && !log.contains("s3cr3t"), "{log}");
+    process.terminated().await;
+}
