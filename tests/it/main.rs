@@ -11,6 +11,7 @@ mod evaluators;
 mod events;
 mod execution;
 mod faults;
+mod fetching;
 mod golden;
 mod hostile;
 mod migrations;
