@@ -84,8 +84,9 @@ impl RunSpec {
         let eval_set = object.optional("eval_set", EvalSet::read);
         let parameters = object.optional("eval_config", |config| Parameters::read(config, rules.code));
         object.optional("sinks", read_sinks);
-        let headers = object.optional("context", |context| match &target {
-            Some((Target::Http(_), _)) => context
+        let kind = cursor.value().get("target").and_then(|target| target.get_str("kind"));
+        let headers = object.optional("context", |context| match kind {
+            Some("http") => context
                 .object(Spelling::SnakeOrCamel)?
                 .optional("headers", |headers| HeaderSources::read(headers, rules.credentials, &credentials)),
             // Kept, and means nothing.

@@ -254,6 +254,14 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
+fn what_goes_along_is_checked_whatever_is_wrong_with_the_target() {
+    let body = r#"{"spec":{"target":{"kind":"http"},"context":{"headers":{"Host":"h"}}}}"#;
+    let found = problems(body, &SubmissionRules::default());
+    let pointers: Vec<_> = found.iter().map(|problem| &*problem.pointer).collect();
+    assert_eq!(pointers, ["/spec/target/trace_id", "/spec/target/base_url", "/spec/context/headers/Host"]);
+}
+
+#[test]
 fn too_many_labels_are_refused() {
     let labels: Vec<_> = (0..33).map(|n| format!(r#""l{n}":"v""#)).collect();
     let found =

@@ -110,7 +110,9 @@ async fn secrets_are_sent_and_neither_kept_nor_shown() {
     assert_hidden(&said, &secrets, "an answer");
     assert!(process.log().contains("fetched "), "{}", process.log());
     assert_hidden(&process.log(), &secrets, "the log");
-    for (table, rows) in tables(&database.client().await).await {
+    let tables = tables(&database.client().await).await;
+    assert!(tables["run_spec"].contains(WRITTEN[0]) && tables["run_event"].contains("fetch_refused"));
+    for (table, rows) in tables {
         // A specification is kept as it was written.
         let hidden = if table == "run_spec" { &REFERRED[..] } else { &secrets[..] };
         assert_hidden(&rows, hidden, &table);
