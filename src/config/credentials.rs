@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use reqwest::Url;
 
 use crate::runs::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
@@ -20,7 +21,8 @@ pub struct CredentialArguments {
         value_name = "NAMES", value_parser = parse_set::<Variable>)]
     credential_env: BTreeSet<Variable>,
     /// Folder of files that runs may refer to
-    #[arg(long, env = "AGENTEVALS_CREDENTIAL_DIR", value_name = "DIR")]
+    #[arg(long, env = "AGENTEVALS_CREDENTIAL_DIR", value_name = "DIR",
+        value_parser = OsStringValueParser::new().map(PathBuf::from))]
     credential_dir: Option<PathBuf>,
     /// Kubernetes secrets that runs may refer to, as NAMESPACE/NAME, separated by commas
     #[arg(long, env = "AGENTEVALS_CREDENTIAL_SECRETS", default_value = "", hide_default_value = true,

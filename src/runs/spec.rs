@@ -90,8 +90,9 @@ impl RunSpec {
         let sinks = rules.sinks.as_ref().and_then(|rules| {
             object.optional("sinks", |sinks| sinks::read_all(sinks, rules, &credentials, written))
         });
-        let headers = object.optional("context", |context| match &target {
-            Some((Target::Http(_), _)) => context
+        let kind = cursor.value().get("target").and_then(|target| target.get_str("kind"));
+        let headers = object.optional("context", |context| match kind {
+            Some("http") => context
                 .object(Spelling::SnakeOrCamel)?
                 .optional("headers", |headers| HeaderSources::read(headers, rules.credentials, &credentials)),
             // Kept, and means nothing.

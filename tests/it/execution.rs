@@ -7,31 +7,18 @@ use std::time::{Duration, Instant};
 
 use agentevals::evaluation::config::CodeRule;
 use agentevals::evaluators::CodePolicy;
-use agentevals::ids::{LeaseId, RunId};
+use agentevals::ids::RunId;
 use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
-use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Verdict, name_of,
-};
+use agentevals::runs::model::{EvaluatorType, NewRun, ResultRecord, ResultStatus, Verdict, name_of};
 use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::runs::resources;
+use crate::support::runs::{claimed, resources};
 
 fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
-}
-
-fn claimed(id: RunId, spec: &str) -> Claimed {
-    Claimed {
-        lease: Lease { run: id, id: LeaseId::new_random() },
-        attempt: 1,
-        max_attempts: 3,
-        deadline: Duration::from_secs(300),
-        spec: spec.to_owned(),
-        has_sinks: false,
-    }
 }
 
 fn submit(body: &str) -> NewRun {

@@ -12,6 +12,7 @@ mod evaluators;
 mod events;
 mod execution;
 mod faults;
+mod fetching;
 mod golden;
 mod hostile;
 mod migrations;

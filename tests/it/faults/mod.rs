@@ -11,6 +11,7 @@ mod deliveries;
 mod network;
 mod processes;
 mod restarts;
+mod secrets;
 mod starting;
 mod stopping;
 mod storm;
