@@ -1,6 +1,7 @@
 //! The command line: arguments to settings, settings to work, results to text and exit codes.
 
 mod events;
+mod healthcheck;
 mod inputs;
 mod migrate;
 mod openapi;
@@ -22,6 +23,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use healthcheck::HealthcheckArguments;
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
 pub use serve::ServeArguments;
@@ -56,6 +58,7 @@ enum Command {
     Serve(Box<ServeArguments>),
     Worker(Box<WorkArguments>),
     Migrate(Box<MigrateArguments>),
+    Healthcheck(HealthcheckArguments),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
@@ -106,6 +109,7 @@ impl Arguments {
             Command::Serve(arguments) => serve::serve(&arguments),
             Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
+            Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
             Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
