@@ -10,6 +10,7 @@ mod run;
 mod serve;
 mod service;
 mod settings;
+mod token;
 mod validate;
 mod worker;
 
@@ -27,6 +28,7 @@ pub use healthcheck::HealthcheckArguments;
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
 pub use serve::ServeArguments;
+pub use token::TokenArguments;
 pub use validate::ValidateArguments;
 pub use worker::WorkArguments;
 
@@ -59,6 +61,7 @@ enum Command {
     Worker(Box<WorkArguments>),
     Migrate(Box<MigrateArguments>),
     Healthcheck(HealthcheckArguments),
+    Token(TokenArguments),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
@@ -110,6 +113,7 @@ impl Arguments {
             Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
             Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
+            Command::Token(arguments) => token::token(&arguments),
             Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)
