@@ -279,6 +279,8 @@ async fn events_restored_into_a_new_cluster_do_not_hold_the_feed_back() {
     assert!(store.feed(FeedPosition::START, 10).await.unwrap().events.is_empty());
     let started = TestStore::replica(&store.settings()).await;
     let new = started.submit_one(new_run()).await;
+    // Transactions of other tests may hold it back for a moment.
+    until(async || started.feed(FeedPosition::START, 10).await.unwrap().events.len() == 2).await;
     let events = started.feed(FeedPosition::START, 10).await.unwrap().events;
     assert_eq!(events.iter().map(|event| event.event.run).collect::<Vec<_>>(), [restored, new]);
 }
