@@ -66,7 +66,16 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 3] = ["EvalConfig", "BuiltinEvaluator", "CodeEvaluator"];
+const CLOSED: [&str; 8] = [
+    "EvalConfig",
+    "BuiltinEvaluator",
+    "CodeEvaluator",
+    "EnvCredential",
+    "FileCredential",
+    "KubernetesCredential",
+    "HeaderFromEnv",
+    "HeaderFromCredential",
+];
 
 type Members = Map<String, Value>;
 
@@ -85,6 +94,7 @@ fn mend(document: &mut Value) {
         point_at_folded(object, &variants);
         leave_out_defaults(object);
         spell_headers(object);
+        leave_type_open(object);
         say_type_of_nullable(object, &types);
     });
 }
@@ -157,6 +167,10 @@ fn say_type_of_nullable(object: &mut Members, types: &BTreeMap<String, Value>) {
 /// Spells response headers as everybody does; poem-openapi shouts them.
 fn spell_headers(object: &mut Members) {
     let Some(Value::Object(headers)) = object.get_mut("headers") else { return };
+    // A member of that name is not meant.
+    if headers.values().any(|header| header.get("schema").is_none()) {
+        return;
+    }
     let spelled = std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header));
     *headers = spelled.collect();
 }
@@ -172,6 +186,14 @@ fn spelled(name: &str) -> String {
         format!("{}{}", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
     });
     words.collect::<Vec<_>>().join("-")
+}
+
+/// A union of which a choice is no object is none itself; poem-openapi says that every union is one.
+fn leave_type_open(object: &mut Members) {
+    let choices = object.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    if choices.filter_map(|choice| choice.get("type")).any(|kind| kind != "object") {
+        object.remove("type");
+    }
 }
 
 /// Paths with the methods they answer to, for `Allow`.

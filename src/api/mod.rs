@@ -8,6 +8,7 @@
 pub mod access;
 mod answer;
 mod body;
+mod credentials;
 mod cursor;
 mod document;
 mod edge;

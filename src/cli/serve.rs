@@ -11,8 +11,10 @@ use tracing::info;
 
 use super::{EXIT_PASSED, service};
 use crate::api::{self, ApiSettings};
-use crate::config::{LogArguments, ServerArguments, StorageArguments, SubmissionArguments, WorkerArguments};
-use crate::evaluators::CodePolicy;
+use crate::config::{
+    CredentialArguments, LogArguments, OutboundArguments, ServerArguments, StorageArguments,
+    SubmissionArguments, WorkerArguments,
+};
 use crate::runs::service::RunService;
 use crate::runs::worker::Stop;
 
@@ -28,6 +30,10 @@ pub struct ServeArguments {
     submissions: SubmissionArguments,
     #[command(flatten)]
     workers: WorkerArguments,
+    #[command(flatten)]
+    outbound: OutboundArguments,
+    #[command(flatten)]
+    credentials: CredentialArguments,
     #[command(flatten)]
     storage: StorageArguments,
     #[command(flatten)]
@@ -46,19 +52,19 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
 async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let (address, workers) = (arguments.server.address(), arguments.workers.settings()?);
     let access = arguments.server.access()?;
-    let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
+    let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
     let listener = TcpListener::bind(address).into_acceptor().await;
     let acceptor = listener.with_context(|| format!("listening on {address}"))?;
     let mut worker = JoinSet::new();
     if workers.slots > 0 {
-        worker.spawn(service::worker(&storage, workers, code.clone(), stop.clone()));
+        worker.spawn(service::worker(&storage, workers, resources.clone(), stop.clone()));
     }
     let runs = RunService::new(storage.store.clone(), &storage.hints);
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
-        rules: arguments.submissions.rules(&code),
+        rules: arguments.submissions.rules(&resources),
         access,
     };
     let app = api::app(runs, settings, stop.soon.clone());

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::config::{Backend, StorageArguments, WorkerArguments};
+use crate::config::{Backend, CredentialArguments, OutboundArguments, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
-use crate::runs::execution::Evaluation;
+use crate::runs::execution::{Evaluation, Resources};
 use crate::runs::hints::Hints;
 use crate::runs::retention;
 use crate::runs::store::RunStore;
@@ -93,15 +93,32 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     Ok(())
 }
 
+/// What runs may use, as far as the arguments allow it.
+///
+/// # Errors
+/// A folder is missing, or a variable means nothing.
+pub(super) fn resources(
+    workers: &WorkerArguments,
+    outbound: &OutboundArguments,
+    credentials: &CredentialArguments,
+) -> anyhow::Result<Resources> {
+    Ok(Resources {
+        code: CodePolicy::for_requests(workers.code_evaluators()?),
+        outbound: outbound.outbound()?,
+        credentials: credentials.credentials()?,
+        fetch: outbound.fetch_limits(),
+    })
+}
+
 /// A worker that executes runs until it is told to stop.
 pub(super) fn worker(
     storage: &Storage,
     settings: WorkerSettings,
-    policy: CodePolicy,
+    resources: Resources,
     stop: Stop,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (store, hints) = (storage.store.clone(), storage.hints.clone());
-    let executor = Arc::new(Evaluation::new(policy));
+    let executor = Arc::new(Evaluation::new(resources));
     async move { work(store, &hints, executor, settings, stop).await }
 }
 

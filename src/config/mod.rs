@@ -3,7 +3,9 @@
 //! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
 
 mod access;
+mod credentials;
 mod database;
+mod outbound;
 mod server;
 mod storage;
 mod worker;
@@ -11,7 +13,9 @@ mod worker;
 use std::time::Duration;
 
 pub use access::AccessArguments;
+pub use credentials::CredentialArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
+pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use storage::{Backend, StorageArguments};
 pub use worker::WorkerArguments;

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::{AccessArguments, parse_whole_seconds};
 use crate::api::ApiSettings;
 use crate::api::access::AccessSettings;
-use crate::evaluators::CodePolicy;
+use crate::runs::execution::Resources;
 use crate::runs::submission::SubmissionRules;
 
 /// Where the service listens.
@@ -73,12 +73,14 @@ pub struct SubmissionArguments {
 }
 
 impl SubmissionArguments {
-    /// What submissions are held to, where code evaluators may be named as `code` says.
+    /// What submissions are held to, so that only what may be used is accepted.
     ///
     /// A default that is beyond a limit moves the limit: it is what the operator asked for.
-    pub fn rules(&self, code: &CodePolicy) -> SubmissionRules {
+    pub fn rules(&self, resources: &Resources) -> SubmissionRules {
         SubmissionRules {
-            code: code.rule(),
+            code: resources.code.rule(),
+            credentials: resources.credentials.rules().clone(),
+            outbound: resources.outbound.rules().clone(),
             default_deadline: self.run_deadline_s,
             max_deadline: self.max_run_deadline_s.max(self.run_deadline_s),
             default_attempts: self.max_run_attempts,
@@ -113,6 +115,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::evaluators::CodePolicy;
+    use crate::net::{Outbound, OutboundRules};
+    use crate::runs::credentials::Credentials;
+    use crate::runs::fetch::FetchLimits;
 
     #[derive(Debug, Parser)]
     struct Program {
@@ -123,7 +129,13 @@ mod tests {
     #[test]
     fn what_is_not_set_is_as_the_rules_have_it() {
         let Program { submissions } = Program::parse_from(["x"]);
+        let resources = Resources {
+            code: CodePolicy::Refused,
+            outbound: Outbound::new(OutboundRules::default()).unwrap(),
+            credentials: Credentials::default(),
+            fetch: FetchLimits::default(),
+        };
         let expected = format!("{:?}", SubmissionRules::default());
-        assert_eq!(format!("{:?}", submissions.rules(&CodePolicy::for_requests(None))), expected);
+        assert_eq!(format!("{:?}", submissions.rules(&resources)), expected);
     }
 }

@@ -1,12 +1,15 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
 //! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
-//! told of ([`hints`]).
+//! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
+//! to ([`credentials`]).
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
 mod batch;
+pub mod credentials;
 mod digest;
 pub mod execution;
+pub mod fetch;
 pub mod hints;
 pub mod model;
 mod outcome;

@@ -3,19 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::credentials::CredentialRules;
 use super::digest::digest;
 use super::model::NewRun;
-use super::spec::{RunSpec, Unusable, inline_document, load_inline, member_text, repaired};
+use super::spec::{
+    RunSpec, SpecRules, Target, Unusable, inline_document, load_document, member_text, repaired,
+};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
 use crate::json::checked::{Cursor, Problem, Problems, Spelling};
 use crate::json::{self, SyntaxError, Value};
+use crate::net::OutboundRules;
 
 /// What submissions may ask for, and what they get when they ask for nothing.
 #[derive(Debug, Clone)]
 pub struct SubmissionRules {
     /// Which code evaluators they may name.
     pub code: CodeRule,
+    /// Which credentials they may refer to.
+    pub credentials: CredentialRules,
+    /// Which addresses they may name.
+    pub outbound: OutboundRules,
     /// How long an attempt may take when nothing is said.
     pub default_deadline: Duration,
     /// How long an attempt may take at most.
@@ -27,10 +35,13 @@ pub struct SubmissionRules {
 }
 
 impl Default for SubmissionRules {
-    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours.
+    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours; nothing
+    /// that only an operator can allow.
     fn default() -> Self {
         Self {
             code: CodeRule::Refused,
+            credentials: CredentialRules::default(),
+            outbound: OutboundRules::default(),
             default_deadline: Duration::from_secs(300),
             max_deadline: Duration::from_secs(3600),
             default_attempts: 3,
@@ -73,7 +84,9 @@ pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionEr
     let root = Cursor::root(&document, &problems);
     let fields = read_fields(&root, rules);
     let spec_text = member_text(&text, "spec")?.unwrap_or_default();
-    if let Some(Fields { spec: Some(spec), .. }) = &fields {
+    if let Some(Fields { spec: Some(spec), .. }) = &fields
+        && matches!(spec.target, Target::Inline)
+    {
         check_inline(&root, spec, spec_text)?;
     }
     let problems = problems.into_vec();
@@ -115,10 +128,12 @@ impl Fields {
 
 fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
     let object = root.object(Spelling::SnakeOrCamel)?;
+    let SubmissionRules { code, credentials, outbound, .. } = rules;
+    let spec_rules = SpecRules { code: *code, credentials, outbound };
     let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     Some(Fields {
         id: object.optional("run_id", read_id),
-        spec: object.required("spec", |spec| RunSpec::read(spec, rules.code)),
+        spec: object.required("spec", |spec| RunSpec::read(spec, &spec_rules)),
         labels: object.optional("labels", read_labels),
         priority: object.optional("priority", |priority| priority.integer(-100..=100)),
         deadline_s: object
@@ -173,7 +188,7 @@ fn check_inline(root: &Cursor<'_, '_>, spec: &RunSpec, spec_text: &str) -> Resul
     };
     let faults = match inline_document(inline) {
         Err(fault) => vec![fault],
-        Ok(document) => match load_inline(&document, spec.format) {
+        Ok(document) => match load_document(&document, spec.format) {
             Ok(_) => Vec::new(),
             Err(Unusable::Unreadable(faults)) => faults,
             Err(Unusable::NoTraces(fault)) => vec![fault],

@@ -10,6 +10,7 @@ mod crashes;
 mod network;
 mod processes;
 mod restarts;
+mod secrets;
 mod starting;
 mod stopping;
 mod storm;
