@@ -20,6 +20,7 @@ use crate::evaluation::{Plan, UnitDone, evaluate};
 use crate::evaluators::{CodePolicy, build};
 use crate::ids::RunId;
 use crate::net::Outbound;
+use crate::trace::Document;
 
 /// What came out of a run.
 #[derive(Debug, Clone)]
@@ -178,15 +179,7 @@ impl Job {
         let rules = self.fetcher.rules(CodeRule::BelowDirectory);
         let (spec, inline) = RunSpec::parse(&text, &rules)
             .map_err(|error| ExecutionError::permanent("bad_spec", error.to_string()))?;
-        let document = match &spec.target {
-            Target::Inline => {
-                inline_document(inline).map_err(|error| ExecutionError::permanent("bad_trace", error))?
-            }
-            Target::Http(target) => {
-                let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
-                runtime.block_on(self.unless_stopped(fetched))??
-            }
-        };
+        let document = self.document(&spec, inline, runtime)?;
         let loaded = load_document(&document, spec.format).map_err(|unusable| match unusable {
             Unusable::Unreadable(faults) => ExecutionError::permanent("bad_trace", faults.join("; ")),
             Unusable::NoTraces(fault) => ExecutionError::permanent("no_traces", fault),
@@ -209,6 +202,19 @@ impl Job {
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
         Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
+    }
+
+    /// The document with the traces, wherever it is.
+    fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
+        match &spec.target {
+            Target::Inline => {
+                inline_document(inline).map_err(|error| ExecutionError::permanent("bad_trace", error))
+            }
+            Target::Http(target) => {
+                let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
+                runtime.block_on(self.unless_stopped(fetched))?
+            }
+        }
     }
 
     /// What comes of `work`, which is dropped when the run is stopped.
