@@ -11,6 +11,7 @@ use super::processes::{Launch, serve, worker};
 use super::truth::life;
 use super::work::{Workshop, quick};
 use super::{LONG_LEASE, SHORT_LEASE};
+use crate::execution::{fixture, holds};
 use crate::support::http_server::{HttpServer, Reply, Request};
 use crate::support::postgres::TestDb;
 
@@ -165,5 +166,33 @@ async fn failures_are_logged_once_and_without_secrets() {
     let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert_eq!((lines("could not be delivered"), lines("is given up")), (1, 1), "{log}");
     assert!(log.contains(&server.address().to_string()) && !log.contains("s3cr3t"), "{log}");
+    process.terminated().await;
+}
+
+/// The bodies of recordings 200 and 204, but that results come once: the reference repeats the earlier ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_9_a_recorded_run_is_told_of_as_in_the_reference_with_each_result_once() {
+    let (database, workshop) = (TestDb::new().await, Workshop::new());
+    let client = database.client().await;
+    let server = HttpServer::scripted([Reply::status(200)]).await;
+    let launch = calling(serve(), &database).slots(1, workshop.folder()).with(&LONG_LEASE);
+    let (process, api) = launch.answering().await;
+    let recorded = fixture("multi-turn");
+    let mut submission = recorded["submission"].clone();
+    submission["spec"]["sinks"] = telling(&server, 10)["spec"]["sinks"].clone();
+    let run = api.submit(&submission).await;
+    delivered(&client, run).await;
+    let bodies: Vec<Value> =
+        server.requests().iter().map(|request| serde_json::from_str(request.text()).unwrap()).collect();
+    let (end, partials) = bodies.split_last().unwrap();
+    let mut results: Vec<Value> = Vec::new();
+    for partial in partials {
+        assert_eq!((&partial["phase"], &partial["attempt"]), (&json!("partial"), &json!(1)));
+        results.extend(partial["results"].as_array().unwrap().clone());
+    }
+    let results = Value::Array(results);
+    assert!(holds(&results, &recorded["results"]), "{results:#}\nwanted {:#}", recorded["results"]);
+    assert_eq!((&end["phase"], &end["run_id"]), (&json!("final"), &json!(run.to_string())));
+    assert!(holds(&end["summary"], &recorded["summary"]), "{end:#}\nwanted {:#}", recorded["summary"]);
     process.terminated().await;
 }
