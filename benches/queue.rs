@@ -187,6 +187,7 @@ fn new_run(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        sinks: Vec::new(),
     }
 }
 
@@ -485,6 +486,7 @@ async fn evaluate_alone(spec: &str, runs: usize) -> f64 {
                     max_attempts: 1,
                     deadline: Duration::from_secs(300),
                     spec: spec.to_owned(),
+                    has_sinks: false,
                 };
                 executor.execute(&claimed, &|_| (), &CancellationToken::new()).await.expect("evaluates");
             }

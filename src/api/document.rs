@@ -15,6 +15,8 @@ use super::{Api, access, submission};
 pub(super) enum Tag {
     /// Durable runs: submit, look at, act on.
     Runs,
+    /// Messages to the sinks of runs: where they stand, and sending them again.
+    Deliveries,
     /// Following runs as they go, by server-sent events.
     Events,
     /// Probes for those who operate the service.
@@ -66,10 +68,16 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 8] = [
+const CLOSED: [&str; 14] = [
     "EvalConfig",
     "BuiltinEvaluator",
     "CodeEvaluator",
+    "Redelivery",
+    "WebhookSink",
+    "WebhookAuth",
+    "FileSink",
+    "StdoutSink",
+    "SecretFromCredential",
     "EnvCredential",
     "FileCredential",
     "KubernetesCredential",

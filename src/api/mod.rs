@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod credentials;
 mod cursor;
+mod deliveries;
 mod document;
 mod edge;
 mod event_stream;
@@ -20,6 +21,7 @@ mod params;
 mod problem;
 mod responses;
 mod runs;
+mod sinks;
 mod submission;
 mod values;
 
@@ -34,6 +36,7 @@ pub use document::openapi_document;
 
 use self::access::{AccessSettings, Guard};
 use self::body::BodyLimit;
+use self::deliveries::DeliveriesApi;
 use self::edge::Edge;
 use self::events::EventsApi;
 use self::health::HealthApi;
@@ -44,7 +47,7 @@ use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
 
 /// Every operation.
-type Api = (RunsApi, EventsApi, HealthApi);
+type Api = (RunsApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -79,9 +82,10 @@ pub fn app(
     shutdown: CancellationToken,
 ) -> impl Endpoint<Output = Response> + 'static {
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
+    let deliveries = DeliveriesApi { service: service.clone() };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
-    let api: Api = (runs, events, health);
+    let api: Api = (runs, deliveries, events, health);
     let (document, page) = (openapi_document(), document::swagger_ui());
     let document =
         make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::answer::Named;
 use super::credentials::{CredentialRefs, Headers};
+use super::sinks::Sink;
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 
@@ -91,9 +92,10 @@ struct Spec {
     /// What to compute; the trajectory metric if left out.
     #[oai(nullable)]
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
-    #[oai(nullable)]
-    sinks: Option<Vec<Free>>,
+    /// Where else results are sent: what comes out on the way, and the end. To each in the order in which it came, at
+    /// least once; see `list_deliveries`.
+    #[oai(nullable, validator(max_items = 10))]
+    sinks: Option<Vec<Sink>>,
     /// What goes along when the trace is fetched.
     #[oai(nullable)]
     context: Option<Context>,

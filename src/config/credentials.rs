@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use reqwest::Url;
 
+use super::folder;
 use crate::runs::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
 
 /// What runs may refer to for their secrets: whoever submits runs can have these sent to any server that may be called.
@@ -42,7 +43,7 @@ impl CredentialArguments {
         let variables = self.credential_env.iter().map(|variable| variable.0.clone());
         let rules = CredentialRules {
             variables: variables.collect(),
-            directory: self.directory()?,
+            directory: folder("--credential-dir", self.credential_dir.as_deref())?,
             secrets: self.credential_secrets.clone(),
         };
         let mut values = BTreeMap::new();
@@ -56,16 +57,6 @@ impl CredentialArguments {
             false => cluster(variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?)?,
         };
         Ok(Credentials::new(rules, values, cluster))
-    }
-
-    fn directory(&self) -> anyhow::Result<Option<PathBuf>> {
-        let named = self.credential_dir.as_ref().filter(|folder| !folder.as_os_str().is_empty());
-        let Some(folder) = named else { return Ok(None) };
-        let found = folder.metadata().with_context(|| format!("--credential-dir `{}`", folder.display()))?;
-        if !found.is_dir() {
-            bail!("--credential-dir `{}` is no folder", folder.display());
-        }
-        Ok(Some(folder.clone()))
     }
 }
 

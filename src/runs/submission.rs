@@ -1,11 +1,13 @@
 //! From the body of a submission to a run that can be stored; whatever can be known then is checked then.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::CredentialRules;
 use super::digest::digest;
 use super::model::NewRun;
+use super::sinks::SinkRules;
 use super::spec::{
     RunSpec, SpecRules, Target, Unusable, inline_document, load_document, member_text, repaired,
 };
@@ -24,6 +26,8 @@ pub struct SubmissionRules {
     pub credentials: CredentialRules,
     /// Which addresses they may name.
     pub outbound: OutboundRules,
+    /// The folder of files that results may be appended to, if there is one.
+    pub file_sinks: Option<PathBuf>,
     /// How long an attempt may take when nothing is said.
     pub default_deadline: Duration,
     /// How long an attempt may take at most.
@@ -42,6 +46,7 @@ impl Default for SubmissionRules {
             code: CodeRule::Refused,
             credentials: CredentialRules::default(),
             outbound: OutboundRules::default(),
+            file_sinks: None,
             default_deadline: Duration::from_secs(300),
             max_deadline: Duration::from_secs(3600),
             default_attempts: 3,
@@ -122,14 +127,16 @@ impl Fields {
             deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
             max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
             labels: self.labels.unwrap_or_default(),
+            sinks: self.spec.map(|spec| spec.sinks).unwrap_or_default(),
         }
     }
 }
 
 fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
     let object = root.object(Spelling::SnakeOrCamel)?;
-    let SubmissionRules { code, credentials, outbound, .. } = rules;
-    let spec_rules = SpecRules { code: *code, credentials, outbound };
+    let SubmissionRules { code, credentials, outbound, file_sinks, .. } = rules;
+    let sinks = Some(SinkRules { credentials, outbound, files: file_sinks.as_deref() });
+    let spec_rules = SpecRules { code: *code, credentials, outbound, sinks };
     let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     Some(Fields {
         id: object.optional("run_id", read_id),

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::runs::{claimed, resources};
 
-fn fixture(name: &str) -> Value {
+/// A recorded submission with what came of it.
+pub(crate) fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
 }
@@ -61,7 +62,7 @@ fn answered(run: RunId, result: &ResultRecord) -> Value {
 }
 
 /// Whether everything `wanted` says is in `found`; objects may say more.
-fn holds(found: &Value, wanted: &Value) -> bool {
+pub(crate) fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted)))

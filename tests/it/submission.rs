@@ -199,7 +199,6 @@ fn every_fault_is_explained_where_it_is() {
             "code evaluators are refused",
         ),
         (inline(r#","sinks":{}"#), "/spec/sinks", "expected a list, got an object"),
-        (inline(r#","sinks":[{"kind":"stdout"}]"#), "/spec/sinks", "not delivered to sinks by this version"),
         (inline(r#","sinks":[{"kind":"kafka"}]"#), "/spec/sinks/0/kind", "unknown sink `kafka`"),
         (inline(r#","context":1"#), "/spec/context", "expected an object, got an integer"),
         (inline(r#","credentialRefs":{"k":{"kind":"env"}}"#), "/spec/credentialRefs/k/name", "missing"),

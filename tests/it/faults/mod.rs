@@ -7,6 +7,7 @@ mod access;
 mod cancelling;
 mod client;
 mod crashes;
+mod deliveries;
 mod network;
 mod processes;
 mod restarts;

@@ -174,6 +174,7 @@ pub(crate) fn with_spec(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        sinks: Vec::new(),
     }
 }
 
@@ -185,6 +186,7 @@ pub(crate) fn claimed(id: RunId, spec: &str) -> Claimed {
         max_attempts: 3,
         deadline: Duration::from_secs(300),
         spec: spec.to_owned(),
+        has_sinks: false,
     }
 }
 
@@ -210,8 +212,9 @@ pub(crate) fn result(ordinal: u32) -> ResultRecord {
 
 /// Nothing yet about a claimed run.
 pub(crate) fn record(claimed: &Claimed) -> Record {
-    let Claimed { lease, attempt, .. } = *claimed;
-    Record { lease, write: uuid::Uuid::new_v4(), attempt, progress: None, results: Vec::new(), ending: None }
+    let Claimed { lease, attempt, has_sinks, .. } = *claimed;
+    let (write, results) = (uuid::Uuid::new_v4(), Vec::new());
+    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks }
 }
 
 /// Results of a run that goes on.
