@@ -189,6 +189,7 @@ fn new_run(spec: &str) -> NewRun {
         labels: BTreeMap::new(),
         target_kind: TargetKind::Inline,
         eval_set_id: None,
+        sinks: Vec::new(),
     }
 }
 
@@ -487,6 +488,7 @@ async fn evaluate_alone(spec: &str, runs: usize) -> f64 {
                     max_attempts: 1,
                     deadline: Duration::from_secs(300),
                     spec: spec.to_owned(),
+                    has_sinks: false,
                 };
                 executor.execute(&claimed, &|_| (), &CancellationToken::new()).await.expect("evaluates");
             }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Described;
 use super::problem::{Fault, Problem};
-use crate::json::SyntaxError;
+use crate::json::{SyntaxError, checked};
 use crate::runs::submission::SubmissionError;
 
 /// How many bytes a body may have, and all bodies together that are being read or waiting to be stored.
@@ -112,7 +112,7 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonText<T> {
     }
 }
 
-fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
+pub(super) fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
     let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     let is_json =
@@ -142,14 +142,17 @@ impl From<SubmissionError> for Problem {
                 let detail = format!("the body is not JSON: {reason} at line {line} column {column}");
                 Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
             }
-            SubmissionError::Invalid(problems) => {
-                let faults = problems.into_iter().map(|problem| Fault {
-                    pointer: Some(problem.pointer),
-                    detail: problem.message,
-                    ..Fault::default()
-                });
-                Self::invalid("invalid_submission", faults.collect())
-            }
+            SubmissionError::Invalid(problems) => Self::invalid("invalid_submission", faults(problems)),
         }
     }
+}
+
+/// Faults of a body, each with where it is.
+pub(super) fn faults(problems: Vec<checked::Problem>) -> Vec<Fault> {
+    let fault = |problem: checked::Problem| Fault {
+        pointer: Some(problem.pointer),
+        detail: problem.message,
+        ..Fault::default()
+    };
+    problems.into_iter().map(fault).collect()
 }

@@ -17,6 +17,8 @@ pub(super) enum Tag {
     Runs,
     /// Evaluating traces that are sent along, while their sender waits.
     Evaluation,
+    /// Messages to the sinks of runs: where they stand, and sending them again.
+    Deliveries,
     /// Following runs as they go, by server-sent events.
     Events,
     /// Probes for those who operate the service.
@@ -68,8 +70,24 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 5] =
-    ["EvalConfig", "EvaluateConfig", "EvaluateRequest", "BuiltinEvaluator", "CodeEvaluator"];
+const CLOSED: [&str; 16] = [
+    "EvalConfig",
+    "EvaluateConfig",
+    "EvaluateRequest",
+    "BuiltinEvaluator",
+    "CodeEvaluator",
+    "Redelivery",
+    "WebhookSink",
+    "WebhookAuth",
+    "FileSink",
+    "StdoutSink",
+    "SecretFromCredential",
+    "EnvCredential",
+    "FileCredential",
+    "KubernetesCredential",
+    "HeaderFromEnv",
+    "HeaderFromCredential",
+];
 
 type Members = Map<String, Value>;
 
@@ -88,6 +106,7 @@ fn mend(document: &mut Value) {
         point_at_folded(object, &variants);
         leave_out_defaults(object);
         spell_headers(object);
+        leave_type_open(object);
         say_type_of_nullable(object, &types);
     });
 }
@@ -160,6 +179,10 @@ fn say_type_of_nullable(object: &mut Members, types: &BTreeMap<String, Value>) {
 /// Spells response headers as everybody does; poem-openapi shouts them.
 fn spell_headers(object: &mut Members) {
     let Some(Value::Object(headers)) = object.get_mut("headers") else { return };
+    // A member of that name is not meant.
+    if headers.values().any(|header| header.get("schema").is_none()) {
+        return;
+    }
     let spelled = std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header));
     *headers = spelled.collect();
 }
@@ -175,6 +198,14 @@ fn spelled(name: &str) -> String {
         format!("{}{}", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
     });
     words.collect::<Vec<_>>().join("-")
+}
+
+/// A union of which a choice is no object is none itself; poem-openapi says that every union is one.
+fn leave_type_open(object: &mut Members) {
+    let choices = object.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    if choices.filter_map(|choice| choice.get("type")).any(|kind| kind != "object") {
+        object.remove("type");
+    }
 }
 
 /// Paths with the methods they answer to, for `Allow`.

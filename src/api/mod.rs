@@ -8,7 +8,9 @@
 pub mod access;
 mod answer;
 mod body;
+mod credentials;
 mod cursor;
+mod deliveries;
 mod document;
 mod edge;
 mod evaluate;
@@ -21,6 +23,7 @@ mod params;
 mod problem;
 mod responses;
 mod runs;
+mod sinks;
 mod submission;
 mod values;
 
@@ -36,6 +39,7 @@ pub use document::openapi_document;
 
 use self::access::{AccessSettings, Guard};
 use self::body::BodyLimit;
+use self::deliveries::DeliveriesApi;
 use self::edge::Edge;
 use self::evaluate::EvaluateApi;
 use self::events::EventsApi;
@@ -50,7 +54,7 @@ use crate::runs::submission::SubmissionRules;
 use crate::runs::uploads::{UploadRules, UploadService};
 
 /// Every operation.
-type Api = (RunsApi, EvaluateApi, OfferApi, EventsApi, HealthApi);
+type Api = (RunsApi, EvaluateApi, OfferApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -105,9 +109,10 @@ pub fn app(
     let evaluate = EvaluateApi { uploads, shutdown: shutdown.clone() };
     let offer = OfferApi { keys: settings.api_keys };
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
+    let deliveries = DeliveriesApi { service: service.clone() };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
-    let api: Api = (runs, evaluate, offer, events, health);
+    let api: Api = (runs, evaluate, offer, deliveries, events, health);
     let (document, page) = (openapi_document(), document::swagger_ui());
     let document =
         make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));

@@ -1,6 +1,7 @@
 //! What `serve` and `worker` have in common: storage, its hints, and the worker.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,9 +11,11 @@ use tracing::warn;
 
 use crate::config::{Backend, CredentialArguments, OutboundArguments, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
+use crate::runs::delivery::{DeliverySettings, deliver};
 use crate::runs::execution::{Evaluation, Resources};
 use crate::runs::hints::Hints;
 use crate::runs::retention;
+use crate::runs::sinks::Courier;
 use crate::runs::store::RunStore;
 use crate::runs::worker::{Stop, WorkerSettings, work};
 use crate::shutdown;
@@ -110,16 +113,34 @@ pub(super) fn resources(
     })
 }
 
-/// A worker that executes runs until it is told to stop.
+/// A worker that executes runs, and delivers messages to their sinks, until it is told to stop. Files are appended to
+/// below `files`, if there is such a folder.
 pub(super) fn worker(
     storage: &Storage,
     settings: WorkerSettings,
     resources: Resources,
+    files: Option<PathBuf>,
     stop: Stop,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (store, hints) = (storage.store.clone(), storage.hints.clone());
+    let (outbound, credentials) = (resources.outbound.clone(), resources.credentials.clone());
+    let courier = Courier::new(outbound, credentials, files, Arc::new(Mutex::new(std::io::stdout())));
     let executor = Arc::new(Evaluation::new(resources));
-    async move { work(store, &hints, executor, settings, stop).await }
+    let delivery = DeliverySettings {
+        margin: settings.lease,
+        poll: settings.poll,
+        grace: settings.grace,
+        first_pause: DeliverySettings::FIRST_PAUSE,
+    };
+    async move {
+        let is_over = CancellationToken::new();
+        let delivering = deliver(store.clone(), &hints, courier, delivery, stop.clone(), is_over.clone());
+        let working = async {
+            let _ends_deliveries = is_over.drop_guard();
+            work(store, &hints, executor, settings, stop).await;
+        };
+        tokio::join!(delivering, working);
+    }
 }
 
 /// Threads for blocking work besides those that evaluate: large requests are read there.

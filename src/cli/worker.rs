@@ -5,7 +5,8 @@ use clap::Args;
 
 use super::{EXIT_PASSED, service};
 use crate::config::{
-    Backend, CredentialArguments, LogArguments, OutboundArguments, StorageArguments, WorkerArguments,
+    Backend, CredentialArguments, LogArguments, OutboundArguments, SinkArguments, StorageArguments,
+    WorkerArguments,
 };
 use crate::runs::worker::Stop;
 
@@ -21,6 +22,8 @@ pub struct WorkArguments {
     outbound: OutboundArguments,
     #[command(flatten)]
     credentials: CredentialArguments,
+    #[command(flatten)]
+    sinks: SinkArguments,
     #[command(flatten)]
     storage: StorageArguments,
     #[command(flatten)]
@@ -42,9 +45,10 @@ pub(super) fn work(arguments: &WorkArguments) -> anyhow::Result<u8> {
 async fn run(arguments: &WorkArguments, stop: Stop) -> anyhow::Result<()> {
     let settings = arguments.workers.settings()?;
     let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
+    let file_sinks = arguments.sinks.files()?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
-    let worked = tokio::spawn(service::worker(&storage, settings, resources, stop)).await;
+    let worked = tokio::spawn(service::worker(&storage, settings, resources, file_sinks, stop)).await;
     storage.close().await;
     worked.context("the worker ended unexpectedly")
 }

@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use reqwest::Url;
 
+use super::folder;
 use crate::runs::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
 
 /// What runs may refer to for their secrets: whoever submits runs can have these sent to any server that may be called.
@@ -20,7 +22,8 @@ pub struct CredentialArguments {
         value_name = "NAMES", value_parser = parse_set::<Variable>)]
     credential_env: BTreeSet<Variable>,
     /// Folder of files that runs may refer to
-    #[arg(long, env = "AGENTEVALS_CREDENTIAL_DIR", value_name = "DIR")]
+    #[arg(long, env = "AGENTEVALS_CREDENTIAL_DIR", value_name = "DIR",
+        value_parser = OsStringValueParser::new().map(PathBuf::from))]
     credential_dir: Option<PathBuf>,
     /// Kubernetes secrets that runs may refer to, as NAMESPACE/NAME, separated by commas
     #[arg(long, env = "AGENTEVALS_CREDENTIAL_SECRETS", default_value = "", hide_default_value = true,
@@ -40,7 +43,7 @@ impl CredentialArguments {
         let variables = self.credential_env.iter().map(|variable| variable.0.clone());
         let rules = CredentialRules {
             variables: variables.collect(),
-            directory: self.directory()?,
+            directory: folder("--credential-dir", self.credential_dir.as_deref())?,
             secrets: self.credential_secrets.clone(),
         };
         let mut values = BTreeMap::new();
@@ -54,16 +57,6 @@ impl CredentialArguments {
             false => cluster(variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?)?,
         };
         Ok(Credentials::new(rules, values, cluster))
-    }
-
-    fn directory(&self) -> anyhow::Result<Option<PathBuf>> {
-        let named = self.credential_dir.as_ref().filter(|folder| !folder.as_os_str().is_empty());
-        let Some(folder) = named else { return Ok(None) };
-        let found = folder.metadata().with_context(|| format!("--credential-dir `{}`", folder.display()))?;
-        if !found.is_dir() {
-            bail!("--credential-dir `{}` is no folder", folder.display());
-        }
-        Ok(Some(folder.clone()))
     }
 }
 

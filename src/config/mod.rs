@@ -8,10 +8,14 @@ mod database;
 mod keys;
 mod outbound;
 mod server;
+mod sinks;
 mod storage;
 mod worker;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use anyhow::Context;
 
 pub use access::AccessArguments;
 pub use credentials::CredentialArguments;
@@ -19,8 +23,18 @@ pub use database::{DatabaseArguments, SchemaArguments};
 pub use keys::api_keys;
 pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
+pub use sinks::SinkArguments;
 pub use storage::{Backend, StorageArguments};
 pub use worker::WorkerArguments;
+
+/// The absolute path of the folder that an argument names; none when it is left out or empty.
+fn folder(argument: &str, path: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
+    let about = || format!("{argument} `{}`", path.display());
+    let metadata = path.metadata().with_context(about)?;
+    anyhow::ensure!(metadata.is_dir(), "{} is no folder", about());
+    Ok(Some(std::path::absolute(path).with_context(about)?))
+}
 
 /// A positive number of seconds, with or without its unit.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -94,6 +94,7 @@ impl SubmissionArguments {
             max_deadline: self.max_run_deadline_s.max(self.run_deadline_s),
             default_attempts: self.max_run_attempts,
             max_attempts: self.run_attempts_limit.max(self.max_run_attempts),
+            ..SubmissionRules::default()
         }
     }
 }

@@ -18,6 +18,7 @@ pub enum Backend {
 
 /// Where runs are kept.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Storage")]
 pub struct StorageArguments {
     /// Where runs are kept
     #[arg(

@@ -87,6 +87,8 @@ pub enum CallError {
         origin: String,
         /// The limit.
         limit_bytes: usize,
+        /// HTTP status of the answer.
+        status: StatusCode,
     },
     /// A redirect that is not followed.
     #[error("{origin} redirects {reason}")]

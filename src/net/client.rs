@@ -194,13 +194,13 @@ fn redirect(call: &mut Call, location: &HeaderValue) -> Result<(), CallError> {
 
 /// Takes in the body, as far as the limit.
 async fn take_in(mut response: Response, call: &Call) -> Result<Answer, CallError> {
-    let limit_bytes = call.max_answer_bytes;
-    let too_large = || CallError::TooLarge { origin: origin(&call.url), limit_bytes };
+    let (limit_bytes, status) = (call.max_answer_bytes, response.status());
+    let too_large = || CallError::TooLarge { origin: origin(&call.url), limit_bytes, status };
     let declared = response.content_length().unwrap_or_default();
     if declared > limit_bytes as u64 {
         return Err(too_large());
     }
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::with_capacity(usize::try_from(declared).unwrap_or_default());
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&call.url, error))? {
         if chunk.len() > limit_bytes - body.len() {

@@ -21,6 +21,7 @@ use crate::evaluation::{Observer, Place, UnitReport};
 use crate::evaluators::CodePolicy;
 use crate::ids::RunId;
 use crate::net::Outbound;
+use crate::trace::Document;
 
 /// What came out of a run.
 #[derive(Debug, Clone)]
@@ -182,16 +183,7 @@ impl Job {
         let rules = self.fetcher.rules(CodeRule::BelowDirectory);
         let (spec, inline) = RunSpec::parse(&text, &rules)
             .map_err(|error| ExecutionError::permanent("bad_spec", error.to_string()))?;
-        let document = match &spec.target {
-            Target::Inline => {
-                inline_document(inline).map_err(|error| ExecutionError::permanent(BAD_TRACE, error))?
-            }
-            Target::Http(target) => {
-                let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
-                let fetched = runtime.block_on(self.stop.run_until_cancelled(fetched));
-                fetched.ok_or(ExecutionError::Cancelled)??
-            }
-        };
+        let document = self.document(&spec, inline, runtime)?;
         let unusable =
             |unusable: Unusable| ExecutionError::permanent(unusable.code(), unusable.faults().join("; "));
         let loaded = load_document(&document, spec.format).map_err(unusable)?;
@@ -212,6 +204,20 @@ impl Job {
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
         Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
+    }
+
+    /// The document with the traces, wherever it is.
+    fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
+        match &spec.target {
+            Target::Inline => {
+                inline_document(inline).map_err(|error| ExecutionError::permanent(BAD_TRACE, error))
+            }
+            Target::Http(target) => {
+                let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
+                let fetched = runtime.block_on(self.stop.run_until_cancelled(fetched));
+                fetched.ok_or(ExecutionError::Cancelled)?
+            }
+        }
     }
 }
 

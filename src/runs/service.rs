@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::batch::Batcher;
 use super::hints::Hints;
-use super::model::{FinishedRun, NewRun, Run, RunEvent, StoredResult, Submitted};
+use super::model::{Delivery, DeliveryId, FinishedRun, NewRun, Run, RunEvent, StoredResult, Submitted};
 use super::store::{
     Deletion, FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError,
 };
@@ -94,10 +94,7 @@ impl RunService {
     /// Those of the storage.
     pub async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Option<Vec<StoredResult>>> {
         let results = self.store.results(id, filter).await?;
-        if results.is_empty() && self.store.run(id).await?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(results))
+        self.unless_unknown(id, results).await
     }
 
     /// Ends a queued run at once and asks for a running one to be stopped; `None` when there is no such run.
@@ -114,6 +111,36 @@ impl RunService {
     /// Those of the storage.
     pub async fn retry(&self, id: RunId) -> Result<Option<Retried>> {
         self.store.retry(id).await
+    }
+
+    /// Messages of a run to its sinks, by event, then by sink; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn deliveries(
+        &self,
+        id: RunId,
+        after: Option<(u32, u16)>,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>> {
+        let deliveries = self.store.deliveries(id, after, limit).await?;
+        self.unless_unknown(id, deliveries).await
+    }
+
+    /// Queues messages of a run to its sinks again: all that are dead, or those named unless they are pending.
+    /// Answers what was queued; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn redeliver(&self, id: RunId, named: Option<&[DeliveryId]>) -> Result<Option<Vec<Delivery>>> {
+        let queued = self.store.redeliver(id, named).await?;
+        self.unless_unknown(id, queued).await
+    }
+
+    /// What was found of a run; `None` when that is nothing because there is no such run.
+    async fn unless_unknown<T>(&self, id: RunId, found: Vec<T>) -> Result<Option<Vec<T>>> {
+        let is_known = !found.is_empty() || self.store.run(id).await?.is_some();
+        Ok(is_known.then_some(found))
     }
 
     /// Deletes a finished run with all that belongs to it; `None` when there is no such run. Its id and key are free

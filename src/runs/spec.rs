@@ -5,6 +5,8 @@
 
 use super::credentials::{CredentialRefs, CredentialRules, HeaderSources};
 use super::fetch::HttpTarget;
+use super::model::{StoredSink, TargetKind};
+use super::sinks::{self, SinkRules};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{CodeRule, Parameters};
 use crate::json::checked::{Cursor, Problem, Problems, Spelling};
@@ -18,9 +20,6 @@ const INLINE: &str = "inline";
 /// The only approach there is.
 const APPROACH: &str = "trace_replay";
 
-/// Ways of delivering results that the reference knows.
-const SINKS: [&str; 3] = ["stdout", "file", "http_webhook"];
-
 /// What specifications are held to.
 pub(super) struct SpecRules<'r> {
     /// Which code evaluators they may name.
@@ -29,6 +28,8 @@ pub(super) struct SpecRules<'r> {
     pub(super) credentials: &'r CredentialRules,
     /// Which addresses they may name.
     pub(super) outbound: &'r OutboundRules,
+    /// What their sinks may use; `None` for whoever has no use for sinks and passes them over.
+    pub(super) sinks: Option<SinkRules<'r>>,
 }
 
 /// A specification, checked; the inline trace stands beside it as text.
@@ -44,6 +45,8 @@ pub(super) struct RunSpec {
     pub(super) eval_set: Option<EvalSet>,
     /// How to evaluate.
     pub(super) parameters: Parameters,
+    /// Where results go, as it is stored beside the run.
+    pub(super) sinks: Vec<StoredSink>,
 }
 
 /// Where the traces come from.
@@ -83,9 +86,13 @@ impl RunSpec {
         let target = object.required("target", |target| read_target(target, rules));
         let eval_set = object.optional("eval_set", EvalSet::read);
         let parameters = object.optional("eval_config", |config| Parameters::read(config, rules.code));
-        object.optional("sinks", read_sinks);
-        let headers = object.optional("context", |context| match &target {
-            Some((Target::Http(_), _)) => context
+        let written = object.optional("credential_refs", |refs| Some(refs.value()));
+        let sinks = rules.sinks.as_ref().and_then(|rules| {
+            object.optional("sinks", |sinks| sinks::read_all(sinks, rules, &credentials, written))
+        });
+        let kind = cursor.value().get("target").and_then(|target| target.get_str("kind"));
+        let headers = object.optional("context", |context| match kind {
+            Some("http") => context
                 .object(Spelling::SnakeOrCamel)?
                 .optional("headers", |headers| HeaderSources::read(headers, rules.credentials, &credentials)),
             // Kept, and means nothing.
@@ -93,7 +100,8 @@ impl RunSpec {
         });
         let (target, format) = target?;
         let target = target.with_headers(headers.unwrap_or_default());
-        Some(Self { target, format, credentials, eval_set, parameters: parameters.unwrap_or_default() })
+        let (parameters, sinks) = (parameters.unwrap_or_default(), sinks.unwrap_or_default());
+        Some(Self { target, format, credentials, eval_set, parameters, sinks })
     }
 
     /// Reads a stored specification, and the text of its inline trace without building it; empty if there is none.
@@ -110,6 +118,14 @@ impl RunSpec {
 }
 
 impl Target {
+    /// The name of what it is.
+    pub(super) fn kind(&self) -> TargetKind {
+        match self {
+            Self::Inline => TargetKind::Inline,
+            Self::Http(_) => TargetKind::Http,
+        }
+    }
+
     fn with_headers(self, headers: HeaderSources) -> Self {
         match self {
             Self::Inline => Self::Inline,
@@ -139,25 +155,6 @@ fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(Target
         _ => None,
     };
     Some((target?, format))
-}
-
-fn read_sinks(cursor: &Cursor<'_, '_>) -> Option<()> {
-    let sinks = cursor.list(|sink| {
-        let object = sink.object(Spelling::SnakeOrCamel)?;
-        object.required("kind", |kind| {
-            let text = kind.string()?;
-            if !SINKS.contains(&&*text) {
-                kind.fault(format!("unknown sink `{text}`; expected one of {}", SINKS.join(", ")));
-            }
-            Some(())
-        })
-    })?;
-    if !sinks.is_empty() {
-        cursor.fault(
-            "results are not delivered to sinks by this version; leave the member out and ask for them",
-        );
-    }
-    Some(())
 }
 
 /// Takes the text of an inline trace as a document.

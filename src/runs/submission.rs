@@ -1,12 +1,14 @@
 //! From the body of a submission to a run that can be stored; whatever can be known then is checked then.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::CredentialRules;
 use super::digest::digest;
-use super::model::{NewRun, TargetKind};
+use super::model::NewRun;
 use super::outcome::storable;
+use super::sinks::SinkRules;
 use super::spec::{RunSpec, SpecRules, Target, inline_document, load_document, member_text, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
@@ -23,6 +25,8 @@ pub struct SubmissionRules {
     pub credentials: CredentialRules,
     /// Which addresses they may name.
     pub outbound: OutboundRules,
+    /// The folder of files that results may be appended to, if there is one.
+    pub file_sinks: Option<PathBuf>,
     /// How long an attempt may take when nothing is said.
     pub default_deadline: Duration,
     /// How long an attempt may take at most.
@@ -41,6 +45,7 @@ impl Default for SubmissionRules {
             code: CodeRule::Refused,
             credentials: CredentialRules::default(),
             outbound: OutboundRules::default(),
+            file_sinks: None,
             default_deadline: Duration::from_secs(300),
             max_deadline: Duration::from_secs(3600),
             default_attempts: 3,
@@ -81,28 +86,26 @@ pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionEr
     let document = json::parse(&text)?;
     let problems = Problems::default();
     let root = Cursor::root(&document, &problems);
-    let fields = read_fields(&root, rules);
+    let (fields, read) = read_fields(&root, rules).unzip();
+    let read = read.flatten();
     let spec_text = member_text(&text, "spec")?.unwrap_or_default();
-    if let Some(Fields { spec: Some(spec), .. }) = &fields
-        && matches!(spec.target, Target::Inline)
-    {
-        check_inline(&root, spec, spec_text)?;
+    if let Some(read) = read.as_ref().filter(|read| matches!(read.target, Target::Inline)) {
+        check_inline(&root, read, spec_text)?;
     }
     let problems = problems.into_vec();
-    match (fields, document.get("spec")) {
-        (Some(fields), Some(spec)) if problems.is_empty() => {
+    match (fields, read, document.get("spec")) {
+        (Some(fields), Some(read), Some(spec)) if problems.is_empty() => {
             // The repaired text has the same length, so that a place in it is a place in the body.
             let start = spec_text.as_ptr().addr() - text.as_ptr().addr();
-            Ok(fields.into_run(&body[start..start + spec_text.len()], spec, rules))
+            Ok(fields.into_run(read, &body[start..start + spec_text.len()], spec, rules))
         }
         _ => Err(SubmissionError::Invalid(problems)),
     }
 }
 
-/// What is read of a submission.
+/// What is said about a run besides its specification.
 struct Fields {
     id: Option<RunId>,
-    spec: Option<RunSpec>,
     labels: Option<BTreeMap<String, String>>,
     priority: Option<i64>,
     deadline_s: Option<u64>,
@@ -110,7 +113,8 @@ struct Fields {
 }
 
 impl Fields {
-    fn into_run(self, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
+    /// The run of a specification: as it was `read`, the text, and the value that it was read from.
+    fn into_run(self, read: RunSpec, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
         NewRun {
             id: self.id.unwrap_or_else(RunId::new_v7),
             is_id_chosen: self.id.is_some(),
@@ -121,21 +125,24 @@ impl Fields {
             deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
             max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
             labels: self.labels.unwrap_or_default(),
-            // What was read has a target, and what may be submitted is inline unless it says otherwise.
-            target_kind: TargetKind::of_spec(spec).unwrap_or(TargetKind::Inline),
-            eval_set_id: self.spec.and_then(|spec| spec.eval_set).map(|eval_set| storable(&eval_set.id)),
+            target_kind: read.target.kind(),
+            eval_set_id: read.eval_set.map(|eval_set| storable(&eval_set.id)),
+            sinks: read.sinks,
         }
     }
 }
 
-fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
+/// Reads what is said about a run, and its specification.
+fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<(Fields, Option<RunSpec>)> {
     let object = root.object(Spelling::SnakeOrCamel)?;
-    let SubmissionRules { code, credentials, outbound, .. } = rules;
-    let spec_rules = SpecRules { code: *code, credentials, outbound };
+    let SubmissionRules { code, credentials, outbound, file_sinks, .. } = rules;
+    let sinks = Some(SinkRules { credentials, outbound, files: file_sinks.as_deref() });
+    let spec_rules = SpecRules { code: *code, credentials, outbound, sinks };
     let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-    Some(Fields {
-        id: object.optional("run_id", read_id),
-        spec: object.required("spec", |spec| RunSpec::read(spec, &spec_rules)),
+    let id = object.optional("run_id", read_id);
+    let spec = object.required("spec", |spec| RunSpec::read(spec, &spec_rules));
+    let fields = Fields {
+        id,
         labels: object.optional("labels", read_labels),
         priority: object.optional("priority", |priority| priority.integer(-100..=100)),
         deadline_s: object
@@ -144,7 +151,8 @@ fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields>
         max_attempts: object
             .optional("max_attempts", |attempts| attempts.integer(1..=rules.max_attempts.into()))
             .and_then(|attempts| attempts.try_into().ok()),
-    })
+    };
+    Some((fields, spec))
 }
 
 fn read_id(cursor: &Cursor<'_, '_>) -> Option<RunId> {

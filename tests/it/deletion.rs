@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::runs::{
     PATIENCE, TestStore, end, failed, hinted, new_run, on_both, part, succeeded, until,
 };
+use crate::support::sinks::{DELIVERED, with_sinks};
 
 on_both! {
     a_finished_run_is_deleted_with_all_that_belongs_to_it,
@@ -258,15 +259,23 @@ async fn retention_deletes_what_is_old_until_it_is_ended(store: TestStore) {
 #[tokio::test]
 async fn no_table_keeps_anything_of_a_deleted_run() {
     let store = TestStore::postgres().await;
-    let runs = [finished(&store).await, finished(&store).await];
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        store.submit_one(with_sinks(2)).await;
+        let claimed = store.claim_one().await;
+        assert!(store.write(Record { ending: Some(succeeded()), ..part(&claimed, [0]) }).await);
+        runs.push(claimed.lease.run);
+    }
+    let message = store.claim_messages().await.remove(0);
     store.delete(runs[0]).await.unwrap();
     assert_eq!(store.purge(Duration::ZERO, 10).await.unwrap(), 1);
+    assert!(!store.settle_delivery(message.lease, &DELIVERED).await.unwrap(), "nothing comes back");
     let client = store.database.as_ref().unwrap().client().await;
     let tables = "SELECT table_name::text FROM information_schema.columns JOIN information_schema.tables
         USING (table_schema, table_name)
         WHERE table_schema = 'agentevals' AND table_type = 'BASE TABLE' AND column_name = 'run_id'";
     let tables: Vec<String> = client.query(tables, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
-    assert!(tables.len() >= 5, "{tables:?}");
+    assert!(tables.len() >= 7, "{tables:?}");
     for table in tables {
         let sql = format!("SELECT count(*) FROM agentevals.{table}");
         assert_eq!(client.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0), 0, "{table}");

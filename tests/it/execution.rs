@@ -7,30 +7,19 @@ use std::time::{Duration, Instant};
 
 use agentevals::evaluation::config::CodeRule;
 use agentevals::evaluators::CodePolicy;
-use agentevals::ids::{LeaseId, RunId};
+use agentevals::ids::RunId;
 use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
-use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Verdict, name_of,
-};
+use agentevals::runs::model::{EvaluatorType, NewRun, ResultRecord, ResultStatus, Verdict, name_of};
 use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::runs::resources;
+use crate::support::runs::{claimed, resources};
 
-fn fixture(name: &str) -> Value {
+/// A recorded submission with what came of it.
+pub(crate) fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
-}
-
-fn claimed(id: RunId, spec: &str) -> Claimed {
-    Claimed {
-        lease: Lease { run: id, id: LeaseId::new_random() },
-        attempt: 1,
-        max_attempts: 3,
-        deadline: Duration::from_secs(300),
-        spec: spec.to_owned(),
-    }
 }
 
 fn submit(body: &str) -> NewRun {
@@ -73,7 +62,7 @@ fn answered(run: RunId, result: &ResultRecord) -> Value {
 }
 
 /// Whether everything `wanted` says is in `found`; objects may say more.
-fn holds(found: &Value, wanted: &Value) -> bool {
+pub(crate) fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted)))

@@ -37,6 +37,14 @@ WITH named AS (
     DELETE FROM agentevals.run_event AS e
     USING target AS t
     WHERE e.run_id = t.run_id
+), sink AS (
+    DELETE FROM agentevals.run_sink AS s
+    USING target AS t
+    WHERE s.run_id = t.run_id
+), message AS (
+    DELETE FROM agentevals.delivery AS d
+    USING target AS t
+    WHERE d.run_id = t.run_id
 ), deleted AS (
     DELETE FROM agentevals.run AS r
     USING target AS t

@@ -3,6 +3,8 @@
 -- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
 -- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
 -- JSON   $9 kinds of targets text[]   $10 ids of eval sets text[]
+-- Sinks: $11 run ids uuid[]   $12 places in the specification smallint[]   $13 kinds   $14 destinations text[]
+-- $15 timeouts in milliseconds integer[]   $16 documents text[] of JSON
 --
 -- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
 -- groups with the same ids cannot wait for each other, and into the queue in the order given.
@@ -14,6 +16,11 @@ WITH input AS (
     ) WITH ORDINALITY AS t (
         run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, target_kind,
         eval_set_id, place
+    )
+), sink_input AS (
+    SELECT *
+    FROM unnest($11::uuid[], $12::smallint[], $13::text[], $14::text[], $15::integer[], $16::text[]) AS t (
+        run_id, sink, kind, destination, timeout_ms, document
     )
 ), created AS (
     INSERT INTO agentevals.run (
@@ -30,11 +37,16 @@ WITH input AS (
     FROM input AS i
     JOIN created AS c ON c.run_id = i.run_id
 ), queued AS (
-    INSERT INTO agentevals.run_queue (rank, run_id, max_attempts, event_seq)
-    SELECT -i.priority, i.run_id, i.max_attempts, 1
+    INSERT INTO agentevals.run_queue (rank, run_id, max_attempts, event_seq, has_sinks)
+    SELECT -i.priority, i.run_id, i.max_attempts, 1, i.run_id IN (SELECT s.run_id FROM sink_input AS s)
     FROM input AS i
     JOIN created AS c ON c.run_id = i.run_id
     ORDER BY i.place
+), sink AS (
+    INSERT INTO agentevals.run_sink (run_id, sink, kind, destination, timeout_ms, document)
+    SELECT s.run_id, s.sink, s.kind, s.destination, s.timeout_ms, s.document
+    FROM sink_input AS s
+    JOIN created AS c ON c.run_id = s.run_id
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT run_id, 1, 'run.queued', '{}'

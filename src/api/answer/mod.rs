@@ -5,6 +5,7 @@
 //! a problem adds. Those are documented as optional and never null.
 
 mod conversation;
+mod delivery;
 mod event;
 mod json;
 mod member;
@@ -16,6 +17,7 @@ mod result;
 mod run;
 
 pub(super) use conversation::OneConversion;
+pub(super) use delivery::{DeliveryAnswer, DeliveryPage, Redelivered};
 pub(super) use event::EventAnswer;
 pub(super) use json::Json;
 pub(super) use member::{Described, Named, Nullable, RawObject, Vocabulary};

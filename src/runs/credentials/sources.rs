@@ -60,6 +60,22 @@ impl HeaderSources {
     /// Reads an object of headers: `"value"`, `{"from_env": NAME}` or `{"credential_ref": NAME, "prefix": "Bearer "}`
     /// by name.
     pub fn read(cursor: &Cursor<'_, '_>, rules: &CredentialRules, refs: &CredentialRefs) -> Option<Self> {
+        Self::read_each(cursor, |header| HeaderSource::read(header, rules, refs))
+    }
+
+    /// Reads an object of names of variables by header, as the reference has `headers_from_env`.
+    pub fn read_variables(cursor: &Cursor<'_, '_>, rules: &CredentialRules) -> Option<Self> {
+        Self::read_each(cursor, |header| {
+            let name = header.string()?;
+            rules.check_variable(&name).map_err(|fault| header.fault(fault)).ok()?;
+            Some(HeaderSource::Referred { prefix: String::new(), source: SecretSource::Env(name) })
+        })
+    }
+
+    fn read_each(
+        cursor: &Cursor<'_, '_>,
+        read: impl Fn(&Cursor<'_, '_>) -> Option<HeaderSource>,
+    ) -> Option<Self> {
         let map = cursor.map()?;
         if map.len() > MAX_HEADERS {
             cursor.fault(format!("{} headers are more than {MAX_HEADERS}", map.len()));
@@ -69,7 +85,7 @@ impl HeaderSources {
         for (name, _) in map.iter() {
             cursor.member(name, |header| {
                 let lower = read_name(name).map_err(|fault| header.fault(fault)).ok()?;
-                let source = HeaderSource::read(header, rules, refs)?;
+                let source = read(header)?;
                 if sources.insert(lower, source).is_some() {
                     header.fault("is given twice, in different case; leave one out");
                 }

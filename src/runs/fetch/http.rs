@@ -50,7 +50,8 @@ impl Fetcher {
 
     /// What specifications are held to where code evaluators are held to `code`.
     pub(in crate::runs) fn rules(&self, code: CodeRule) -> SpecRules<'_> {
-        SpecRules { code, credentials: self.credentials.rules(), outbound: self.outbound.rules() }
+        let (credentials, outbound) = (self.credentials.rules(), self.outbound.rules());
+        SpecRules { code, credentials, outbound, sinks: None }
     }
 
     /// Gets the trace of a run; dropping the future ends the exchange.

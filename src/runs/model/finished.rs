@@ -55,6 +55,7 @@ impl FinishedRun {
             labels: BTreeMap::new(),
             target_kind: TargetKind::Uploaded,
             eval_set_id: self.eval_set_id.clone(),
+            sinks: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! `status` says whether the machine did its work; `verdict` what the agent's behaviour was worth. SQL holds the
 //! same rules as CHECK constraints (`sql/migrations/000001_runs.up.sql`).
 
+mod delivery;
 mod event;
 mod finished;
 mod result;
@@ -23,6 +24,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use delivery::{
+    ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, DeliveryState, InvalidDeliveryId, Message, Phase,
+    Settlement, SinkKind, StoredSink,
+};
 pub use event::{EventData, EventKind, ResultDigest, RunEvent};
 pub use finished::FinishedRun;
 pub use result::{
@@ -156,6 +161,8 @@ pub struct NewRun {
     pub target_kind: TargetKind,
     /// Id of the golden that it is compared with.
     pub eval_set_id: Option<String>,
+    /// Where its results go besides storage.
+    pub sinks: Vec<StoredSink>,
 }
 
 impl NewRun {
@@ -229,6 +236,8 @@ pub struct Claimed {
     pub deadline: Duration,
     /// The specification as JSON text.
     pub spec: String,
+    /// Whether there are sinks to be told of it.
+    pub has_sinks: bool,
 }
 
 /// How a claimed run ended.
@@ -288,6 +297,8 @@ pub struct Record {
     pub results: Vec<ResultRecord>,
     /// How it ended, if it has.
     pub ending: Option<Ending>,
+    /// Whether sinks are to be told of this; without, none are although there may be some.
+    pub has_sinks: bool,
 }
 
 impl Record {

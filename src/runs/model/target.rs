@@ -1,7 +1,5 @@
 //! Where the traces of a run come from.
 
-use crate::json::Value;
-
 /// Where the traces of a run come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TargetKind {
@@ -17,10 +15,4 @@ impl TargetKind {
     /// The names used in specifications, answers and SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("inline", Self::Inline), ("http", Self::Http), ("uploaded", Self::Uploaded)];
-
-    /// The kind that a specification names; `None` when it names none that is known.
-    pub fn of_spec(spec: &Value<'_>) -> Option<Self> {
-        let kind = spec.get("target")?.get_str("kind")?;
-        Self::NAMES.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind)
-    }
 }

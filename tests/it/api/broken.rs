@@ -7,8 +7,10 @@ use agentevals::api::ApiSettings;
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
+    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
 };
+use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
     Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
     StoreError,
@@ -49,9 +51,9 @@ impl Broken {
 }
 
 macro_rules! failing {
-    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
+    ($trait:ident: $($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
-        impl RunStore for Broken {
+        impl $trait for Broken {
             $(
                 async fn $name(&self, $(_: $argument),*) -> Result<$answer> {
                     self.fail().await
@@ -62,6 +64,7 @@ macro_rules! failing {
 }
 
 failing! {
+    RunStore:
     submit(&[NewRun]) -> Vec<Submitted>;
     record_finished(&FinishedRun) -> ();
     run(RunId) -> Option<Run>;
@@ -84,4 +87,13 @@ failing! {
     feed(FeedPosition, usize) -> FeedPage;
     feed_end() -> FeedPosition;
     check() -> ();
+}
+
+failing! {
+    Outbox:
+    claim_deliveries(&Room, Duration) -> Vec<ClaimedDelivery>;
+    settle_delivery(DeliveryLease, &Settlement) -> bool;
+    next_delivery() -> Option<Duration>;
+    deliveries(RunId, Option<(u32, u16)>, usize) -> Vec<Delivery>;
+    redeliver(RunId, Option<&[DeliveryId]>) -> Vec<Delivery>;
 }

@@ -110,3 +110,29 @@ async fn the_example_fits_its_schema_and_is_accepted() {
     let run = Api::default().call("submit_run").json(example).send().await.expect(202);
     assert_eq!(run["data"]["runId"], example["runId"]);
 }
+
+#[test]
+fn a_fetched_trace_with_credentials_of_every_kind_fits_the_schema() {
+    let document = document();
+    let faults = |headers: Value| {
+        let submission = json!({"spec": {
+            "target": {"kind": "http", "baseUrl": "https://h/traces", "traceId": "0af7651916cd43dd"},
+            "context": {"headers": headers},
+            "credentialRefs": {
+                "a": {"kind": "env", "name": "A"},
+                "b": {"kind": "file", "path": "b"},
+                "c": {"kind": "kubernetes", "namespace": "n", "name": "c", "key": "k"},
+            },
+        }});
+        schema::faults(&submission, &json!({"$ref": "#/components/schemas/RunSubmission"}), &document)
+    };
+    let headers = json!({
+        "X-Written": "1",
+        "X-Variable": {"fromEnv": "A"},
+        "X-Credential": {"credentialRef": "a"},
+        "Authorization": {"credentialRef": "a", "prefix": "Bearer "},
+    });
+    assert_eq!(faults(headers), Vec::<String>::new());
+    assert_eq!(faults(json!({"X": 1})).len(), 1);
+    assert_eq!(faults(json!({"X": {"prefix": "Bearer "}})).len(), 1);
+}

@@ -2,6 +2,7 @@
 
 mod access;
 mod broken;
+mod deliveries;
 mod document;
 mod evaluate;
 mod events;

@@ -10,7 +10,8 @@
 //! 6. Runs succeed without traces or with every metric errored.
 //! 7. Nothing is tried again after failures that may pass, and the deadline is the same for every run.
 //! 8. Pages over equal times lose and repeat runs.
-//! 9. Runs cannot be found by agent or eval set.
+//! 9. Messages to sinks are lost with their process, overtake the status, and repeat earlier results; and runs cannot
+//!    be found by agent or eval set.
 //! 10. Results of an earlier attempt stay that do not apply any more.
 //! 11. Recorded evaluations seem to begin when they end.
 //! 14. Results of one eval case cannot be compared over runs.
@@ -19,4 +20,5 @@
 mod agreement;
 mod contract;
 mod finished;
+mod outbox;
 mod postgres;

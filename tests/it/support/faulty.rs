@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::model::{
-    Claimed, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
+    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
 };
+use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
     Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
     StoreError,
@@ -99,15 +101,10 @@ pub(crate) fn away() -> StoreError {
 }
 
 macro_rules! pass_on {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+    ($trait:ident { $($method:tt)* } $($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
-        impl RunStore for Faulty {
-            async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
-                let call = Call { name: "record", records };
-                self.enter(&call)?;
-                let answer = self.inner.record(records).await?;
-                self.leave(&call).await.map(|()| answer)
-            }
+        impl $trait for Faulty {
+            $($method)*
 
             $(
                 async fn $name(&self, $($argument: $kind),*) -> Result<$answer> {
@@ -122,6 +119,14 @@ macro_rules! pass_on {
 }
 
 pass_on! {
+    RunStore {
+        async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
+            let call = Call { name: "record", records };
+            self.enter(&call)?;
+            let answer = self.inner.record(records).await?;
+            self.leave(&call).await.map(|()| answer)
+        }
+    }
     submit(runs: &[NewRun]) -> Vec<Submitted>;
     record_finished(finished: &FinishedRun) -> ();
     run(id: RunId) -> Option<Run>;
@@ -143,4 +148,13 @@ pass_on! {
     feed(after: FeedPosition, limit: usize) -> FeedPage;
     feed_end() -> FeedPosition;
     check() -> ();
+}
+
+pass_on! {
+    Outbox {}
+    claim_deliveries(room: &Room, margin: Duration) -> Vec<ClaimedDelivery>;
+    settle_delivery(lease: DeliveryLease, settlement: &Settlement) -> bool;
+    next_delivery() -> Option<Duration>;
+    deliveries(run: RunId, after: Option<(u32, u16)>, limit: usize) -> Vec<Delivery>;
+    redeliver(run: RunId, named: Option<&[DeliveryId]>) -> Vec<Delivery>;
 }

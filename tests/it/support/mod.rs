@@ -6,6 +6,7 @@ pub(crate) mod http_server;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod runs;
+pub(crate) mod sinks;
 pub(crate) mod tls;
 
 use std::io::Write;

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::queries as sql;
 use super::rows::{self, text};
 use crate::ids::RunId;
-use crate::runs::model::{NewRun, Run, Submitted, TargetKind, name_of};
+use crate::runs::model::{NewRun, Run, SinkKind, Submitted, TargetKind, name_of};
 use crate::runs::store::{Result, StoreError};
 use crate::storage::postgres::Database;
 
@@ -64,10 +65,55 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
     let targets: Vec<_> = runs.iter().map(|run| name_of(&TargetKind::NAMES, &run.target_kind)).collect();
     let eval_sets: Vec<_> = runs.iter().map(|run| run.eval_set_id.as_deref().map(text)).collect();
-    let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-        &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels, &targets, &eval_sets];
-    let rows = database.query(&sql::SUBMIT, parameters).await?;
+    let sinks = Sinks::of(runs);
+    let parameters: [&(dyn ToSql + Sync); 16] = [
+        &ids,
+        &keys,
+        &specs,
+        &digests,
+        &priorities,
+        &deadlines,
+        &attempts,
+        &labels,
+        &targets,
+        &eval_sets,
+        &sinks.run,
+        &sinks.place,
+        &sinks.kind,
+        &sinks.destination,
+        &sinks.timeout_ms,
+        &sinks.document,
+    ];
+    let rows = database.query(&sql::SUBMIT, &parameters).await?;
     rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
+}
+
+/// The sinks of a group of runs, column by column.
+#[derive(Default)]
+struct Sinks<'a> {
+    run: Vec<Uuid>,
+    place: Vec<i16>,
+    kind: Vec<&'static str>,
+    destination: Vec<Cow<'a, str>>,
+    timeout_ms: Vec<i32>,
+    document: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Sinks<'a> {
+    fn of(runs: &[&'a NewRun]) -> Self {
+        let mut columns = Self::default();
+        for run in runs {
+            for (sink, place) in run.sinks.iter().zip(0..) {
+                columns.run.push(run.id.0);
+                columns.place.push(place);
+                columns.kind.push(name_of(&SinkKind::NAMES, &sink.kind));
+                columns.destination.push(text(&sink.destination));
+                columns.timeout_ms.push(i32::try_from(sink.timeout.as_millis()).unwrap_or(i32::MAX));
+                columns.document.push(text(&sink.document));
+            }
+        }
+        columns
+    }
 }
 
 async fn find(database: &Database, runs: &[&NewRun]) -> Result<Vec<Row>> {

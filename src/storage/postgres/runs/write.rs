@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
+use chrono::Utc;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::rows::{self, text};
 use super::{Status, Verdict, name_of, queries as sql};
-use crate::runs::model::{Ending, EvaluatorType, EventData, EventKind, Record, ResultRecord, ResultStatus};
+use crate::runs::model::{
+    Ending, EvaluatorType, EventData, EventKind, Phase, Record, ResultRecord, ResultStatus,
+};
 use crate::runs::store::Result;
 use crate::storage::postgres::Database;
 
@@ -26,6 +29,7 @@ struct Columns {
     runs: Runs,
     results: Results,
     events: Events,
+    messages: Messages,
 }
 
 #[derive(Default)]
@@ -73,6 +77,14 @@ pub(super) struct Events {
     pub(super) data: Vec<String>,
 }
 
+#[derive(Default)]
+struct Messages {
+    run: Vec<Uuid>,
+    number: Vec<i32>,
+    phase: Vec<&'static str>,
+    payload: Vec<String>,
+}
+
 impl Columns {
     fn of(records: &[Record]) -> Result<Self> {
         let mut columns = Self::default();
@@ -84,12 +96,18 @@ impl Columns {
                 columns.results.push(run, result)?;
             }
             columns.events.push(run, events)?;
+            for message in record.messages(Utc::now())? {
+                columns.messages.run.push(run);
+                columns.messages.number.push(message.number as i32);
+                columns.messages.phase.push(name_of(&Phase::NAMES, &message.phase));
+                columns.messages.payload.push(message.payload);
+            }
         }
         Ok(columns)
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 30] {
-        let Self { runs, results, events } = self;
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 34] {
+        let Self { runs, results, events, messages } = self;
         [
             &runs.id,
             &runs.lease,
@@ -121,6 +139,10 @@ impl Columns {
             &events.number,
             &events.kind,
             &events.data,
+            &messages.run,
+            &messages.number,
+            &messages.phase,
+            &messages.payload,
         ]
     }
 }
