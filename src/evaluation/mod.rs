@@ -98,21 +98,21 @@ pub async fn evaluate(
     let cases = eval_set.map(CaseIndex::new);
     let draft = |(index, unit): (usize, &units::Unit<'_>)| {
         if is_stopped() {
-            return None;
+            return (None, None);
         }
         let observed = Observed { observer, place: Place { index, total } };
         let (report, pending) = draft_unit(unit, cases.as_ref(), plan, observed);
         if pending.is_none() {
             observer.unit_done(observed.place, &report);
         }
-        Some((report, pending))
+        (Some(report), pending)
     };
     let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-    let drafts: Option<Vec<_>> = match total > 1 && spans > PARALLEL_SPANS {
-        true => units.par_iter().enumerate().map(draft).collect(),
-        false => units.iter().enumerate().map(draft).collect(),
+    let (reports, pending): (Vec<_>, Vec<_>) = match total > 1 && spans > PARALLEL_SPANS {
+        true => units.par_iter().enumerate().map(draft).unzip(),
+        false => units.iter().enumerate().map(draft).unzip(),
     };
-    let (mut reports, pending): (Vec<_>, Vec<_>) = drafts?.into_iter().unzip();
+    let mut reports = reports.into_iter().collect::<Option<Vec<_>>>()?;
     run_custom(&mut reports, &pending, plan, observer).await;
     let performance: Vec<_> = reports.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);

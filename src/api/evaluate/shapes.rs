@@ -4,6 +4,7 @@
 use poem_openapi::Object;
 
 use super::form::{Content, FormShape, PartShape};
+use crate::api::credentials::CredentialRefs;
 use crate::api::submission::{EvalConfig, Free, TraceFormat};
 
 const TRACE_FILES: PartShape = PartShape {
@@ -91,9 +92,9 @@ pub(super) struct EvaluateRequest {
     /// The golden eval set to compare with, as an object in the format of ADK eval sets.
     #[oai(nullable)]
     eval_set: Option<Free>,
-    /// Credentials by name, as in a run's specification.
-    #[oai(nullable)]
-    credential_refs: Option<Free>,
+    /// Credentials by name; which ones may be referred to is up to the operator.
+    #[oai(nullable, validator(max_properties = 64))]
+    credential_refs: Option<CredentialRefs>,
     /// How the traces are written; found out if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
