@@ -2,6 +2,7 @@
 
 mod access;
 mod broken;
+mod converting;
 mod deliveries;
 mod document;
 mod evaluate;
@@ -9,6 +10,7 @@ mod events;
 mod failures;
 mod harness;
 mod lists;
+mod offer;
 mod runs;
 mod schema;
 mod uploads;
