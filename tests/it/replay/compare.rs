@@ -1,0 +1,79 @@
+//! What an answer lacks of the recorded one, or says differently.
+
+use serde_json::Value;
+
+/// Members that are other for each run: times, durations, who did it.
+const VARYING: [&str; 9] = [
+    "createdAt", "startedAt", "finishedAt", "durationMs", "latencyMs", "workerId", "creationTimestamp", "ms", "version",
+];
+
+/// Members that hold texts for people, which are our own: there or not there is what counts.
+const WORDS: [&str; 5] = ["error", "errorText", "errors", "conversionWarnings", "description"];
+
+/// A place where two answers differ.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Difference {
+    /// Where, as `data.traceResults.0.score`.
+    pub(super) place: String,
+    /// What was recorded and what was found, shortened.
+    pub(super) what: String,
+}
+
+/// Everything that `found` lacks of `recorded` or says differently; it may say more.
+pub(super) fn differences(recorded: &Value, found: &Value) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    compare(String::new(), recorded, Some(found), &mut differences);
+    differences
+}
+
+fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec<Difference>) {
+    let Some(found) = found else {
+        // Null and nothing are the same to a client that looks for a member.
+        if !recorded.is_null() {
+            out.push(Difference { place, what: format!("missing, was {}", short(recorded)) });
+        }
+        return;
+    };
+    let name = place.rsplit('.').next().unwrap_or_default();
+    let is_same = match (recorded, found) {
+        _ if VARYING.contains(&name) => recorded.is_null() == found.is_null(),
+        (Value::String(_), Value::String(_)) if WORDS.contains(&name) => true,
+        (Value::Array(recorded), Value::Array(found)) if WORDS.contains(&name) => recorded.len() == found.len(),
+        (Value::Object(recorded), Value::Object(found)) => {
+            for (member, recorded) in recorded {
+                compare(below(&place, member), recorded, found.get(member), out);
+            }
+            true
+        }
+        (Value::Array(recorded), Value::Array(found)) if recorded.len() == found.len() => {
+            for (at, (recorded, found)) in recorded.iter().zip(found).enumerate() {
+                compare(below(&place, &at.to_string()), recorded, Some(found), out);
+            }
+            true
+        }
+        (Value::Number(recorded), Value::Number(found)) => close(recorded.as_f64(), found.as_f64()),
+        (recorded, found) => recorded == found,
+    };
+    if !is_same {
+        out.push(Difference { place, what: format!("was {}, is {}", short(recorded), short(found)) });
+    }
+}
+
+fn below(place: &str, member: &str) -> String {
+    if place.is_empty() { member.to_owned() } else { format!("{place}.{member}") }
+}
+
+fn close(recorded: Option<f64>, found: Option<f64>) -> bool {
+    match (recorded, found) {
+        (Some(recorded), Some(found)) => (recorded - found).abs() <= 1e-9 * recorded.abs().max(1.0),
+        _ => false,
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
