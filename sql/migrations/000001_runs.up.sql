@@ -72,6 +72,8 @@ CREATE TABLE agentevals.run_queue (
     attempt smallint NOT NULL DEFAULT 0,
     max_attempts smallint NOT NULL,
     cancel_requested boolean NOT NULL DEFAULT false,
+    -- Whether sinks are to be told of the run, so that the others cost nothing.
+    has_sinks boolean NOT NULL DEFAULT false,
     started_at timestamptz,
     -- Number of the run's latest event. Whoever appends events holds this row, so numbers have no gaps.
     event_seq integer NOT NULL,

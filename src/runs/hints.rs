@@ -17,6 +17,8 @@ pub enum Hint {
     Events(Arc<BTreeSet<RunId>>),
     /// Somebody asked for this run to be stopped.
     Cancel(RunId),
+    /// A message to a sink was written.
+    Deliveries,
     /// Hints were lost: look at everything.
     All,
 }

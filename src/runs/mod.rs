@@ -4,13 +4,19 @@
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
 mod batch;
+pub mod credentials;
+pub mod delivery;
 mod digest;
 pub mod execution;
 pub mod hints;
+pub mod messages;
 pub mod model;
+pub mod outbox;
 mod outcome;
 mod redaction;
+mod result_object;
 pub mod service;
+pub mod sinks;
 mod spec;
 pub mod store;
 pub mod submission;
@@ -18,3 +24,4 @@ mod watch;
 pub mod worker;
 
 pub use redaction::redacted;
+pub(crate) use result_object::ResultObject;

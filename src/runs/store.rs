@@ -9,6 +9,7 @@ use super::model::{
     Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
     Verdict,
 };
+use super::outbox::Outbox;
 use crate::ids::RunId;
 
 /// Why storage did not do what was asked.
@@ -134,9 +135,10 @@ pub struct FeedPage {
 /// Storage for runs.
 ///
 /// Times are the storage's own clock. Every write of a worker names its lease and does nothing when the lease is
-/// not held any more; what it answers says so.
+/// not held any more; what it answers says so. What changes a run that has sinks writes messages to them together with
+/// the change: new results, and how it ended.
 #[async_trait]
-pub trait RunStore: Send + Sync {
+pub trait RunStore: Outbox {
     /// Stores new runs together, each queued with its first event; answers in the order given.
     async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>>;
 

@@ -164,7 +164,7 @@ impl Task {
                 self.has_feed_changed = true;
                 self.changed.extend(self.runs.keys());
             }
-            Hint::Due(_) | Hint::Cancel(_) => {}
+            Hint::Due(_) | Hint::Cancel(_) | Hint::Deliveries => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module and its level. A module may use lower levels, never its own or a higher one.
-const LEVELS: [(&str, u8); 16] = [
+const LEVELS: [(&str, u8); 17] = [
     ("ids", 0),
     ("json", 0),
     ("trace", 1),
@@ -15,7 +15,9 @@ const LEVELS: [(&str, u8); 16] = [
     ("evaluation", 4),
     ("evaluators", 5),
     ("evaluation_events", 5),
+    ("net", 5),
     ("shutdown", 5),
+    ("wire", 5),
     ("runs", 6),
     ("storage", 8),
     ("api", 8),

@@ -12,6 +12,7 @@ mod faults;
 mod golden;
 mod hostile;
 mod migrations;
+mod net;
 mod reading;
 mod readme;
 mod sql;

@@ -23,7 +23,7 @@ WITH due AS (
         event_seq = q.event_seq + 1
     FROM due
     WHERE q.rank = due.rank AND q.seq = due.seq
-    RETURNING q.rank, q.seq, q.run_id, q.lease_id, q.attempt, q.max_attempts, q.event_seq
+    RETURNING q.rank, q.seq, q.run_id, q.lease_id, q.attempt, q.max_attempts, q.event_seq, q.has_sinks
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT run_id, event_seq, 'run.started', json_build_object('attempt', attempt, 'workerId', $1::text)
@@ -36,6 +36,7 @@ SELECT
     c.max_attempts,
     r.deadline_s,
     s.document,
+    c.has_sinks,
     (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM claimed)
 FROM claimed AS c
 JOIN agentevals.run AS r ON r.run_id = c.run_id

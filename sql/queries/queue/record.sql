@@ -9,6 +9,7 @@
 -- $26 latencies in milliseconds bigint[]
 -- Events: $27 run ids uuid[]   $28 numbers from 1 within the group integer[]   $29 kinds text[]   $30 data text[] of
 -- JSON
+-- Messages to sinks: $31 run ids uuid[]   $32 numbers of their events integer[]   $33 phases text[]   $34 payloads text[]
 --
 -- Everything is fenced: nothing is written about a run whose lease is not held any more. A write that is repeated,
 -- because its answer was lost, is done once. Returns the runs written about. When an attempt ends, results of earlier
@@ -111,8 +112,18 @@ WITH input AS (
     SELECT i.run_id, h.event_seq + i.number, i.kind, i.data::json
     FROM unnest($27::uuid[], $28::integer[], $29::text[], $30::text[]) AS i (run_id, number, kind, data)
     JOIN held AS h ON h.run_id = i.run_id
+), message AS (
+    INSERT INTO agentevals.delivery (run_id, sink, event, phase, payload)
+    SELECT i.run_id, s.sink, h.event_seq + i.number, i.phase, i.payload
+    FROM unnest($31::uuid[], $32::integer[], $33::text[], $34::text[]) AS i (run_id, number, phase, payload)
+    JOIN held AS h ON h.run_id = i.run_id
+    JOIN agentevals.run_sink AS s ON s.run_id = i.run_id
+    RETURNING run_id
 )
-SELECT run_id, (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM held)
+SELECT
+    run_id,
+    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM held),
+    (SELECT agentevals.tell_deliverers() FROM message HAVING count(*) > 0)
 FROM (
     SELECT run_id FROM held
     UNION ALL

@@ -2,9 +2,11 @@
 -- again. Of one that ends, only results of its last attempt stay. Any process does this; rows that another one has in
 -- hand are passed over.
 --
--- $1 code text   $2 reason text
+-- $1 code text   $2 reason text   $3, $4 the same of one that was cancelled text, for its sinks
 WITH lost AS (
-    SELECT run_id, attempt, event_seq, started_at, cancel_requested, attempt >= max_attempts AS is_last
+    SELECT
+        run_id, attempt, event_seq, started_at, cancel_requested, has_sinks,
+        attempt >= max_attempts AS is_last
     FROM agentevals.run_queue
     WHERE lease_until < now() AND lease_id IS NOT NULL
     ORDER BY rank, seq
@@ -52,9 +54,25 @@ WITH lost AS (
             ELSE json_build_object('attempt', attempt, 'code', $1::text, 'message', $2::text)
         END
     FROM lost
+), message AS (
+    INSERT INTO agentevals.delivery (run_id, sink, event, phase, payload)
+    SELECT
+        l.run_id,
+        s.sink,
+        l.event_seq + 1,
+        'error',
+        CASE
+            WHEN l.cancel_requested THEN agentevals.error_payload(l.run_id, l.attempt, $3, $4)
+            ELSE agentevals.error_payload(l.run_id, l.attempt, $1, $2)
+        END
+    FROM lost AS l
+    JOIN agentevals.run_sink AS s ON s.run_id = l.run_id
+    WHERE l.has_sinks AND (l.cancel_requested OR l.is_last)
+    RETURNING run_id
 )
 SELECT
     run_id,
     (SELECT agentevals.tell_workers(0)),
-    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM lost)
+    (SELECT agentevals.tell_watchers(array_agg(run_id)) FROM lost),
+    (SELECT agentevals.tell_deliverers() FROM message HAVING count(*) > 0)
 FROM lost

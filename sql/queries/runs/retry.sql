@@ -20,14 +20,15 @@ WITH target AS (
     WHERE r.run_id = t.run_id
     RETURNING r.run_id, r.priority, r.max_attempts
 ), queued AS (
-    INSERT INTO agentevals.run_queue (rank, run_id, attempt, max_attempts, started_at, event_seq)
+    INSERT INTO agentevals.run_queue (rank, run_id, attempt, max_attempts, started_at, event_seq, has_sinks)
     SELECT
         -r.priority,
         r.run_id,
         t.attempt,
         t.attempt + r.max_attempts,
         t.started_at,
-        (SELECT max(seq) + 1 FROM agentevals.run_event AS e WHERE e.run_id = t.run_id)
+        (SELECT max(seq) + 1 FROM agentevals.run_event AS e WHERE e.run_id = t.run_id),
+        EXISTS (SELECT FROM agentevals.run_sink AS s WHERE s.run_id = t.run_id)
     FROM reopened AS r
     JOIN target AS t ON t.run_id = r.run_id
     RETURNING run_id, event_seq

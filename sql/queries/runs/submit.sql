@@ -3,6 +3,8 @@
 -- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
 -- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
 -- JSON
+-- Sinks: $9 run ids uuid[]   $10 places in the specification smallint[]   $11 kinds   $12 destinations text[]
+-- $13 timeouts in milliseconds integer[]   $14 documents text[] of JSON
 --
 -- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
 -- groups with the same ids cannot wait for each other, and into the queue in the order given.
@@ -12,6 +14,11 @@ WITH input AS (
         $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[]
     ) WITH ORDINALITY AS t (
         run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, place
+    )
+), sink_input AS (
+    SELECT *
+    FROM unnest($9::uuid[], $10::smallint[], $11::text[], $12::text[], $13::integer[], $14::text[]) AS t (
+        run_id, sink, kind, destination, timeout_ms, document
     )
 ), created AS (
     INSERT INTO agentevals.run (run_id, idempotency_key, priority, deadline_s, max_attempts, labels)
@@ -26,11 +33,16 @@ WITH input AS (
     FROM input AS i
     JOIN created AS c ON c.run_id = i.run_id
 ), queued AS (
-    INSERT INTO agentevals.run_queue (rank, run_id, max_attempts, event_seq)
-    SELECT -i.priority, i.run_id, i.max_attempts, 1
+    INSERT INTO agentevals.run_queue (rank, run_id, max_attempts, event_seq, has_sinks)
+    SELECT -i.priority, i.run_id, i.max_attempts, 1, i.run_id IN (SELECT s.run_id FROM sink_input AS s)
     FROM input AS i
     JOIN created AS c ON c.run_id = i.run_id
     ORDER BY i.place
+), sink AS (
+    INSERT INTO agentevals.run_sink (run_id, sink, kind, destination, timeout_ms, document)
+    SELECT s.run_id, s.sink, s.kind, s.destination, s.timeout_ms, s.document
+    FROM sink_input AS s
+    JOIN created AS c ON c.run_id = s.run_id
 ), event AS (
     INSERT INTO agentevals.run_event (run_id, seq, kind, data)
     SELECT run_id, 1, 'run.queued', '{}'

@@ -11,6 +11,7 @@
 //! `status` says whether the machine did its work; `verdict` what the agent's behaviour was worth. SQL holds the
 //! same rules as CHECK constraints (`sql/migrations/000001_runs.up.sql`).
 
+mod delivery;
 mod event;
 mod result;
 
@@ -21,6 +22,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use delivery::{
+    ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, DeliveryState, InvalidDeliveryId, Message, Phase,
+    Settlement, SinkKind, StoredSink,
+};
 pub use event::{EventData, EventKind, ResultDigest, RunEvent};
 pub use result::{
     EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, StoredResult, Summary,
@@ -144,6 +149,8 @@ pub struct NewRun {
     pub max_attempts: u32,
     /// What the submitter calls it.
     pub labels: BTreeMap<String, String>,
+    /// Where its results go besides storage.
+    pub sinks: Vec<StoredSink>,
 }
 
 impl NewRun {
@@ -215,6 +222,8 @@ pub struct Claimed {
     pub deadline: Duration,
     /// The specification as JSON text.
     pub spec: String,
+    /// Whether there are sinks to be told of it.
+    pub has_sinks: bool,
 }
 
 /// How a claimed run ended.
@@ -259,6 +268,8 @@ pub struct Record {
     pub results: Vec<ResultRecord>,
     /// How it ended, if it has.
     pub ending: Option<Ending>,
+    /// Whether sinks are to be told of this; without, none are although there may be some.
+    pub has_sinks: bool,
 }
 
 impl Record {

@@ -211,6 +211,7 @@ impl Unsaved {
             progress: self.progress,
             results: self.results,
             ending: None,
+            has_sinks: claimed.has_sinks,
         }
     }
 }

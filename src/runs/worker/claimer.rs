@@ -141,7 +141,7 @@ impl Claimer<'_> {
             Hint::All => (self.may_be_due, self.scan_at) = (true, Instant::now()),
             // The heartbeat was told too, but maybe before the answer to the claim had come.
             Hint::Cancel(run) if self.shared.active().contains_key(run) => self.shared.cancelled.notify_one(),
-            Hint::Events(_) | Hint::Cancel(_) => {}
+            Hint::Events(_) | Hint::Cancel(_) | Hint::Deliveries => {}
         }
     }
 

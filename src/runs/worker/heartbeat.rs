@@ -37,7 +37,7 @@ async fn concerns(shared: &Shared, hints: &mut HintReceiver) {
         match hints.next().await {
             Hint::Cancel(run) if shared.active().contains_key(&run) => return,
             Hint::All => return,
-            Hint::Cancel(_) | Hint::Due(_) | Hint::Events(_) => {}
+            Hint::Cancel(_) | Hint::Due(_) | Hint::Events(_) | Hint::Deliveries => {}
         }
     }
 }

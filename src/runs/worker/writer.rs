@@ -94,11 +94,11 @@ async fn write_persistently(store: &dyn RunStore, records: &[Record]) -> anyhow:
 
 /// Ends a run whose results cannot be stored; without this it would be tried again for ever.
 async fn give_up(store: &dyn RunStore, record: &Record, cause: &anyhow::Error) -> bool {
-    let Record { lease, write, attempt, .. } = *record;
+    let Record { lease, write, attempt, has_sinks, .. } = *record;
     error!(run.id = %lease.run, "results of run `{}` cannot be stored: {cause:#}", lease.run);
     let failure = Failure::new("internal_error", "its results could not be stored; see the server's log");
     let ending = Some(Ending::Failed(failure));
-    let failed = Record { lease, write, attempt, progress: None, results: Vec::new(), ending };
+    let failed = Record { lease, write, attempt, progress: None, results: Vec::new(), ending, has_sinks };
     let written = write_persistently(store, &[failed]).await;
     written.ok().and_then(|answer| answer.first().copied()).unwrap_or(false)
 }

@@ -3,6 +3,7 @@
 //! Bounded: the oldest finished runs are forgotten when there are too many; when all are unfinished, submissions are
 //! refused.
 
+mod outbox;
 mod state;
 
 use std::ops::Bound;
@@ -60,15 +61,18 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then tells of the events that were added.
+    /// Changes the state, then tells of the events and messages that were added.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (value, changed) = {
+        let (value, changed, has_posted) = {
             let mut state = self.state();
             let value = change(&mut state);
-            (value, std::mem::take(&mut state.changed))
+            (value, std::mem::take(&mut state.changed), std::mem::take(&mut state.has_posted))
         };
         if !changed.is_empty() {
             self.hints.send(Hint::Events(Arc::new(changed)));
+        }
+        if has_posted {
+            self.hints.send(Hint::Deliveries);
         }
         value
     }
@@ -130,6 +134,7 @@ impl RunStore for MemoryStore {
                 Status::Queued => {
                     state.end(id, &Ending::Cancelled);
                     state.append(id, EventKind::Cancelled, EventData { attempt, ..EventData::default() });
+                    state.post_end_of_unheld(id, &Ending::Cancelled);
                 }
                 Status::Succeeded | Status::Failed | Status::Cancelled => {}
             }
@@ -178,6 +183,7 @@ impl RunStore for MemoryStore {
                     max_attempts: entry.last_attempt,
                     deadline: run.deadline,
                     spec: entry.spec.clone(),
+                    has_sinks: !entry.sinks.is_empty(),
                 };
                 let (attempt, worker_id) = (Some(run.attempt), Some(worker.to_owned()));
                 state.append(
@@ -203,7 +209,7 @@ impl RunStore for MemoryStore {
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
-        Ok(self.change(|state| records.iter().map(|record| state.record(record)).collect()))
+        self.change(|state| records.iter().map(|record| state.record(record)).collect())
     }
 
     async fn requeue(&self, lease: Lease, reason: &Failure, delay: Duration) -> Result<bool> {

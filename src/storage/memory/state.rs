@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::MemoryLimits;
+use super::outbox::{InLine, Stored};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
     Ending, EventData, EventKind, Failure, Lease, NewRun, Record, Run, RunEvent, SpecDigest, Status,
-    StoredResult, Submitted, Summary,
+    StoredResult, StoredSink, Submitted, Summary,
 };
 use crate::runs::store::{FeedPosition, LEASE_LOST, Result, StoreError};
 
@@ -29,6 +30,10 @@ pub(super) struct State {
     pub(super) feed_length: u64,
     /// Runs that got events since watchers were last told.
     pub(super) changed: BTreeSet<RunId>,
+    /// Messages to sinks that are pending.
+    pub(super) in_line: BTreeSet<InLine>,
+    /// Whether messages were written since deliverers were last told.
+    pub(super) has_posted: bool,
 }
 
 /// Claim order: minus the priority, then age.
@@ -51,6 +56,9 @@ pub(super) struct Entry {
     pub(super) events: Vec<RunEvent>,
     pub(super) feed: Vec<FeedPosition>,
     pub(super) results: BTreeMap<u32, StoredResult>,
+    pub(super) sinks: Vec<StoredSink>,
+    /// Messages by event, then by sink.
+    pub(super) deliveries: BTreeMap<(u32, u16), Stored>,
 }
 
 impl Entry {
@@ -145,6 +153,9 @@ impl State {
         for position in &entry.feed {
             self.feed.remove(position);
         }
+        for (event, sink) in entry.deliveries.keys() {
+            self.in_line.remove(&(id, *sink, *event));
+        }
         entry.idempotency_key.map(|key| self.by_key.remove(&key));
     }
 
@@ -185,6 +196,8 @@ impl State {
             events: Vec::new(),
             feed: Vec::new(),
             results: BTreeMap::new(),
+            sinks: new.sinks.clone(),
+            deliveries: BTreeMap::new(),
         };
         self.by_age.insert((run.created_at, run.id));
         self.spec_bytes += entry.spec.len();
@@ -194,10 +207,11 @@ impl State {
         run
     }
 
-    pub(super) fn record(&mut self, record: &Record) -> bool {
-        let Some(entry) = self.held(record.lease) else { return false };
+    pub(super) fn record(&mut self, record: &Record) -> Result<bool> {
+        let messages = record.messages(now())?;
+        let Some(entry) = self.held(record.lease) else { return Ok(false) };
         if entry.last_write.replace(record.write) == Some(record.write) {
-            return true; // repeated, because its answer was lost
+            return Ok(true); // repeated, because its answer was lost
         }
         for result in &record.results {
             let (attempt, created_at) = (record.attempt, now());
@@ -205,13 +219,17 @@ impl State {
             entry.results.insert(result.ordinal, stored);
         }
         entry.run.progress = record.progress.or(entry.run.progress);
+        let first_event = entry.events.len() as u32;
         for (kind, data) in record.events() {
             self.append(record.lease.run, kind, data);
         }
         if let Some(ending) = &record.ending {
             self.end(record.lease.run, ending);
         }
-        true
+        for message in messages {
+            self.post(record.lease.run, first_event + message.number, message.phase, &message.payload);
+        }
+        Ok(true)
     }
 
     /// Settles one run whose lease ended.
@@ -221,13 +239,16 @@ impl State {
         if entry.run.cancel_requested {
             self.end(id, &Ending::Cancelled);
             self.append(id, EventKind::Cancelled, EventData { attempt, ..EventData::default() });
+            self.post_end_of_unheld(id, &Ending::Cancelled);
             return;
         }
         let Failure { code, message } = Failure::new(LEASE_LOST.0, LEASE_LOST.1);
         let data = EventData { attempt, code: Some(code), message: Some(message), ..EventData::default() };
         if entry.run.attempt >= entry.last_attempt {
-            self.end(id, &Ending::Failed(Failure::new(LEASE_LOST.0, LEASE_LOST.1)));
+            let ending = Ending::Failed(Failure::new(LEASE_LOST.0, LEASE_LOST.1));
+            self.end(id, &ending);
             self.append(id, EventKind::Failed, data);
+            self.post_end_of_unheld(id, &ending);
         } else {
             entry.give_back(None);
             self.append(id, EventKind::Requeued, data);

@@ -13,7 +13,7 @@ use crate::ids::RunId;
 use crate::runs::hints::{Hint, Hints};
 
 /// The channels that `sql/` notifies.
-const CHANNELS: [&str; 3] = ["due", "events", "cancel"];
+const CHANNELS: [&str; 4] = ["due", "events", "cancel", "deliveries"];
 
 /// Notices that may wait; more are made up for by looking at everything.
 const QUEUE: usize = 1024;
@@ -42,6 +42,7 @@ fn hint(notice: &Notice) -> Hint {
     let Notice::Message { channel, payload } = notice else { return Hint::All };
     let hint = match *channel {
         "due" => payload.parse().ok().map(|delay_ms| Hint::Due(Duration::from_millis(delay_ms))),
+        "deliveries" => Some(Hint::Deliveries),
         "cancel" => payload.parse().ok().map(Hint::Cancel),
         "events" => {
             let runs: Result<BTreeSet<RunId>, _> = payload.split(',').map(str::parse).collect();

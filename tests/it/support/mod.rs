@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod faulty;
+pub(crate) mod http_server;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod runs;

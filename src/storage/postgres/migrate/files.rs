@@ -38,7 +38,7 @@ macro_rules! migrations {
 }
 
 /// Every migration of this program, in order.
-pub const MIGRATIONS: &[Migration] = migrations!["000001_runs"];
+pub const MIGRATIONS: &[Migration] = migrations!["000001_runs", "000002_deliveries"];
 
 /// The number that a name begins with.
 const fn version_of(name: &str) -> u32 {

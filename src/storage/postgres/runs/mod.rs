@@ -1,5 +1,6 @@
 //! Runs in PostgreSQL. The statements of `sql/queries` do the work; this translates.
 
+mod outbox;
 mod queries;
 mod rows;
 mod submit;
@@ -16,6 +17,7 @@ use rows::text;
 
 use super::{Database, DatabaseError};
 use crate::ids::RunId;
+use crate::runs::messages::CANCELLED;
 use crate::runs::model::{
     Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
     Verdict, name_of,
@@ -128,7 +130,7 @@ impl RunStore for PostgresStore {
     }
 
     async fn cancel(&self, id: RunId) -> Result<Option<Run>> {
-        self.database.execute(&sql::CANCEL, &[&id.0]).await?;
+        self.database.execute(&sql::CANCEL, &[&id.0, &CANCELLED.0, &CANCELLED.1]).await?;
         self.run(id).await
     }
 
@@ -168,7 +170,9 @@ impl RunStore for PostgresStore {
     }
 
     async fn settle(&self) -> Result<usize> {
-        let rows = self.database.query(&sql::SETTLE, &[&LEASE_LOST.0, &LEASE_LOST.1]).await?;
+        let reasons: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&LEASE_LOST.0, &LEASE_LOST.1, &CANCELLED.0, &CANCELLED.1];
+        let rows = self.database.query(&sql::SETTLE, &reasons).await?;
         Ok(rows.len())
     }
 

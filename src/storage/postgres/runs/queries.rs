@@ -5,7 +5,22 @@ use crate::storage::postgres::query::query;
 
 pub(super) static SUBMIT: Query = query!(
     "runs/submit",
-    [UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT2_ARRAY, TEXT_ARRAY]
+    [
+        UUID_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        BYTEA_ARRAY,
+        INT2_ARRAY,
+        INT4_ARRAY,
+        INT2_ARRAY,
+        TEXT_ARRAY,
+        UUID_ARRAY,
+        INT2_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+    ]
 );
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
@@ -17,7 +32,7 @@ pub(super) static LIST_UNFINISHED: Query = query!(
     [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]
 );
 pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
-pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
+pub(super) static CANCEL: Query = query!("runs/cancel", [UUID, TEXT, TEXT]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
 pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
@@ -54,20 +69,31 @@ pub(super) static RECORD: Query = query!(
         INT4_ARRAY,
         TEXT_ARRAY,
         TEXT_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
     ]
 );
 pub(super) static REQUEUE: Query = query!("queue/requeue", [UUID, UUID, INT8, TEXT, TEXT]);
 pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY, TEXT, TEXT]);
-pub(super) static SETTLE: Query = query!("queue/settle", [TEXT, TEXT]);
+pub(super) static SETTLE: Query = query!("queue/settle", [TEXT, TEXT, TEXT, TEXT]);
 pub(super) static SCAN: Query = query!("queue/scan");
 pub(super) static EVENTS: Query = query!("events/list", [UUID_ARRAY, INT4_ARRAY, INT8]);
 pub(super) static FEED: Query = query!("events/feed", [TEXT, UUID, INT4, INT8]);
 pub(super) static FEED_END: Query = query!("events/feed_end");
 pub(super) static ADOPT: Query = query!("events/adopt");
+pub(super) static CLAIM_DELIVERIES: Query =
+    query!("outbox/claim", [INT8, INT8, TEXT_ARRAY, INT8_ARRAY, INT8]);
+pub(super) static SETTLE_DELIVERY: Query =
+    query!("outbox/settle", [UUID, INT2, INT4, UUID, TEXT, INT8, INT2, TEXT, BOOL]);
+pub(super) static NEXT_DELIVERY: Query = query!("outbox/next");
+pub(super) static DELIVERIES: Query = query!("outbox/list", [UUID, INT4, INT4, INT8]);
+pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRAY, INT2_ARRAY]);
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 26] = [
     &SUBMIT,
     &FIND,
     &GET,
@@ -88,5 +114,10 @@ pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
     &FEED,
     &FEED_END,
     &ADOPT,
+    &CLAIM_DELIVERIES,
+    &SETTLE_DELIVERY,
+    &NEXT_DELIVERY,
+    &DELIVERIES,
+    &REDELIVER,
     &CHECK,
 ];

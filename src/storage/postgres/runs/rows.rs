@@ -28,7 +28,7 @@ pub(super) fn column<'r, T: FromSql<'r>>(
 }
 
 /// A number that is never negative.
-fn number<'r, T: FromSql<'r> + TryInto<u32>>(row: &'r Row, name: &str) -> Result<u32> {
+pub(super) fn number<'r, T: FromSql<'r> + TryInto<u32>>(row: &'r Row, name: &str) -> Result<u32> {
     let number = column::<T>(row, name)?.try_into();
     number.map_err(|_| StoreError::Other(anyhow!("column `{name}` is out of range")))
 }
@@ -39,7 +39,7 @@ fn json<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
     value.with_context(|| format!("column `{name}`")).map_err(StoreError::Other)
 }
 
-fn choice<T: Copy>(names: &[(&'static str, T)], name: &str) -> Result<T> {
+pub(super) fn choice<T: Copy>(names: &[(&'static str, T)], name: &str) -> Result<T> {
     let found = names.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| *value).ok_or_else(|| {
         StoreError::Other(anyhow!("unknown value `{name}`; was it written by a newer version?"))
@@ -108,6 +108,7 @@ pub(super) fn claimed(row: &Row) -> Result<Claimed> {
         max_attempts: number::<i16>(row, "max_attempts")?,
         deadline: Duration::from_secs(number::<i32>(row, "deadline_s")?.into()),
         spec: column(row, "document")?,
+        has_sinks: column(row, "has_sinks")?,
     })
 }
 

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::queries as sql;
 use super::rows::{self, text};
 use crate::ids::RunId;
-use crate::runs::model::{NewRun, Run, Submitted};
+use crate::runs::model::{NewRun, Run, SinkKind, Submitted, name_of};
 use crate::runs::store::{Result, StoreError};
 use crate::storage::postgres::Database;
 
@@ -59,10 +60,53 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
     let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
     let labels = runs.iter().map(|run| serde_json::to_string(&labels(run)).context("writing labels"));
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
-    let rows = database
-        .query(&sql::SUBMIT, &[&ids, &keys, &specs, &digests, &priorities, &deadlines, &attempts, &labels])
-        .await?;
+    let sinks = Sinks::of(runs);
+    let parameters: [&(dyn ToSql + Sync); 14] = [
+        &ids,
+        &keys,
+        &specs,
+        &digests,
+        &priorities,
+        &deadlines,
+        &attempts,
+        &labels,
+        &sinks.run,
+        &sinks.place,
+        &sinks.kind,
+        &sinks.destination,
+        &sinks.timeout_ms,
+        &sinks.document,
+    ];
+    let rows = database.query(&sql::SUBMIT, &parameters).await?;
     rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
+}
+
+/// The sinks of a group of runs, column by column.
+#[derive(Default)]
+struct Sinks<'a> {
+    run: Vec<Uuid>,
+    place: Vec<i16>,
+    kind: Vec<&'static str>,
+    destination: Vec<Cow<'a, str>>,
+    timeout_ms: Vec<i32>,
+    document: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Sinks<'a> {
+    fn of(runs: &[&'a NewRun]) -> Self {
+        let mut columns = Self::default();
+        for run in runs {
+            for (sink, place) in run.sinks.iter().zip(0..) {
+                columns.run.push(run.id.0);
+                columns.place.push(place);
+                columns.kind.push(name_of(&SinkKind::NAMES, &sink.kind));
+                columns.destination.push(text(&sink.destination));
+                columns.timeout_ms.push(i32::try_from(sink.timeout.as_millis()).unwrap_or(i32::MAX));
+                columns.document.push(text(&sink.document));
+            }
+        }
+        columns
+    }
 }
 
 async fn find(database: &Database, runs: &[&NewRun]) -> Result<Vec<Row>> {

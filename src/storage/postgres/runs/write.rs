@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
+use chrono::Utc;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::rows::{self, text};
 use super::{Status, Verdict, name_of, queries as sql};
-use crate::runs::model::{Ending, EvaluatorType, EventKind, Record, ResultRecord, ResultStatus};
+use crate::runs::model::{Ending, EvaluatorType, EventKind, Phase, Record, ResultRecord, ResultStatus};
 use crate::runs::store::Result;
 use crate::storage::postgres::Database;
 
@@ -26,6 +27,7 @@ struct Columns {
     runs: Runs,
     results: Results,
     events: Events,
+    messages: Messages,
 }
 
 #[derive(Default)]
@@ -70,6 +72,14 @@ struct Events {
     data: Vec<String>,
 }
 
+#[derive(Default)]
+struct Messages {
+    run: Vec<Uuid>,
+    number: Vec<i32>,
+    phase: Vec<&'static str>,
+    payload: Vec<String>,
+}
+
 impl Columns {
     fn of(records: &[Record]) -> Result<Self> {
         let mut columns = Self::default();
@@ -86,12 +96,18 @@ impl Columns {
                 columns.events.kind.push(name_of(&EventKind::NAMES, &kind));
                 columns.events.data.push(serde_json::to_string(&data).context("writing an event")?);
             }
+            for message in record.messages(Utc::now())? {
+                columns.messages.run.push(run);
+                columns.messages.number.push(message.number as i32);
+                columns.messages.phase.push(name_of(&Phase::NAMES, &message.phase));
+                columns.messages.payload.push(message.payload);
+            }
         }
         Ok(columns)
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 30] {
-        let Self { runs, results, events } = self;
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 34] {
+        let Self { runs, results, events, messages } = self;
         [
             &runs.id,
             &runs.lease,
@@ -123,6 +139,10 @@ impl Columns {
             &events.number,
             &events.kind,
             &events.data,
+            &messages.run,
+            &messages.number,
+            &messages.phase,
+            &messages.payload,
         ]
     }
 }

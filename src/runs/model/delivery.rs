@@ -1,0 +1,227 @@
+//! Messages to sinks: where the results of a run go besides storage.
+//!
+//! ```text
+//! pending ──answered──▶ delivered
+//!   ▲ │ └──refused, or out of attempts──▶ dead
+//!   │ └──failed for now──▶ pending, after a wait
+//!   └──redeliver───────── delivered │ dead
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::{LeaseId, RunId};
+
+/// How a sink takes what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SinkKind {
+    /// Lines on the standard output of the process that delivers.
+    Stdout,
+    /// Lines at the end of a file.
+    File,
+    /// Requests to a URL.
+    HttpWebhook,
+}
+
+impl SinkKind {
+    /// The names used in specifications, answers and SQL.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("stdout", Self::Stdout), ("file", Self::File), ("http_webhook", Self::HttpWebhook)];
+}
+
+/// A sink of a run, as it is stored beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSink {
+    /// What it is.
+    pub kind: SinkKind,
+    /// Where it leads, without anything that may be secret; sinks that share it share what they can take.
+    pub destination: String,
+    /// How long one attempt at a delivery may take.
+    pub timeout: Duration,
+    /// The sink as submitted and the credential references it may name, as JSON: all that a deliverer needs.
+    pub document: String,
+}
+
+/// What a message tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Results of a run that goes on.
+    Partial,
+    /// The end of a run that was evaluated.
+    Final,
+    /// The end of a run that failed or was cancelled.
+    Error,
+}
+
+impl Phase {
+    /// The names used in messages, answers and SQL.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("partial", Self::Partial), ("final", Self::Final), ("error", Self::Error)];
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryState {
+    /// Waits for its turn, for another attempt, or for an answer.
+    Pending,
+    /// The sink has it.
+    Delivered,
+    /// Given up; it is kept and can be sent again.
+    Dead,
+}
+
+impl DeliveryState {
+    /// The names used in answers and in SQL.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("pending", Self::Pending), ("delivered", Self::Delivered), ("dead", Self::Dead)];
+}
+
+/// Names one message to one sink; the same over all attempts, so that a receiver knows what it has seen.
+///
+/// As text it is `RUN-EVENT-SINK`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The run.
+    pub run: RunId,
+    /// Number of the event that it tells of, within the run.
+    pub event: u32,
+    /// Place of the sink in the specification, from 0.
+    pub sink: u16,
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.run, self.event, self.sink)
+    }
+}
+
+/// What is no [`DeliveryId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no id of a delivery; expected one that `deliveries` of the run lists")]
+pub struct InvalidDeliveryId;
+
+impl FromStr for DeliveryId {
+    type Err = InvalidDeliveryId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.rsplitn(3, '-');
+        let (sink, event, run) = (parts.next(), parts.next(), parts.next());
+        let id = (|| {
+            Some(Self { run: run?.parse().ok()?, event: event?.parse().ok()?, sink: sink?.parse().ok()? })
+        })();
+        // One spelling for each.
+        id.filter(|id| id.to_string() == text).ok_or(InvalidDeliveryId)
+    }
+}
+
+/// A message to a sink as it stands, without what it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// What the sink is.
+    pub kind: SinkKind,
+    /// Where the sink leads.
+    pub destination: String,
+    /// What it tells of.
+    pub phase: Phase,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// How often it was tried, since it was last queued.
+    pub attempts: u32,
+    /// When it is tried again, if it waits for that.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// HTTP status of the last answer.
+    pub last_status: Option<u16>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// When it was delivered or given up.
+    pub settled_at: Option<DateTime<Utc>>,
+}
+
+/// The claim on a message that a deliverer holds; what it writes names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryLease {
+    /// The message.
+    pub delivery: DeliveryId,
+    /// The claim.
+    pub id: LeaseId,
+}
+
+/// A message that a deliverer has just claimed.
+#[derive(Debug, Clone)]
+pub struct ClaimedDelivery {
+    /// The claim.
+    pub lease: DeliveryLease,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The sink.
+    pub sink: StoredSink,
+    /// What it tells of.
+    pub phase: Phase,
+    /// What it says: the body of a webhook.
+    pub payload: String,
+}
+
+/// What became of an attempt at a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The sink has it.
+    Delivered {
+        /// HTTP status of the answer.
+        status: Option<u16>,
+    },
+    /// It failed for now; later messages to the sink wait with it.
+    Again {
+        /// How long until the next attempt.
+        after: Duration,
+        /// HTTP status of the answer.
+        status: Option<u16>,
+        /// Why.
+        error: String,
+    },
+    /// It is given up; later messages to the sink go on.
+    Dead {
+        /// HTTP status of the answer.
+        status: Option<u16>,
+        /// Why.
+        error: String,
+    },
+    /// It was not tried to the end; due at once, and the attempt does not count.
+    GivenBack,
+}
+
+/// What a record has to tell sinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Number of the event that it tells of, among those of the record, from 1.
+    pub number: u32,
+    /// What it tells of.
+    pub phase: Phase,
+    /// What it says, as JSON.
+    pub payload: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn ids_survive_the_way_through_text() {
+        let id = DeliveryId { run: RunId(Uuid::from_u128(7)), event: 12, sink: 3 };
+        assert_eq!(id.to_string(), "00000000-0000-0000-0000-000000000007-12-3");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "1-2", "00000000-0000-0000-0000-000000000007-12", "x-1-2"] {
+            assert_eq!(text.parse::<DeliveryId>(), Err(InvalidDeliveryId), "{text}");
+        }
+        let padded = "00000000-0000-0000-0000-000000000007-012-3";
+        assert_eq!(padded.parse::<DeliveryId>(), Err(InvalidDeliveryId));
+    }
+}

@@ -1,0 +1,239 @@
+//! Webhooks: messages as requests to a URL, signed if the sink says so.
+//!
+//! Redirects are not followed: whoever is sent results is named by the specification. An answer counts by its status
+//! alone: 2xx is delivered; 408, 425, 429 and 5xx are tried again, as is whatever keeps the answer from coming; the
+//! rest is final.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+
+use super::SinkRules;
+use super::courier::{Failed, Sent};
+use super::signature::sign;
+use crate::json::checked::{Cursor, Object, Spelling};
+use crate::net::{Answer, Call, CallError, Outbound};
+use crate::runs::credentials::{CredentialError, CredentialRefs, Credentials, HeaderSources, SecretSource};
+
+/// How much of an answer is taken in; nothing but its beginning is shown, and that only of failures.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// How much of the answer's body is shown.
+const EXCERPT_CHARS: usize = 160;
+
+/// Longest URL.
+const MAX_URL_BYTES: usize = 4 << 10;
+
+/// The headers of a message.
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// A sink that is called.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    url: Url,
+    /// Later ones take the place of earlier ones.
+    headers: Vec<HeaderSources>,
+    signing_secret: Option<SecretSource>,
+}
+
+impl Webhook {
+    /// Reads the members of a sink that are a webhook's own.
+    pub(super) fn read(object: &Object<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<Self> {
+        let credentials = &rules.credentials;
+        let url = object.required("url", |url| read_url(url, rules));
+        let headers = [
+            object.optional("headers", |headers| HeaderSources::read(headers, credentials, refs)),
+            object.optional("headers_from_env", |names| HeaderSources::read_variables(names, credentials)),
+            object.optional("auth", |auth| read_auth(auth, rules, refs)),
+        ];
+        let signing_secret =
+            object.optional("signing_secret", |secret| SecretSource::read(secret, credentials, refs));
+        Some(Self { url: url?, headers: headers.into_iter().flatten().collect(), signing_secret })
+    }
+
+    /// Scheme, host and port; whatever follows may be secret.
+    pub(super) fn destination(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// Sends a message, whose id stays the same over all attempts.
+    pub(super) async fn send(
+        &self,
+        id: &str,
+        payload: &str,
+        timeout: Duration,
+        outbound: &Outbound,
+        credentials: (&Credentials, &CredentialRefs),
+    ) -> Result<Sent, Failed> {
+        let headers = self.headers(id, payload, credentials).await?;
+        let secrets = secrets(&self.url, &headers);
+        let call = Call {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body: Some(payload.as_bytes().to_vec()),
+            timeout,
+            max_answer_bytes: MAX_ANSWER_BYTES,
+            max_redirects: 0,
+        };
+        match outbound.call(call).await {
+            Ok(answer) => judge(&answer, &secrets),
+            Err(CallError::TooLarge { status, .. }) if status.is_success() => Ok(Sent::answered(status)),
+            Err(error) => {
+                Err(Failed { is_transient: error.is_transient(), ..Failed::new(error.to_string()) })
+            }
+        }
+    }
+
+    async fn headers(
+        &self,
+        id: &str,
+        payload: &str,
+        (credentials, refs): (&Credentials, &CredentialRefs),
+    ) -> Result<HeaderMap, Failed> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for sources in &self.headers {
+            headers.extend(credentials.headers(sources, refs).await?);
+        }
+        let now = Utc::now().timestamp();
+        headers.insert(ID, text_value(id)?);
+        headers.insert(TIMESTAMP, now.into());
+        headers.remove(SIGNATURE); // no other than ours
+        if let Some(source) = &self.signing_secret {
+            let secret = credentials.secret(source, refs).await?;
+            let signature = sign(&secret, id, now, payload.as_bytes()).map_err(Failed::new)?;
+            headers.insert(SIGNATURE, text_value(&signature)?);
+        }
+        Ok(headers)
+    }
+}
+
+fn text_value(text: &str) -> Result<HeaderValue, Failed> {
+    HeaderValue::try_from(text).map_err(|_| Failed::new("a header of ours cannot be written"))
+}
+
+impl From<CredentialError> for Failed {
+    fn from(error: CredentialError) -> Self {
+        Self { is_transient: error.is_transient(), ..Self::new(error.to_string()) }
+    }
+}
+
+fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<Url> {
+    let text = cursor.string()?;
+    // Not quoted in faults: it may hold a secret.
+    let parsed = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = parsed.filter(|_| text.len() <= MAX_URL_BYTES) else {
+        cursor.fault(format!("expected an absolute http or https URL of at most {MAX_URL_BYTES} bytes"));
+        return None;
+    };
+    rules.outbound.check(&url).map_err(|refusal| cursor.fault(refusal.to_string())).ok()?;
+    Some(url)
+}
+
+/// Reads the reference's `{kind: headers, headers: {name: {from_env}}}`.
+fn read_auth(cursor: &Cursor<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<HeaderSources> {
+    let object = cursor.object(Spelling::SnakeOrCamel)?;
+    object.required("kind", |kind| kind.choice(&[("headers", ())]));
+    let headers =
+        object.required("headers", |headers| HeaderSources::read(headers, &rules.credentials, refs));
+    object.refuse_unknown();
+    headers
+}
+
+fn judge(answer: &Answer, secrets: &[String]) -> Result<Sent, Failed> {
+    let status = answer.status;
+    if status.is_success() {
+        return Ok(Sent::answered(status));
+    }
+    let mut text = format!("answered {status}");
+    if status.is_redirection() {
+        text.push_str(", a redirect, which is not followed; name the URL that it leads to");
+    } else if let Some(excerpt) = excerpt(&answer.body, secrets) {
+        text.push_str(&format!(": {excerpt}"));
+    }
+    let passes = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    Err(Failed {
+        status: Some(status.as_u16()),
+        is_transient: status.is_server_error() || passes.contains(&status),
+        retry_after: answer.retry_after(),
+        ..Failed::new(text)
+    })
+}
+
+/// The beginning of a body as one printable line; nothing if there is a secret anywhere in the body.
+fn excerpt(body: &[u8], secrets: &[String]) -> Option<String> {
+    let body = String::from_utf8_lossy(body);
+    if secrets.iter().any(|secret| body.contains(secret)) {
+        return None;
+    }
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = body.chars().map(printable).collect();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut excerpt: String = words.chars().take(EXCERPT_CHARS).collect();
+    if excerpt.len() < words.len() {
+        excerpt.push('…');
+    }
+    Some(excerpt).filter(|excerpt| !excerpt.is_empty())
+}
+
+/// What a receiver could repeat and must not be shown: words of sensitive headers, and parts of the URL.
+fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
+    let values = headers.values().filter(|value| value.is_sensitive());
+    let words = values.filter_map(|value| value.to_str().ok()).flat_map(str::split_whitespace);
+    let mut secrets: Vec<_> = words.map(str::to_owned).collect();
+    secrets.extend(url.password().map(str::to_owned));
+    secrets.extend(url.query().map(str::to_owned));
+    secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    secrets.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+    // Short ones are in every text.
+    secrets.retain(|secret| secret.len() > 3);
+    secrets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_an_answer_is_short_printable_and_holds_no_secret() {
+        let url = Url::parse("https://u:pass-word@h/hooks/T012/x?token=s3cr3t&n=1").unwrap();
+        let mut sensitive = HeaderValue::from_static("Bearer abc-def");
+        sensitive.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("authorization"), sensitive)]);
+        let secrets = secrets(&url, &headers);
+        for body in ["you sent abc-def", "pass-word", "token=s3cr3t&n=1", "s3cr3t", "/hooks/T012/x"] {
+            assert_eq!(excerpt(body.as_bytes(), &secrets), None, "{body}");
+        }
+        assert_eq!(
+            excerpt(b" no\n\tsuch\x1b[31m thing \xff", &secrets).unwrap(),
+            "no such [31m thing \u{fffd}"
+        );
+        assert_eq!(excerpt(b" \n", &secrets), None);
+        assert_eq!(excerpt("ä".repeat(500).as_bytes(), &secrets).unwrap().chars().count(), EXCERPT_CHARS + 1);
+    }
+
+    #[test]
+    fn the_status_decides() {
+        let judged = |status: u16| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let judged = judge(&Answer { status, headers: HeaderMap::new(), body: b"why".to_vec() }, &[]);
+            judged.map(|_| ()).map_err(|failed| (failed.is_transient, failed.text))
+        };
+        for status in [200, 201, 202, 204, 299] {
+            assert_eq!(judged(status), Ok(()), "{status}");
+        }
+        for status in [408, 425, 429, 500, 502, 503, 504, 599] {
+            assert!(matches!(judged(status), Err((true, _))), "{status}");
+        }
+        for status in [301, 302, 304, 307, 308, 400, 401, 403, 404, 410, 413, 422, 451] {
+            assert!(matches!(judged(status), Err((false, _))), "{status}");
+        }
+        assert_eq!(judged(400).unwrap_err().1, "answered 400 Bad Request: why");
+        assert!(judged(302).unwrap_err().1.contains("not followed"));
+    }
+}
