@@ -15,6 +15,7 @@ mod migrations;
 mod net;
 mod reading;
 mod readme;
+mod replay;
 mod sql;
 mod store;
 mod submission;

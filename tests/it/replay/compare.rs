@@ -4,7 +4,15 @@ use serde_json::Value;
 
 /// Members that are other for each run: times, durations, who did it.
 const VARYING: [&str; 9] = [
-    "createdAt", "startedAt", "finishedAt", "durationMs", "latencyMs", "workerId", "creationTimestamp", "ms", "version",
+    "createdAt",
+    "startedAt",
+    "finishedAt",
+    "durationMs",
+    "latencyMs",
+    "workerId",
+    "creationTimestamp",
+    "ms",
+    "version",
 ];
 
 /// Members that hold texts for people, which are our own: there or not there is what counts.
@@ -38,7 +46,9 @@ fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec
     let is_same = match (recorded, found) {
         _ if VARYING.contains(&name) => recorded.is_null() == found.is_null(),
         (Value::String(_), Value::String(_)) if WORDS.contains(&name) => true,
-        (Value::Array(recorded), Value::Array(found)) if WORDS.contains(&name) => recorded.len() == found.len(),
+        (Value::Array(recorded), Value::Array(found)) if WORDS.contains(&name) => {
+            recorded.len() == found.len()
+        }
         (Value::Object(recorded), Value::Object(found)) => {
             for (member, recorded) in recorded {
                 compare(below(&place, member), recorded, found.get(member), out);
@@ -46,8 +56,8 @@ fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec
             true
         }
         (Value::Array(recorded), Value::Array(found)) if recorded.len() == found.len() => {
-            for (at, (recorded, found)) in recorded.iter().zip(found).enumerate() {
-                compare(below(&place, &at.to_string()), recorded, Some(found), out);
+            for (at, item) in recorded.iter().enumerate() {
+                compare(below(&place, &at.to_string()), item, counterpart(found, at, item), out);
             }
             true
         }
@@ -56,6 +66,15 @@ fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec
     };
     if !is_same {
         out.push(Difference { place, what: format!("was {}, is {}", short(recorded), short(found)) });
+    }
+}
+
+/// What to compare an item with: the same result wherever it stands, since the order is that of the end there.
+fn counterpart<'a>(found: &'a [Value], at: usize, item: &Value) -> Option<&'a Value> {
+    let id = |item: &Value| item.get("resultId").or(item.pointer("/result/resultId")).cloned();
+    match id(item) {
+        Some(wanted) => found.iter().find(|found| id(found).as_ref() == Some(&wanted)),
+        None => found.get(at),
     }
 }
 
