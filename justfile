@@ -55,3 +55,11 @@ psql *arguments:
 [positional-arguments]
 migrate *arguments:
     AGENTEVALS_DATABASE_URL="$(dev/postgres.sh url)" cargo run -- migrate "$@"
+
+# Builds the container image `agentevals:dev`.
+container:
+    dev/container.sh build
+
+# Starts the image with nothing but its rights and submits a run to it.
+container-test:
+    dev/container.sh test

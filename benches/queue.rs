@@ -12,7 +12,10 @@ use agentevals::api::{self, ApiSettings};
 use agentevals::evaluation::Verdict;
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::{LeaseId, RunId};
-use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
+use agentevals::net::{Outbound, OutboundRules};
+use agentevals::runs::credentials::Credentials;
+use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, Resources, UnitResults};
+use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
     Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
@@ -184,6 +187,7 @@ fn new_run(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        sinks: Vec::new(),
     }
 }
 
@@ -443,6 +447,16 @@ async fn empty_queue(bench: &Bench) {
     drain_with(bench, 512, NoOp(None)).await;
 }
 
+/// What evaluates as in production, with nothing allowed.
+fn evaluation() -> Evaluation {
+    Evaluation::new(Resources {
+        code: CodePolicy::Refused,
+        outbound: Outbound::new(OutboundRules::default()).expect("TLS is set up"),
+        credentials: Credentials::default(),
+        fetch: FetchLimits::default(),
+    })
+}
+
 /// Queued runs with a small recording to evaluated ones, per second.
 async fn evaluate(bench: &Bench) {
     const RUNS: usize = 2_000;
@@ -452,7 +466,7 @@ async fn evaluate(bench: &Bench) {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         fill_queue(bench, RUNS, |_| spec.clone()).await;
-        let took = drain_with(bench, 64, Evaluation::new(CodePolicy::Refused)).await;
+        let took = drain_with(bench, 64, evaluation()).await;
         rates.push(RUNS as f64 / took.as_secs_f64());
     }
     println!("drain  with evaluation of {} bytes {:>6.0} /s", spec.len(), median(&mut rates));
@@ -461,7 +475,7 @@ async fn evaluate(bench: &Bench) {
 
 /// The same evaluations without any storage.
 async fn evaluate_alone(spec: &str, runs: usize) -> f64 {
-    let executor = Evaluation::new(CodePolicy::Refused);
+    let executor = evaluation();
     rate(runs, 16, |_, count| {
         let executor = &executor;
         async move {
@@ -472,6 +486,7 @@ async fn evaluate_alone(spec: &str, runs: usize) -> f64 {
                     max_attempts: 1,
                     deadline: Duration::from_secs(300),
                     spec: spec.to_owned(),
+                    has_sinks: false,
                 };
                 executor.execute(&claimed, &|_| (), &CancellationToken::new()).await.expect("evaluates");
             }

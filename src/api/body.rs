@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Fault, Problem};
 use super::submission::Submission;
-use crate::json::SyntaxError;
+use crate::json::{SyntaxError, checked};
 use crate::runs::submission::SubmissionError;
 
 /// How many bytes a body may have, and all bodies together that are being read or waiting to be stored.
@@ -103,7 +103,7 @@ impl<'a> ApiExtractor<'a> for SubmissionText {
     }
 }
 
-fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
+pub(super) fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
     let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     let is_json =
@@ -116,7 +116,7 @@ fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
     is_json.then_some(()).ok_or_else(refusal)
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(super) fn too_large(limit: usize) -> Problem {
     let detail = format!("the body is larger than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
@@ -128,14 +128,17 @@ impl From<SubmissionError> for Problem {
                 let detail = format!("the body is not JSON: {reason} at line {line} column {column}");
                 Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
             }
-            SubmissionError::Invalid(problems) => {
-                let faults = problems.into_iter().map(|problem| Fault {
-                    pointer: Some(problem.pointer),
-                    detail: problem.message,
-                    ..Fault::default()
-                });
-                Self::invalid("invalid_submission", faults.collect())
-            }
+            SubmissionError::Invalid(problems) => Self::invalid("invalid_submission", faults(problems)),
         }
     }
+}
+
+/// Faults of a body, each with where it is.
+pub(super) fn faults(problems: Vec<checked::Problem>) -> Vec<Fault> {
+    let fault = |problem: checked::Problem| Fault {
+        pointer: Some(problem.pointer),
+        detail: problem.message,
+        ..Fault::default()
+    };
+    problems.into_iter().map(fault).collect()
 }

@@ -77,6 +77,20 @@ impl Place for u32 {
     }
 }
 
+/// In the messages of a run: event, then sink.
+impl Place for (u32, u16) {
+    const LIST: &'static str = "`next` of a list of deliveries";
+
+    fn to_bytes(self) -> Vec<u8> {
+        [&self.0.to_be_bytes()[..], &self.1.to_be_bytes()[..]].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (event, sink) = bytes.split_first_chunk()?;
+        Some((u32::from_be_bytes(*event), u16::from_be_bytes(sink.try_into().ok()?)))
+    }
+}
+
 impl Place for FeedPosition {
     const LIST: &'static str = "an event of this stream";
 
@@ -121,6 +135,7 @@ mod tests {
         assert_eq!(carried((time, run)), Ok((time, run)));
         assert_eq!(carried(4_000_000_000), Ok(4_000_000_000));
         assert_eq!(carried(position), Ok(position));
+        assert_eq!(carried((70_000, 9)), Ok((70_000, 9)));
     }
 
     #[test]

@@ -8,13 +8,15 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value, json};
 
-use super::{Api, submission};
+use super::{Api, access, submission};
 
 /// Groups of operations.
 #[derive(Tags)]
 pub(super) enum Tag {
     /// Durable runs: submit, look at, act on.
     Runs,
+    /// Messages to the sinks of runs: where they stand, and sending them again.
+    Deliveries,
     /// Following runs as they go, by server-sent events.
     Events,
     /// Probes for those who operate the service.
@@ -66,7 +68,22 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 3] = ["EvalConfig", "BuiltinEvaluator", "CodeEvaluator"];
+const CLOSED: [&str; 14] = [
+    "EvalConfig",
+    "BuiltinEvaluator",
+    "CodeEvaluator",
+    "Redelivery",
+    "WebhookSink",
+    "WebhookAuth",
+    "FileSink",
+    "StdoutSink",
+    "SecretFromCredential",
+    "EnvCredential",
+    "FileCredential",
+    "KubernetesCredential",
+    "HeaderFromEnv",
+    "HeaderFromCredential",
+];
 
 type Members = Map<String, Value>;
 
@@ -77,12 +94,15 @@ fn mend(document: &mut Value) {
     for name in CLOSED {
         schemas[name]["additionalProperties"] = json!(false);
     }
+    access::describe(document);
+    let schemas = &mut document["components"]["schemas"];
     let variants = schemas.as_object_mut().map(fold_variants).unwrap_or_default();
     let types = schemas.as_object().map(types).unwrap_or_default();
     visit(document, &mut |object| {
         point_at_folded(object, &variants);
         leave_out_defaults(object);
         spell_headers(object);
+        leave_type_open(object);
         say_type_of_nullable(object, &types);
     });
 }
@@ -155,19 +175,33 @@ fn say_type_of_nullable(object: &mut Members, types: &BTreeMap<String, Value>) {
 /// Spells response headers as everybody does; poem-openapi shouts them.
 fn spell_headers(object: &mut Members) {
     let Some(Value::Object(headers)) = object.get_mut("headers") else { return };
+    // A member of that name is not meant.
+    if headers.values().any(|header| header.get("schema").is_none()) {
+        return;
+    }
     let spelled = std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header));
     *headers = spelled.collect();
 }
 
 fn spelled(name: &str) -> String {
-    if name == "ETAG" {
-        return "ETag".to_owned();
+    match name {
+        "ETAG" => return "ETag".to_owned(),
+        "WWW-AUTHENTICATE" => return "WWW-Authenticate".to_owned(),
+        _ => {}
     }
     let words = name.split('-').map(|word| {
         let (first, rest) = word.split_at(1);
         format!("{}{}", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
     });
     words.collect::<Vec<_>>().join("-")
+}
+
+/// A union of which a choice is no object is none itself; poem-openapi says that every union is one.
+fn leave_type_open(object: &mut Members) {
+    let choices = object.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    if choices.filter_map(|choice| choice.get("type")).any(|kind| kind != "object") {
+        object.remove("type");
+    }
 }
 
 /// Paths with the methods they answer to, for `Allow`.

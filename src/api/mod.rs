@@ -2,22 +2,30 @@
 //!
 //! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
 //! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
-//! becomes a `problem`; `edge` is around everything. The OpenAPI document is made from these types.
+//! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from
+//! these types.
 
+pub mod access;
 mod answer;
 mod body;
+mod credentials;
 mod cursor;
+mod deliveries;
 mod document;
 mod edge;
 mod event_stream;
 mod events;
 mod health;
+mod operations;
 mod params;
 mod problem;
 mod responses;
 mod runs;
+mod sinks;
 mod submission;
 mod values;
+
+use std::sync::Arc;
 
 use poem::endpoint::make_sync;
 use poem::web::Html;
@@ -26,17 +34,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use document::openapi_document;
 
+use self::access::{AccessSettings, Guard};
 use self::body::BodyLimit;
+use self::deliveries::DeliveriesApi;
 use self::edge::Edge;
 use self::events::EventsApi;
 use self::health::HealthApi;
+use self::operations::Operations;
 use self::runs::RunsApi;
 
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
 
 /// Every operation.
-type Api = (RunsApi, EventsApi, HealthApi);
+type Api = (RunsApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -45,6 +56,8 @@ pub struct ApiSettings {
     pub max_body_bytes: usize,
     /// What may be submitted.
     pub rules: SubmissionRules,
+    /// Who is let in.
+    pub access: AccessSettings,
 }
 
 impl ApiSettings {
@@ -54,7 +67,11 @@ impl ApiSettings {
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES, rules: SubmissionRules::default() }
+        Self {
+            max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
+            rules: SubmissionRules::default(),
+            access: AccessSettings::default(),
+        }
     }
 }
 
@@ -65,9 +82,10 @@ pub fn app(
     shutdown: CancellationToken,
 ) -> impl Endpoint<Output = Response> + 'static {
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
+    let deliveries = DeliveriesApi { service: service.clone() };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
-    let api: Api = (runs, events, health);
+    let api: Api = (runs, deliveries, events, health);
     let (document, page) = (openapi_document(), document::swagger_ui());
     let document =
         make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));
@@ -76,5 +94,6 @@ pub fn app(
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", document::service(api))
         .data(BodyLimit::new(settings.max_body_bytes));
-    Edge::new(routes, &["/openapi.json", "/docs"])
+    let operations = Arc::new(Operations::new(&["/openapi.json", "/docs"]));
+    Edge::new(routes, Guard::new(settings.access, operations.clone()), operations)
 }

@@ -2,7 +2,7 @@
 
 use poem_openapi::ApiResponse;
 
-use super::answer::{Json, OneRun, ResultPage, RunPage};
+use super::answer::{DeliveryPage, Json, OneRun, Redelivered, ResultPage, RunPage};
 use super::problem::Failures;
 
 /// A submission that was accepted.
@@ -78,6 +78,30 @@ pub(super) enum Requeued {
     ),
 }
 
+/// A list of messages to sinks.
+#[derive(ApiResponse)]
+pub(super) enum DeliveriesListed {
+    /// A page of messages, by event, then by sink.
+    #[oai(status = 200)]
+    Page(Json<DeliveryPage>),
+}
+
+/// A redelivery that was accepted.
+#[derive(ApiResponse)]
+pub(super) enum Requested {
+    /// What was queued again; nothing, when nothing was given up or what was named is pending.
+    #[oai(status = 202)]
+    Messages(Json<Redelivered>),
+}
+
+/// A deletion that was done.
+#[derive(ApiResponse)]
+pub(super) enum Deleted {
+    /// The run is gone, with its specification, results, events and messages to sinks.
+    #[oai(status = 204)]
+    Gone,
+}
+
 macro_rules! failures {
     ($($name:ident: $statuses:expr, $doc:literal;)*) => {
         $(
@@ -96,4 +120,6 @@ failures! {
     Listing: [422], "What can go wrong with a list of runs.";
     Reading: [404, 422], "What can go wrong with one run.";
     Retrying: [404, 409, 422], "What can go wrong with a retry.";
+    Redelivering: [400, 404, 413, 415, 422], "What can go wrong with a redelivery.";
+    Deleting: [404, 409, 422], "What can go wrong with a deletion.";
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::Named;
+use super::credentials::{CredentialRefs, Headers};
+use super::sinks::Sink;
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 
@@ -90,15 +92,25 @@ struct Spec {
     /// What to compute; the trajectory metric if left out.
     #[oai(nullable)]
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent, as in the reference; anything but an empty list is refused by this version.
+    /// Where else results are sent: what comes out on the way, and the end. To each in the order in which it came, at
+    /// least once; see `list_deliveries`.
+    #[oai(nullable, validator(max_items = 10))]
+    sinks: Option<Vec<Sink>>,
+    /// What goes along when the trace is fetched.
     #[oai(nullable)]
-    sinks: Option<Vec<Free>>,
-    /// Kept with the run; means nothing to the evaluation.
-    #[oai(nullable)]
-    context: Option<Free>,
-    /// Credentials by name, as in the reference; anything but an empty object is refused by this version.
-    #[oai(nullable)]
-    credential_refs: Option<Free>,
+    context: Option<Context>,
+    /// Credentials by name; which ones may be referred to is up to the operator.
+    #[oai(nullable, validator(max_properties = 64))]
+    credential_refs: Option<CredentialRefs>,
+}
+
+/// What goes along when the trace is fetched. Other members are kept with the run and mean nothing.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct Context {
+    /// Sent with the request for the trace.
+    #[oai(nullable, validator(max_properties = 64))]
+    headers: Option<Headers>,
 }
 
 /// How the agent's behaviour is obtained.
@@ -116,7 +128,7 @@ enum Target {
     /// In the submission.
     #[oai(mapping = "inline")]
     Inline(InlineTarget),
-    /// Behind a URL; refused by this version.
+    /// Behind a URL.
     #[oai(mapping = "http")]
     Http(HttpTarget),
 }
@@ -132,11 +144,12 @@ struct InlineTarget {
     trace_format: Option<TraceFormat>,
 }
 
-/// A trace that is fetched from `{baseUrl}/{traceId}`; refused by this version.
+/// A trace that the worker fetches with GET, as from Jaeger or Tempo, or from anything that answers trace JSON.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct HttpTarget {
-    /// Where traces are served.
+    /// Where traces are served: the id is put behind its path, or in the place of `{traceId}`. It leads to a public
+    /// address, or to one that the operator allows.
     base_url: String,
     /// The trace: 16 or 32 hexadecimal digits.
     #[oai(validator(pattern = "^([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$"))]

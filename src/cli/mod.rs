@@ -1,6 +1,7 @@
 //! The command line: arguments to settings, settings to work, results to text and exit codes.
 
 mod events;
+mod healthcheck;
 mod inputs;
 mod migrate;
 mod openapi;
@@ -9,6 +10,7 @@ mod run;
 mod serve;
 mod service;
 mod settings;
+mod token;
 mod validate;
 mod worker;
 
@@ -22,9 +24,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use healthcheck::HealthcheckArguments;
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
 pub use serve::ServeArguments;
+pub use token::TokenArguments;
 pub use validate::ValidateArguments;
 pub use worker::WorkArguments;
 
@@ -56,6 +60,8 @@ enum Command {
     Serve(Box<ServeArguments>),
     Worker(Box<WorkArguments>),
     Migrate(Box<MigrateArguments>),
+    Healthcheck(HealthcheckArguments),
+    Token(TokenArguments),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
@@ -106,6 +112,8 @@ impl Arguments {
             Command::Serve(arguments) => serve::serve(&arguments),
             Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
+            Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
+            Command::Token(arguments) => token::token(&arguments),
             Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)

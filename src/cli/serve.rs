@@ -11,9 +11,12 @@ use tracing::info;
 
 use super::{EXIT_PASSED, service};
 use crate::api::{self, ApiSettings};
-use crate::config::{LogArguments, ServerArguments, StorageArguments, SubmissionArguments, WorkerArguments};
-use crate::evaluators::CodePolicy;
+use crate::config::{
+    CredentialArguments, LogArguments, OutboundArguments, ServerArguments, SinkArguments, StorageArguments,
+    SubmissionArguments, WorkerArguments,
+};
 use crate::runs::service::RunService;
+use crate::runs::submission::SubmissionRules;
 use crate::runs::worker::Stop;
 
 /// Serve the HTTP API and execute the runs submitted to it
@@ -28,6 +31,12 @@ pub struct ServeArguments {
     submissions: SubmissionArguments,
     #[command(flatten)]
     workers: WorkerArguments,
+    #[command(flatten)]
+    outbound: OutboundArguments,
+    #[command(flatten)]
+    credentials: CredentialArguments,
+    #[command(flatten)]
+    sinks: SinkArguments,
     #[command(flatten)]
     storage: StorageArguments,
     #[command(flatten)]
@@ -44,20 +53,24 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
 }
 
 async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
-    let (address, workers) = (arguments.server.address()?, arguments.workers.settings()?);
-    let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
+    let (address, workers) = (arguments.server.address(), arguments.workers.settings()?);
+    let access = arguments.server.access()?;
+    let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
+    let file_sinks = arguments.sinks.files()?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
     let listener = TcpListener::bind(address).into_acceptor().await;
     let acceptor = listener.with_context(|| format!("listening on {address}"))?;
     let mut worker = JoinSet::new();
     if workers.slots > 0 {
-        worker.spawn(service::worker(&storage, workers, code.clone(), stop.clone()));
+        let worked = service::worker(&storage, workers, resources.clone(), file_sinks.clone(), stop.clone());
+        worker.spawn(worked);
     }
     let runs = RunService::new(storage.store.clone(), &storage.hints);
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
-        rules: arguments.submissions.rules(&code),
+        rules: SubmissionRules { file_sinks, ..arguments.submissions.rules(&resources) },
+        access,
     };
     let app = api::app(runs, settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {

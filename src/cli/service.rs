@@ -1,6 +1,7 @@
 //! What `serve` and `worker` have in common: storage, its hints, and the worker.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,10 +9,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::config::{Backend, StorageArguments, WorkerArguments};
+use crate::config::{Backend, CredentialArguments, OutboundArguments, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
-use crate::runs::execution::Evaluation;
+use crate::runs::delivery::{DeliverySettings, deliver};
+use crate::runs::execution::{Evaluation, Resources};
 use crate::runs::hints::Hints;
+use crate::runs::retention;
+use crate::runs::sinks::Courier;
 use crate::runs::store::RunStore;
 use crate::runs::worker::{Stop, WorkerSettings, work};
 use crate::shutdown;
@@ -24,9 +28,10 @@ use crate::storage::postgres::{
 pub(super) struct Storage {
     pub(super) store: Arc<dyn RunStore>,
     pub(super) hints: Hints,
-    /// Ends the listener.
+    /// Ends the tasks.
     closed: CancellationToken,
-    listener: Option<JoinHandle<()>>,
+    /// The listener, and what deletes old runs.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Storage {
@@ -38,13 +43,22 @@ impl Storage {
         arguments: &StorageArguments,
         workers: &WorkerArguments,
     ) -> anyhow::Result<Self> {
+        let mut storage = Self::connect(arguments, workers).await?;
+        if let Some(age) = arguments.retention() {
+            let (store, closed) = (storage.store.clone(), storage.closed.clone());
+            storage.tasks.push(tokio::spawn(retention::keep_for(age, store, closed)));
+        }
+        Ok(storage)
+    }
+
+    async fn connect(arguments: &StorageArguments, workers: &WorkerArguments) -> anyhow::Result<Self> {
         let (hints, closed) = (Hints::default(), CancellationToken::new());
         if arguments.backend() == Backend::Memory {
             warn!(
                 "runs are kept in memory and are lost when this process ends; --storage postgres keeps them"
             );
             let store = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
-            return Ok(Self { store, hints, closed, listener: None });
+            return Ok(Self { store, hints, closed, tasks: Vec::new() });
         }
         let settings = arguments.database()?;
         let settings = DatabaseSettings {
@@ -57,14 +71,14 @@ impl Storage {
         let database = Database::connect(&settings).await.context("connecting to the database")?;
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
         let store = Arc::new(PostgresStore::open(database).await?);
-        Ok(Self { store, hints, closed, listener: Some(listener) })
+        Ok(Self { store, hints, closed, tasks: vec![listener] })
     }
 
-    /// Gives the listening connection up.
+    /// Gives the listening connection up and deletes no more.
     pub(super) async fn close(self) {
         self.closed.cancel();
-        if let Some(listener) = self.listener {
-            let _ = listener.await;
+        for task in self.tasks {
+            let _ = task.await;
         }
     }
 }
@@ -82,16 +96,51 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     Ok(())
 }
 
-/// A worker that executes runs until it is told to stop.
+/// What runs may use, as far as the arguments allow it.
+///
+/// # Errors
+/// A folder is missing, or a variable means nothing.
+pub(super) fn resources(
+    workers: &WorkerArguments,
+    outbound: &OutboundArguments,
+    credentials: &CredentialArguments,
+) -> anyhow::Result<Resources> {
+    Ok(Resources {
+        code: CodePolicy::for_requests(workers.code_evaluators()?),
+        outbound: outbound.outbound()?,
+        credentials: credentials.credentials()?,
+        fetch: outbound.fetch_limits(),
+    })
+}
+
+/// A worker that executes runs, and delivers messages to their sinks, until it is told to stop. Files are appended to
+/// below `files`, if there is such a folder.
 pub(super) fn worker(
     storage: &Storage,
     settings: WorkerSettings,
-    policy: CodePolicy,
+    resources: Resources,
+    files: Option<PathBuf>,
     stop: Stop,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (store, hints) = (storage.store.clone(), storage.hints.clone());
-    let executor = Arc::new(Evaluation::new(policy));
-    async move { work(store, &hints, executor, settings, stop).await }
+    let (outbound, credentials) = (resources.outbound.clone(), resources.credentials.clone());
+    let courier = Courier::new(outbound, credentials, files, Arc::new(Mutex::new(std::io::stdout())));
+    let executor = Arc::new(Evaluation::new(resources));
+    let delivery = DeliverySettings {
+        margin: settings.lease,
+        poll: settings.poll,
+        grace: settings.grace,
+        first_pause: DeliverySettings::FIRST_PAUSE,
+    };
+    async move {
+        let is_over = CancellationToken::new();
+        let delivering = deliver(store.clone(), &hints, courier, delivery, stop.clone(), is_over.clone());
+        let working = async {
+            let _ends_deliveries = is_over.drop_guard();
+            work(store, &hints, executor, settings, stop).await;
+        };
+        tokio::join!(delivering, working);
+    }
 }
 
 /// Threads for blocking work besides those that evaluate: large requests are read there.

@@ -4,8 +4,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{EXIT_PASSED, service};
-use crate::config::{Backend, LogArguments, StorageArguments, WorkerArguments};
-use crate::evaluators::CodePolicy;
+use crate::config::{
+    Backend, CredentialArguments, LogArguments, OutboundArguments, SinkArguments, StorageArguments,
+    WorkerArguments,
+};
 use crate::runs::worker::Stop;
 
 /// Execute runs from a database that `serve` processes accept them into
@@ -16,6 +18,12 @@ use crate::runs::worker::Stop;
 pub struct WorkArguments {
     #[command(flatten)]
     workers: WorkerArguments,
+    #[command(flatten)]
+    outbound: OutboundArguments,
+    #[command(flatten)]
+    credentials: CredentialArguments,
+    #[command(flatten)]
+    sinks: SinkArguments,
     #[command(flatten)]
     storage: StorageArguments,
     #[command(flatten)]
@@ -36,10 +44,11 @@ pub(super) fn work(arguments: &WorkArguments) -> anyhow::Result<u8> {
 
 async fn run(arguments: &WorkArguments, stop: Stop) -> anyhow::Result<()> {
     let settings = arguments.workers.settings()?;
-    let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
+    let resources = service::resources(&arguments.workers, &arguments.outbound, &arguments.credentials)?;
+    let file_sinks = arguments.sinks.files()?;
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
-    let worked = tokio::spawn(service::worker(&storage, settings, code, stop)).await;
+    let worked = tokio::spawn(service::worker(&storage, settings, resources, file_sinks, stop)).await;
     storage.close().await;
     worked.context("the worker ended unexpectedly")
 }

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::parse_whole_seconds;
+use super::{AccessArguments, parse_whole_seconds};
 use crate::api::ApiSettings;
-use crate::evaluators::CodePolicy;
+use crate::api::access::AccessSettings;
+use crate::runs::execution::Resources;
 use crate::runs::submission::SubmissionRules;
 
 /// Where the service listens.
@@ -26,27 +26,22 @@ pub struct ServerArguments {
     #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = ApiSettings::DEFAULT_MAX_BODY_BYTES as u64, value_name = "BYTES",
         value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     max_body_bytes: u64,
-    /// Listen beyond this machine although anyone who reaches the port may do anything
-    #[arg(long, env = "AGENTEVALS_INSECURE_NO_AUTH", value_parser = clap::builder::BoolishValueParser::new(),
-        action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "false",
-        value_name = "BOOL")]
-    insecure_no_auth: bool,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 impl ServerArguments {
     /// The address to listen on.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// Who is let in there.
     ///
     /// # Errors
-    /// It can be reached from other machines, and nothing was said about that.
-    pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        if !self.host.is_loopback() && !self.insecure_no_auth {
-            bail!(
-                "--host {} lets other machines in, and the service asks nobody who they are; listen on 127.0.0.1 \
-                 behind a proxy that does, or say --insecure-no-auth",
-                self.host
-            );
-        }
-        Ok(SocketAddr::new(self.host, self.port))
+    /// As [`AccessArguments::settings`].
+    pub fn access(&self) -> anyhow::Result<AccessSettings> {
+        self.access.settings(self.host)
     }
 
     /// Largest request that is read, in bytes.
@@ -78,16 +73,19 @@ pub struct SubmissionArguments {
 }
 
 impl SubmissionArguments {
-    /// What submissions are held to, where code evaluators may be named as `code` says.
+    /// What submissions are held to, so that only what may be used is accepted.
     ///
     /// A default that is beyond a limit moves the limit: it is what the operator asked for.
-    pub fn rules(&self, code: &CodePolicy) -> SubmissionRules {
+    pub fn rules(&self, resources: &Resources) -> SubmissionRules {
         SubmissionRules {
-            code: code.rule(),
+            code: resources.code.rule(),
+            credentials: resources.credentials.rules().clone(),
+            outbound: resources.outbound.rules().clone(),
             default_deadline: self.run_deadline_s,
             max_deadline: self.max_run_deadline_s.max(self.run_deadline_s),
             default_attempts: self.max_run_attempts,
             max_attempts: self.run_attempts_limit.max(self.max_run_attempts),
+            ..SubmissionRules::default()
         }
     }
 }
@@ -118,6 +116,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::evaluators::CodePolicy;
+    use crate::net::{Outbound, OutboundRules};
+    use crate::runs::credentials::Credentials;
+    use crate::runs::fetch::FetchLimits;
 
     #[derive(Debug, Parser)]
     struct Program {
@@ -128,7 +130,13 @@ mod tests {
     #[test]
     fn what_is_not_set_is_as_the_rules_have_it() {
         let Program { submissions } = Program::parse_from(["x"]);
+        let resources = Resources {
+            code: CodePolicy::Refused,
+            outbound: Outbound::new(OutboundRules::default()).unwrap(),
+            credentials: Credentials::default(),
+            fetch: FetchLimits::default(),
+        };
         let expected = format!("{:?}", SubmissionRules::default());
-        assert_eq!(format!("{:?}", submissions.rules(&CodePolicy::for_requests(None))), expected);
+        assert_eq!(format!("{:?}", submissions.rules(&resources)), expected);
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use uuid::Uuid;
 
-use super::{parse_a_second_or_more, parse_seconds};
+use super::{folder, parse_a_second_or_more, parse_seconds};
 use crate::runs::worker::WorkerSettings;
 
 /// How a process executes runs.
@@ -84,14 +84,8 @@ impl WorkerArguments {
     /// # Errors
     /// It is no folder.
     pub fn code_evaluators(&self) -> anyhow::Result<Option<PathBuf>> {
-        let named = self.code_evaluators_dir.as_ref().filter(|folder| !folder.as_os_str().is_empty());
-        let Some(folder) = named else { return Ok(None) };
-        let found =
-            folder.canonicalize().with_context(|| format!("--code-evaluators-dir `{}`", folder.display()))?;
-        if !found.is_dir() {
-            bail!("--code-evaluators-dir `{}` is no folder", folder.display());
-        }
-        Ok(Some(found))
+        let found = folder("--code-evaluators-dir", self.code_evaluators_dir.as_deref())?;
+        found.map(|folder| folder.canonicalize().context("--code-evaluators-dir")).transpose()
     }
 }
 

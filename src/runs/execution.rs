@@ -1,20 +1,26 @@
-//! What a worker does with a run it has claimed: evaluate it by the one path there is.
+//! What a worker does with a run it has claimed: get its traces and evaluate them by the one path there is.
 //!
 //! [`Executor`] is the port; workers are tested with others than [`Evaluation`], the real one.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::Credentials;
+use super::fetch::{FetchLimits, Fetcher};
 use super::model::{Claimed, Failure, Progress, ResultRecord, Summary, Verdict};
 use super::outcome::{Recorder, summarise};
-use super::spec::{RunSpec, Unusable, inline_document, load_inline, repaired};
+use super::spec::{RunSpec, Target, Unusable, inline_document, load_document, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::evaluation::{Plan, UnitDone, evaluate};
 use crate::evaluators::{CodePolicy, build};
+use crate::ids::RunId;
+use crate::net::Outbound;
+use crate::trace::Document;
 
 /// What came out of a run.
 #[derive(Debug, Clone)]
@@ -41,13 +47,16 @@ pub struct UnitResults {
 /// Why nothing came out of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionError {
-    /// It could not be evaluated.
+    /// It could not be evaluated, and another attempt would only repeat that.
+    #[error("{}", .0.message)]
+    Permanent(Failure),
+    /// It could not be evaluated now.
     #[error("{}", failure.message)]
-    Failed {
+    Transient {
         /// Why.
         failure: Failure,
-        /// Whether another attempt may succeed.
-        is_transient: bool,
+        /// How long to wait at least, when somebody asked for that.
+        retry_after: Option<Duration>,
     },
     /// It was stopped.
     #[error("the run was cancelled")]
@@ -55,9 +64,12 @@ pub enum ExecutionError {
 }
 
 impl ExecutionError {
-    /// A failure that another attempt would only repeat.
-    fn permanent(code: &str, message: impl Into<String>) -> Self {
-        Self::Failed { failure: Failure::new(code, message), is_transient: false }
+    pub(super) fn permanent(code: &str, message: impl Into<String>) -> Self {
+        Self::Permanent(Failure::new(code, message))
+    }
+
+    pub(super) fn transient(code: &str, message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::Transient { failure: Failure::new(code, message), retry_after }
     }
 }
 
@@ -79,16 +91,31 @@ pub trait Executor: Send + Sync {
     ) -> Result<Evaluated, ExecutionError>;
 }
 
+/// What runs may use of this process and the world around it.
+#[derive(Clone)]
+pub struct Resources {
+    /// Which code evaluators may run.
+    pub code: CodePolicy,
+    /// Calls others.
+    pub outbound: Outbound,
+    /// Looks secrets up.
+    pub credentials: Credentials,
+    /// Limits on getting a trace.
+    pub fetch: FetchLimits,
+}
+
 /// Evaluates runs in this process, on a thread for blocking work.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Evaluation {
     code: CodePolicy,
+    fetcher: Fetcher,
 }
 
 impl Evaluation {
-    /// An executor that runs the code evaluators that `code` allows.
-    pub fn new(code: CodePolicy) -> Self {
-        Self { code }
+    /// An executor that uses `resources` and nothing else.
+    pub fn new(resources: Resources) -> Self {
+        let Resources { code, outbound, credentials, fetch } = resources;
+        Self { code, fetcher: Fetcher::new(outbound, credentials, fetch) }
     }
 }
 
@@ -103,7 +130,14 @@ impl Executor for Evaluation {
         let stop = cancel.child_token();
         let _stops_when_dropped = stop.clone().drop_guard();
         let (sender, mut finished) = mpsc::unbounded_channel();
-        let job = Job { spec: claimed.spec.clone(), code: self.code.clone(), stop, finished: sender };
+        let job = Job {
+            run: claimed.lease.run,
+            spec: claimed.spec.clone(),
+            code: self.code.clone(),
+            fetcher: self.fetcher.clone(),
+            stop,
+            finished: sender,
+        };
         let runtime = Handle::current();
         let mut work = tokio::task::spawn_blocking(move || job.run(&runtime));
         let ended = loop {
@@ -130,8 +164,10 @@ impl Executor for Evaluation {
 
 /// One run being evaluated on a thread of its own.
 struct Job {
+    run: RunId,
     spec: String,
     code: CodePolicy,
+    fetcher: Fetcher,
     stop: CancellationToken,
     finished: mpsc::UnboundedSender<UnitResults>,
 }
@@ -140,11 +176,11 @@ impl Job {
     fn run(self, runtime: &Handle) -> Result<Evaluated, ExecutionError> {
         let text = repaired(&self.spec);
         // Whether code evaluators run here is asked when they do, so that other metrics are computed all the same.
-        let (spec, inline) = RunSpec::parse(&text, CodeRule::BelowDirectory)
+        let rules = self.fetcher.rules(CodeRule::BelowDirectory);
+        let (spec, inline) = RunSpec::parse(&text, &rules)
             .map_err(|error| ExecutionError::permanent("bad_spec", error.to_string()))?;
-        let document =
-            inline_document(inline).map_err(|error| ExecutionError::permanent("bad_trace", error))?;
-        let loaded = load_inline(&document, spec.format).map_err(|unusable| match unusable {
+        let document = self.document(&spec, inline, runtime)?;
+        let loaded = load_document(&document, spec.format).map_err(|unusable| match unusable {
             Unusable::Unreadable(faults) => ExecutionError::permanent("bad_trace", faults.join("; ")),
             Unusable::NoTraces(fault) => ExecutionError::permanent("no_traces", fault),
         })?;
@@ -159,20 +195,35 @@ impl Job {
         let results = Mutex::new(Vec::new());
         let progress = |unit: UnitDone<'_>| self.tell(&recorder, &results, unit);
         let evaluation = evaluate(&loaded.traces, spec.eval_set.as_ref(), &plan, &progress);
-        let report = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => Err(ExecutionError::Cancelled),
-                report = evaluation => Ok(report),
-            }
-        });
-        let mut report = report?;
+        let mut report = runtime.block_on(self.unless_stopped(evaluation))?;
         report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
         let units = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut results: Vec<_> = units.into_iter().flat_map(|unit: Vec<ResultRecord>| unit).collect();
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
         Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
+    }
+
+    /// The document with the traces, wherever it is.
+    fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
+        match &spec.target {
+            Target::Inline => {
+                inline_document(inline).map_err(|error| ExecutionError::permanent("bad_trace", error))
+            }
+            Target::Http(target) => {
+                let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
+                runtime.block_on(self.unless_stopped(fetched))?
+            }
+        }
+    }
+
+    /// What comes of `work`, which is dropped when the run is stopped.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, ExecutionError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(ExecutionError::Cancelled),
+            done = work => Ok(done),
+        }
     }
 
     /// Keeps the results of a unit and passes them on.

@@ -1,5 +1,8 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]) and evaluated ([`execution`]), and how changes are told of ([`hints`]).
+//! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
+//! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
+//! to ([`credentials`]). What comes out is told to [`sinks`]: [`messages`] say what, the [`outbox`] keeps them, and
+//! [`delivery`] sends them.
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
@@ -8,6 +11,7 @@ pub mod credentials;
 pub mod delivery;
 mod digest;
 pub mod execution;
+pub mod fetch;
 pub mod hints;
 pub mod messages;
 pub mod model;
@@ -15,6 +19,7 @@ pub mod outbox;
 mod outcome;
 mod redaction;
 mod result_object;
+pub mod retention;
 pub mod service;
 pub mod sinks;
 mod spec;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::credentials::is_prefix;
 use crate::json::{Map, Reader, SyntaxError, Value};
 
 /// What stands in place of a secret.
@@ -14,7 +15,7 @@ const SECRET_NAMES: [&str; 7] =
 /// The specification for answers.
 ///
 /// Below `context` and `sinks`, header values and scalars with a telling name are replaced and `url`s cut to scheme
-/// and host; the target's `base_url` loses user information and query.
+/// and host; the target's `base_url` loses user information, query and fragment. References to secrets stay.
 ///
 /// # Errors
 /// The text is not JSON, which a stored specification always is.
@@ -88,14 +89,22 @@ fn each_member(map: &Map<'_>, change: impl Fn(&str, &Value<'_>) -> Value<'static
     Value::Map(Map::from_entries(changed.collect()))
 }
 
-/// A header's value; the name of a variable is no secret.
+/// A header's value; a reference to one is no secret.
 fn hidden_header(header: &Value<'_>) -> Value<'static> {
     match header {
-        Value::Map(map) if map.len() == 1 && header.get_str("from_env").is_some() => {
-            header.clone().into_owned()
-        }
+        Value::Map(map) if is_reference(map) => header.clone().into_owned(),
         _ => Value::text(REDACTED),
     }
+}
+
+/// Whether an object is `{from_env}` or `{credential_ref, prefix?}`, with nothing besides that may be a secret.
+fn is_reference(map: &Map<'_>) -> bool {
+    let is_harmless = |key: &str, value: &Value<'_>| match (key, value) {
+        ("from_env" | "fromEnv" | "credential_ref" | "credentialRef", Value::Str(_)) => true,
+        ("prefix", Value::Str(text)) => is_prefix(text),
+        _ => false,
+    };
+    map.iter().all(|(key, value)| is_harmless(key, value)) && map.iter().any(|(key, _)| key != "prefix")
 }
 
 /// Scheme, host and port of a URL; whatever follows may be a secret.
@@ -106,16 +115,17 @@ fn origin(url: &str) -> String {
     }
 }
 
-/// A URL without user information and query.
+/// A URL without user information, query and fragment.
 fn base_url(url: &str) -> String {
     let Ok(mut parsed) = reqwest::Url::parse(url) else {
         return REDACTED.to_owned();
     };
-    let has_secret = !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some();
-    if !has_secret {
+    let has_user = !parsed.username().is_empty() || parsed.password().is_some();
+    if !has_user && parsed.query().is_none() && parsed.fragment().is_none() {
         return url.to_owned();
     }
     parsed.set_query(None);
+    parsed.set_fragment(None);
     match parsed.set_username("").and_then(|()| parsed.set_password(None)) {
         Ok(()) => parsed.into(),
         Err(()) => REDACTED.to_owned(),
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_and_the_rest_is_untouched() {
-        let spec = r#"{ "target" : {"kind":"http","baseUrl": "http://u:p@h:1/a?k=1", "password":"kept: not below"},
+        let spec = r#"{ "target" : {"kind":"http","baseUrl": "http://u:p@h:1/a?k=1#f", "password":"kept: not below"},
             "context":{"headers":{"Authorization":"Bearer x","X":{"from_env":"NAME"}},"apiKey":"k","note":"n"},
             "sinks":[{"kind":"http_webhook","url":"https://h:9/t/oken?x","auth_token":1,"timeout_s":10}],
             "eval_set":{"headers":{"a":"\ud83d"}, "n":1.50} }"#;
@@ -137,6 +147,36 @@ mod tests {
             "sinks":[{"kind":"http_webhook","url":"https://h:9/REDACTED","auth_token":"REDACTED","timeout_s":10}],
             "eval_set":{"headers":{"a":"\ud83d"}, "n":1.50} }"#;
         assert_eq!(redacted(spec).unwrap(), expected);
+    }
+
+    #[test]
+    fn references_are_shown_and_nothing_that_only_looks_like_one() {
+        let redacted_header = |header: &str| {
+            let spec = redacted(&format!(r#"{{"context":{{"headers":{{"X":{header}}}}}}}"#)).unwrap();
+            spec.strip_prefix(r#"{"context":{"headers":{"X":"#)
+                .unwrap()
+                .strip_suffix("}}}")
+                .unwrap()
+                .to_owned()
+        };
+        for header in [
+            r#"{"fromEnv":"NAME"}"#,
+            r#"{"credential_ref":"tempo"}"#,
+            r#"{"prefix":"Bearer ","credentialRef":"tempo"}"#,
+        ] {
+            assert_eq!(redacted_header(header), header);
+        }
+        for header in [
+            "{}",
+            r#"{"prefix":"Bearer "}"#,
+            r#"{"from_env":["s3cret"]}"#,
+            r#"{"from_env":"NAME","value":"s3cret"}"#,
+            r#"{"credential_ref":"tempo","prefix":"Bearer eyJhbGciOiJIUzI1NiJ9.s3cret"}"#,
+            r#"["s3cret"]"#,
+            "1",
+        ] {
+            assert_eq!(redacted_header(header), r#""REDACTED""#, "{header}");
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@ use tracing::warn;
 
 use super::batch::Batcher;
 use super::hints::Hints;
-use super::model::{NewRun, Run, RunEvent, StoredResult, Submitted};
-use super::store::{FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError};
+use super::model::{Delivery, DeliveryId, NewRun, Run, RunEvent, StoredResult, Submitted};
+use super::store::{
+    Deletion, FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError,
+};
 use super::watch::Hub;
 use crate::ids::RunId;
 
@@ -84,10 +86,7 @@ impl RunService {
     /// Those of the storage.
     pub async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Option<Vec<StoredResult>>> {
         let results = self.store.results(id, filter).await?;
-        if results.is_empty() && self.store.run(id).await?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(results))
+        self.unless_unknown(id, results).await
     }
 
     /// Ends a queued run at once and asks for a running one to be stopped; `None` when there is no such run.
@@ -106,6 +105,45 @@ impl RunService {
         self.store.retry(id).await
     }
 
+    /// Messages of a run to its sinks, by event, then by sink; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn deliveries(
+        &self,
+        id: RunId,
+        after: Option<(u32, u16)>,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>> {
+        let deliveries = self.store.deliveries(id, after, limit).await?;
+        self.unless_unknown(id, deliveries).await
+    }
+
+    /// Queues messages of a run to its sinks again: all that are dead, or those named unless they are pending.
+    /// Answers what was queued; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn redeliver(&self, id: RunId, named: Option<&[DeliveryId]>) -> Result<Option<Vec<Delivery>>> {
+        let queued = self.store.redeliver(id, named).await?;
+        self.unless_unknown(id, queued).await
+    }
+
+    /// What was found of a run; `None` when that is nothing because there is no such run.
+    async fn unless_unknown<T>(&self, id: RunId, found: Vec<T>) -> Result<Option<Vec<T>>> {
+        let is_known = !found.is_empty() || self.store.run(id).await?.is_some();
+        Ok(is_known.then_some(found))
+    }
+
+    /// Deletes a finished run with all that belongs to it; `None` when there is no such run. Its id and key are free
+    /// again.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
+        self.store.delete(id).await
+    }
+
     /// The run once it is terminal, or as it stands when patience is over; `None` when there is no such run.
     ///
     /// # Errors
@@ -120,7 +158,8 @@ impl RunService {
     }
 
     /// Events of a run after number `after`: those stored, then those to come. Ends after the last event of a
-    /// finished run, and early when the reader does not keep up; it resumes with the number it saw last.
+    /// finished run or when it is deleted, and early when the reader does not keep up; it resumes with the number it saw
+    /// last.
     pub fn watch(&self, run: &Run, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         match run.status.is_terminal() {
             true => self.replay(run.id, after).left_stream(),

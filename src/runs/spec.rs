@@ -3,10 +3,15 @@
 //! It is stored as submitted. Known members may be spelled in snake or camel case; unknown ones are kept and mean
 //! nothing.
 
+use super::credentials::{CredentialRefs, CredentialRules, HeaderSources};
+use super::fetch::HttpTarget;
+use super::model::StoredSink;
+use super::sinks::{self, SinkRules};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{CodeRule, Parameters};
-use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Problem, Problems, Spelling};
 use crate::json::{self, Map, Reader, SyntaxError, Token, Value};
+use crate::net::OutboundRules;
 use crate::trace::{Document, Format, Join, Loaded, load};
 
 /// What an inline trace is called in messages.
@@ -15,18 +20,42 @@ const INLINE: &str = "inline";
 /// The only approach there is.
 const APPROACH: &str = "trace_replay";
 
-/// Ways of delivering results that the reference knows.
-const SINKS: [&str; 3] = ["stdout", "file", "http_webhook"];
+/// What specifications are held to.
+pub(super) struct SpecRules<'r> {
+    /// Which code evaluators they may name.
+    pub(super) code: CodeRule,
+    /// Which credentials they may refer to.
+    pub(super) credentials: &'r CredentialRules,
+    /// Which addresses they may name.
+    pub(super) outbound: &'r OutboundRules,
+    /// What their sinks may use; `None` for whoever has no use for sinks and passes them over.
+    pub(super) sinks: Option<SinkRules<'r>>,
+}
 
 /// A specification, checked; the inline trace stands beside it as text.
 #[derive(Debug)]
 pub(super) struct RunSpec {
+    /// Where the traces come from.
+    pub(super) target: Target,
     /// Format to assume of the trace.
     pub(super) format: Option<Format>,
+    /// Credentials that it names.
+    pub(super) credentials: CredentialRefs,
     /// The golden.
     pub(super) eval_set: Option<EvalSet>,
     /// How to evaluate.
     pub(super) parameters: Parameters,
+    /// Where results go, as it is stored beside the run.
+    pub(super) sinks: Vec<StoredSink>,
+}
+
+/// Where the traces come from.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// They are part of the specification.
+    Inline,
+    /// They are fetched.
+    Http(HttpTarget),
 }
 
 /// Why a stored specification cannot be used.
@@ -41,8 +70,8 @@ pub(super) enum SpecError {
 impl RunSpec {
     /// Reads a specification that is part of a document; faults are located in that document.
     ///
-    /// The inline trace is only required to be an object; see [`load_inline`].
-    pub(super) fn read(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<Self> {
+    /// The inline trace is only required to be an object; see [`load_document`].
+    pub(super) fn read(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<Self> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         object.optional("approach", |approach| {
             let text = approach.string()?;
@@ -51,35 +80,54 @@ impl RunSpec {
             }
             Some(())
         });
-        let target = object.required("target", read_target);
+        let credentials = object
+            .optional("credential_refs", |refs| CredentialRefs::read(refs, rules.credentials))
+            .unwrap_or_default();
+        let target = object.required("target", |target| read_target(target, rules));
         let eval_set = object.optional("eval_set", EvalSet::read);
-        let parameters = object.optional("eval_config", |config| Parameters::read(config, rule));
-        object.optional("sinks", read_sinks);
-        object.optional("context", |context| context.map());
-        object.optional("credential_refs", |refs| {
-            if !refs.map()?.is_empty() {
-                refs.fault("credentials are not looked up by this version; leave the member out");
-            }
-            Some(())
+        let parameters = object.optional("eval_config", |config| Parameters::read(config, rules.code));
+        let written = object.optional("credential_refs", |refs| Some(refs.value()));
+        let sinks = rules.sinks.as_ref().and_then(|rules| {
+            object.optional("sinks", |sinks| sinks::read_all(sinks, rules, &credentials, written))
         });
-        Some(Self { format: target?, eval_set, parameters: parameters.unwrap_or_default() })
+        let kind = cursor.value().get("target").and_then(|target| target.get_str("kind"));
+        let headers = object.optional("context", |context| match kind {
+            Some("http") => context
+                .object(Spelling::SnakeOrCamel)?
+                .optional("headers", |headers| HeaderSources::read(headers, rules.credentials, &credentials)),
+            // Kept, and means nothing.
+            _ => context.map().map(|_| HeaderSources::default()),
+        });
+        let (target, format) = target?;
+        let target = target.with_headers(headers.unwrap_or_default());
+        let (parameters, sinks) = (parameters.unwrap_or_default(), sinks.unwrap_or_default());
+        Some(Self { target, format, credentials, eval_set, parameters, sinks })
     }
 
-    /// Reads a stored specification, and the text of its inline trace without building it.
-    pub(super) fn parse(text: &str, rule: CodeRule) -> Result<(Self, &str), SpecError> {
+    /// Reads a stored specification, and the text of its inline trace without building it; empty if there is none.
+    pub(super) fn parse<'t>(text: &'t str, rules: &SpecRules<'_>) -> Result<(Self, &'t str), SpecError> {
         let (value, inline) = without_inline(text)?;
         let problems = Problems::default();
-        let spec = Self::read(&Cursor::root(&value, &problems), rule);
+        let spec = Self::read(&Cursor::root(&value, &problems), rules);
         let problems = problems.into_vec();
-        match (spec, inline) {
-            (Some(spec), Some(inline)) if problems.is_empty() => Ok((spec, inline)),
+        match spec {
+            Some(spec) if problems.is_empty() => Ok((spec, inline.unwrap_or_default())),
             _ => Err(SpecError::Schema(problems)),
         }
     }
 }
 
-/// Reads where the traces come from; answers the format to assume.
-fn read_target(cursor: &Cursor<'_, '_>) -> Option<Option<Format>> {
+impl Target {
+    fn with_headers(self, headers: HeaderSources) -> Self {
+        match self {
+            Self::Inline => Self::Inline,
+            Self::Http(target) => Self::Http(HttpTarget { headers, ..target }),
+        }
+    }
+}
+
+/// Reads where the traces come from, and the format to assume.
+fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(Target, Option<Format>)> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let format = object.optional("trace_format", |format| {
         format.string()?.parse().map_err(|error: String| format.fault(error)).ok()
@@ -87,60 +135,18 @@ fn read_target(cursor: &Cursor<'_, '_>) -> Option<Option<Format>> {
     let kind = object.required("kind", |kind| {
         let text = kind.string()?;
         match &*text {
-            "inline" => {}
-            "http" => {
-                kind.fault("`http` is not supported yet by this version; send the trace itself as `inline`");
-            }
+            "inline" | "http" => {}
             "uploaded" => kind.fault("`uploaded` is written by the evaluate endpoints only; use `inline`"),
             other => kind.fault(format!("unknown value `{other}`; expected inline or http")),
         }
         Some(text)
     });
-    match kind?.as_str() {
-        "inline" => object.required(INLINE, |inline| inline.map()).map(|_| format),
-        "http" => {
-            check_http(&object);
-            None
-        }
+    let target = match kind?.as_str() {
+        "inline" => object.required(INLINE, |inline| inline.map()).map(|_| Target::Inline),
+        "http" => HttpTarget::read(&object, rules.outbound).map(Target::Http),
         _ => None,
-    }
-}
-
-fn check_http(object: &Object<'_, '_>) {
-    object.required("base_url", |url| {
-        let text = url.string()?;
-        let parsed = reqwest::Url::parse(&text);
-        if !parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-            url.fault("expected an absolute http or https URL"); // not quoted: it may hold a password
-        }
-        Some(())
-    });
-    object.required("trace_id", |id| {
-        let text = id.string()?;
-        if !matches!(text.len(), 16 | 32) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            id.fault(format!("`{text}` is no trace id; expected 16 or 32 hexadecimal digits"));
-        }
-        Some(())
-    });
-}
-
-fn read_sinks(cursor: &Cursor<'_, '_>) -> Option<()> {
-    let sinks = cursor.list(|sink| {
-        let object = sink.object(Spelling::SnakeOrCamel)?;
-        object.required("kind", |kind| {
-            let text = kind.string()?;
-            if !SINKS.contains(&&*text) {
-                kind.fault(format!("unknown sink `{text}`; expected one of {}", SINKS.join(", ")));
-            }
-            Some(())
-        })
-    })?;
-    if !sinks.is_empty() {
-        cursor.fault(
-            "results are not delivered to sinks by this version; leave the member out and ask for them",
-        );
-    }
-    Some(())
+    };
+    Some((target?, format))
 }
 
 /// Takes the text of an inline trace as a document.
@@ -157,8 +163,8 @@ pub(super) enum Unusable {
     NoTraces(String),
 }
 
-/// Reads an inline trace, of which at least one span must be readable.
-pub(super) fn load_inline(document: &Document, format: Option<Format>) -> Result<Loaded<'_>, Unusable> {
+/// Reads the traces of a document, of which at least one span must be readable.
+pub(super) fn load_document(document: &Document, format: Option<Format>) -> Result<Loaded<'_>, Unusable> {
     let loaded = load(std::slice::from_ref(document), format, Join::AcrossDocuments);
     if !loaded.traces.is_empty() {
         return Ok(loaded);

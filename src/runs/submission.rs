@@ -1,21 +1,33 @@
 //! From the body of a submission to a run that can be stored; whatever can be known then is checked then.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::credentials::CredentialRules;
 use super::digest::digest;
 use super::model::NewRun;
-use super::spec::{RunSpec, Unusable, inline_document, load_inline, member_text, repaired};
+use super::sinks::SinkRules;
+use super::spec::{
+    RunSpec, SpecRules, Target, Unusable, inline_document, load_document, member_text, repaired,
+};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
 use crate::json::checked::{Cursor, Problem, Problems, Spelling};
 use crate::json::{self, SyntaxError, Value};
+use crate::net::OutboundRules;
 
 /// What submissions may ask for, and what they get when they ask for nothing.
 #[derive(Debug, Clone)]
 pub struct SubmissionRules {
     /// Which code evaluators they may name.
     pub code: CodeRule,
+    /// Which credentials they may refer to.
+    pub credentials: CredentialRules,
+    /// Which addresses they may name.
+    pub outbound: OutboundRules,
+    /// The folder of files that results may be appended to, if there is one.
+    pub file_sinks: Option<PathBuf>,
     /// How long an attempt may take when nothing is said.
     pub default_deadline: Duration,
     /// How long an attempt may take at most.
@@ -27,10 +39,14 @@ pub struct SubmissionRules {
 }
 
 impl Default for SubmissionRules {
-    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours.
+    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours; nothing
+    /// that only an operator can allow.
     fn default() -> Self {
         Self {
             code: CodeRule::Refused,
+            credentials: CredentialRules::default(),
+            outbound: OutboundRules::default(),
+            file_sinks: None,
             default_deadline: Duration::from_secs(300),
             max_deadline: Duration::from_secs(3600),
             default_attempts: 3,
@@ -73,7 +89,9 @@ pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionEr
     let root = Cursor::root(&document, &problems);
     let fields = read_fields(&root, rules);
     let spec_text = member_text(&text, "spec")?.unwrap_or_default();
-    if let Some(Fields { spec: Some(spec), .. }) = &fields {
+    if let Some(Fields { spec: Some(spec), .. }) = &fields
+        && matches!(spec.target, Target::Inline)
+    {
         check_inline(&root, spec, spec_text)?;
     }
     let problems = problems.into_vec();
@@ -109,17 +127,20 @@ impl Fields {
             deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
             max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
             labels: self.labels.unwrap_or_default(),
-            sinks: Vec::new(),
+            sinks: self.spec.map(|spec| spec.sinks).unwrap_or_default(),
         }
     }
 }
 
 fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
     let object = root.object(Spelling::SnakeOrCamel)?;
+    let SubmissionRules { code, credentials, outbound, file_sinks, .. } = rules;
+    let sinks = Some(SinkRules { credentials, outbound, files: file_sinks.as_deref() });
+    let spec_rules = SpecRules { code: *code, credentials, outbound, sinks };
     let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     Some(Fields {
         id: object.optional("run_id", read_id),
-        spec: object.required("spec", |spec| RunSpec::read(spec, rules.code)),
+        spec: object.required("spec", |spec| RunSpec::read(spec, &spec_rules)),
         labels: object.optional("labels", read_labels),
         priority: object.optional("priority", |priority| priority.integer(-100..=100)),
         deadline_s: object
@@ -174,7 +195,7 @@ fn check_inline(root: &Cursor<'_, '_>, spec: &RunSpec, spec_text: &str) -> Resul
     };
     let faults = match inline_document(inline) {
         Err(fault) => vec![fault],
-        Ok(document) => match load_inline(&document, spec.format) {
+        Ok(document) => match load_document(&document, spec.format) {
             Ok(_) => Vec::new(),
             Err(Unusable::Unreadable(faults)) => faults,
             Err(Unusable::NoTraces(fault)) => vec![fault],

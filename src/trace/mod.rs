@@ -98,7 +98,7 @@ pub enum LoadError {
     /// JSON, but of no known shape.
     #[error(
         "`{document}`, line {line}: {found}; expected OTLP JSON (`resourceSpans`, `batches`, `trace`, \
-         bare spans) or Jaeger JSON (`data`)"
+         `result`, bare spans) or Jaeger JSON (`data`)"
     )]
     UnknownShape {
         /// Name of the document.

@@ -204,7 +204,8 @@ fn scan_object<'a>(
                 keys.push(format!("`{}`", key.escape_debug()));
             }
             match key {
-                "trace" => {
+                // Around the answer of Tempo, and of version 3 of Jaeger's API.
+                "trace" | "result" => {
                     reader.object(|reader, key| {
                         if is_resource_list(key) {
                             is_export = true;
@@ -237,9 +238,10 @@ fn scan_object<'a>(
         return Ok(());
     }
     match data {
-        _ if format == Some(Format::OtlpJson) => {
-            Err(Fault::Format(Format::OtlpJson, "there is no `resourceSpans`, `batches`, `trace` or span id"))
-        }
+        _ if format == Some(Format::OtlpJson) => Err(Fault::Format(
+            Format::OtlpJson,
+            "there is no `resourceSpans`, `batches`, `trace`, `result` or span id",
+        )),
         // An API's envelope around an export document is read as well; an envelope in an envelope is not.
         Some(data) if data.starts_with('{') && may_be_envelope => {
             scan_object(&mut Reader::new(data), format, false, found)

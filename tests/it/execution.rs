@@ -7,28 +7,19 @@ use std::time::{Duration, Instant};
 
 use agentevals::evaluation::config::CodeRule;
 use agentevals::evaluators::CodePolicy;
-use agentevals::ids::{LeaseId, RunId};
+use agentevals::ids::RunId;
 use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
-use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Verdict, name_of,
-};
+use agentevals::runs::model::{EvaluatorType, NewRun, ResultRecord, ResultStatus, Verdict, name_of};
 use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-fn fixture(name: &str) -> Value {
+use crate::support::runs::{claimed, resources};
+
+/// A recorded submission with what came of it.
+pub(crate) fn fixture(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/http");
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
-}
-
-fn claimed(id: RunId, spec: &str) -> Claimed {
-    Claimed {
-        lease: Lease { run: id, id: LeaseId::new_random() },
-        attempt: 1,
-        max_attempts: 3,
-        deadline: Duration::from_secs(300),
-        spec: spec.to_owned(),
-    }
 }
 
 fn submit(body: &str) -> NewRun {
@@ -41,7 +32,7 @@ fn execute(run: &NewRun, code: CodePolicy) -> (Result<Evaluated, ExecutionError>
     let observer = |unit| seen.lock().unwrap().push(unit);
     let outcome = runtime().block_on(async {
         let cancel = CancellationToken::new();
-        Evaluation::new(code).execute(&claimed(run.id, &run.spec), &observer, &cancel).await
+        Evaluation::new(resources(code)).execute(&claimed(run.id, &run.spec), &observer, &cancel).await
     });
     (outcome, seen.into_inner().unwrap())
 }
@@ -71,7 +62,7 @@ fn answered(run: RunId, result: &ResultRecord) -> Value {
 }
 
 /// Whether everything `wanted` says is in `found`; objects may say more.
-fn holds(found: &Value, wanted: &Value) -> bool {
+pub(crate) fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted)))
@@ -125,10 +116,10 @@ fn a_stored_specification_that_cannot_be_used_fails_for_good() {
         let claimed = claimed(RunId::new_v7(), spec);
         let cancel = CancellationToken::new();
         let outcome = runtime().block_on(async {
-            Evaluation::new(CodePolicy::Refused).execute(&claimed, &|_| {}, &cancel).await
+            Evaluation::new(resources(CodePolicy::Refused)).execute(&claimed, &|_| {}, &cancel).await
         });
         match outcome {
-            Err(ExecutionError::Failed { failure, is_transient: false }) => failure.code,
+            Err(ExecutionError::Permanent(failure)) => failure.code,
             other => panic!("{other:?}"),
         }
     };
@@ -228,8 +219,9 @@ fn cancelling_and_dropping_kill_the_evaluator() {
         let (claimed, cancel) = (claimed(run.id, &run.spec), CancellationToken::new());
         let (policy, token) = (folder.policy(), cancel.clone());
         let runtime = runtime();
-        let task =
-            runtime.spawn(async move { Evaluation::new(policy).execute(&claimed, &|_| {}, &token).await });
+        let task = runtime.spawn(async move {
+            Evaluation::new(resources(policy)).execute(&claimed, &|_| {}, &token).await
+        });
         let pid = wait_for("the start", || fs::read_to_string(folder.path().join("pid")).ok());
         let process = PathBuf::from("/proc").join(pid);
         assert!(is_running(&process));

@@ -7,6 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 
 use crate::support::http_server::{HttpServer, Reply};
+use crate::support::tls::TlsFront;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -238,30 +239,62 @@ async fn whoever_is_not_there_may_be_there_later() {
     }
 }
 
+/// A call in a process with this environment: what was said of it.
+async fn call_with(url: &str, environment: &[(&str, &str)]) -> String {
+    let program = std::env::current_exe().unwrap();
+    let called = tokio::process::Command::new(program)
+        .args(["--exact", "net::calls_as_it_is_told", "--ignored", "--nocapture"])
+        .env("AGENTEVALS_TEST_URL", url)
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .envs(environment.iter().copied())
+        .output()
+        .await
+        .unwrap();
+    assert!(called.status.success(), "{}", String::from_utf8_lossy(&called.stdout));
+    let said = String::from_utf8(called.stderr).unwrap();
+    said.lines().find_map(|line| line.strip_prefix("said: ")).expect("it was called").to_owned()
+}
+
+/// Run by others in a process with another environment.
+#[tokio::test]
+#[ignore = "part of other tests"]
+async fn calls_as_it_is_told() {
+    let url = std::env::var("AGENTEVALS_TEST_URL").unwrap();
+    match outbound("127.0.0.1").call(get(&url)).await {
+        Ok(answer) => eprintln!("said: {}", text(&answer)),
+        Err(error) => eprintln!("said: {error}"),
+    }
+}
+
 #[tokio::test]
 async fn the_environment_names_no_proxy() {
     // A proxy would be asked instead of the server, and could be anywhere.
     let server = HttpServer::scripted([Reply::text(200, "direct")]).await;
     let proxy = HttpServer::scripted([Reply::text(200, "proxied")]).await;
-    let program = std::env::current_exe().unwrap();
-    let asked = tokio::process::Command::new(program)
-        .args(["--exact", "net::asks_as_it_is_told", "--ignored", "--nocapture"])
-        .env("AGENTEVALS_TEST_URL", server.url("/"))
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
-        .envs(["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, proxy.url("/"))))
-        .output()
-        .await
-        .unwrap();
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stdout));
-    assert_eq!((server.requests().len(), proxy.requests().len()), (1, 0));
+    let url = proxy.url("/");
+    let environment = ["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, &*url));
+    assert_eq!(call_with(&server.url("/"), &environment).await, "direct");
+    assert_eq!(proxy.requests(), []);
 }
 
-/// Run by the test above in a process with another environment.
 #[tokio::test]
-#[ignore = "part of another test"]
-async fn asks_as_it_is_told() {
-    let url = std::env::var("AGENTEVALS_TEST_URL").unwrap();
-    let answer = outbound("127.0.0.1").call(get(&url)).await.unwrap();
-    assert_eq!(text(&answer), "direct");
+async fn what_began_encrypted_stays_so() {
+    let plain = HttpServer::scripted([Reply::text(200, "plain")]).await;
+    let away = plain.url("/");
+    let server = HttpServer::start(move |_, request| match &*request.target {
+        "/away" => Reply::redirect(302, &*away),
+        "/on" => Reply::redirect(302, "/"),
+        _ => Reply::text(200, "encrypted"),
+    })
+    .await;
+    let front = TlsFront::start(server.address()).await;
+    let authority = front.authority();
+    let trusting = [("SSL_CERT_FILE", authority.to_str().unwrap())];
+    assert_eq!(call_with(&front.url("/on"), &trusting).await, "encrypted");
+    let said = call_with(&front.url("/away"), &trusting).await;
+    assert!(said.contains("from https to less"), "{said}");
+    let said = call_with(&front.url("/"), &[]).await;
+    assert!(said.contains("could not be reached") && said.contains("certificate"), "{said}");
+    assert_eq!(plain.requests(), []);
 }

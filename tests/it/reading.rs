@@ -56,6 +56,11 @@ fn the_tempo_v2_wrapper_is_read() {
 }
 
 #[test]
+fn the_wrapper_of_jaeger_v3_is_read() {
+    assert_eq!(read_json(&[json!({"result": otlp([paint()])})]).assert_clean().texts(), PAINTED);
+}
+
+#[test]
 fn logs_beside_the_tempo_wrapper_are_joined() {
     let mut wrapped = json!({"trace": otlp([span(1, 0, json!({"gen_ai.operation.name": "chat"}))])});
     let log = message_log(1, json!([user("Paint it")]), json!([assistant("Done")]));

@@ -23,6 +23,12 @@ fn with_fields(more: &str) -> String {
     format!(r#"{{"spec":{{"target":{{"kind":"inline","inline":{TRACE}}}}},{more}}}"#)
 }
 
+/// A submission whose trace is elsewhere, with more members in its specification.
+fn fetched(more: &str) -> String {
+    let target = r#"{"kind":"http","baseUrl":"https://h/traces","traceId":"c9d9481f4d5aa027"}"#;
+    format!(r#"{{"spec":{{"target":{target}{more}}}}}"#)
+}
+
 fn problems(body: &str, rules: &SubmissionRules) -> Vec<Problem> {
     match parse(body, rules) {
         Err(SubmissionError::Invalid(problems)) => problems,
@@ -123,7 +129,6 @@ fn every_fault_is_explained_where_it_is() {
             "/spec/target/trace_format",
             "means the same as `traceFormat`; leave one out",
         ),
-        (http(&format!(r#""base_url":"https://h",{trace_id}"#)), "/spec/target/kind", "not supported yet"),
         (http(trace_id), "/spec/target/base_url", "missing"),
         (
             http(&format!(r#""baseUrl":"ftp://h",{trace_id}"#)),
@@ -131,6 +136,32 @@ fn every_fault_is_explained_where_it_is() {
             "absolute http or https URL",
         ),
         (http(r#""base_url":"http://h""#), "/spec/target/trace_id", "missing"),
+        (
+            http(&format!(r#""base_url":"http://169.254.169.254/latest",{trace_id}"#)),
+            "/spec/target/base_url",
+            "`169.254.169.254` is not public (link-local); an operator can allow it with",
+        ),
+        (
+            http(&format!(r#""base_url":"http://0x7f.1/{{trace_id}}",{trace_id}"#)),
+            "/spec/target/base_url",
+            "`127.0.0.1` is not public (loopback)",
+        ),
+        (fetched(r#","context":[]"#), "/spec/context", "expected an object, got a list"),
+        (
+            fetched(r#","context":{"headers":{"X":{"from_env":"HOME"}}}"#),
+            "/spec/context/headers/X/from_env",
+            "variable `HOME` may not be read",
+        ),
+        (
+            fetched(r#","context":{"headers":{"X":{"credentialRef":"k"}}}"#),
+            "/spec/context/headers/X/credentialRef",
+            "`k` is not among the credential_refs",
+        ),
+        (
+            fetched(r#","credential_refs":{"k":{"kind":"file","path":"../x"}}"#),
+            "/spec/credential_refs/k/path",
+            "`../x` is no path below",
+        ),
         (http(r#""base_url":"http://h","traceId":"xyz""#), "/spec/target/traceId", "`xyz` is no trace id"),
         (inline(r#","approach":"agent_invoke""#), "/spec/approach", "expected trace_replay"),
         (inline(r#","evalSet":[]"#), "/spec/evalSet", "expected an object, got a list"),
@@ -168,10 +199,9 @@ fn every_fault_is_explained_where_it_is() {
             "code evaluators are refused",
         ),
         (inline(r#","sinks":{}"#), "/spec/sinks", "expected a list, got an object"),
-        (inline(r#","sinks":[{"kind":"stdout"}]"#), "/spec/sinks", "not delivered to sinks by this version"),
         (inline(r#","sinks":[{"kind":"kafka"}]"#), "/spec/sinks/0/kind", "unknown sink `kafka`"),
         (inline(r#","context":1"#), "/spec/context", "expected an object, got an integer"),
-        (inline(r#","credentialRefs":{"k":{"kind":"env"}}"#), "/spec/credentialRefs", "not looked up"),
+        (inline(r#","credentialRefs":{"k":{"kind":"env"}}"#), "/spec/credentialRefs/k/name", "missing"),
         (with_fields(r#""run_id":"xyz""#), "/run_id", "`xyz` is no UUID; leave the member out"),
         (with_fields(r#""priority":101"#), "/priority", "101 is outside -100..=100"),
         (with_fields(r#""deadlineS":0"#), "/deadlineS", "0 is outside 1..=3600"),
@@ -188,6 +218,30 @@ fn every_fault_is_explained_where_it_is() {
 }
 
 #[test]
+fn a_trace_that_is_elsewhere_is_taken_as_it_is_written() {
+    let body = fetched(r#","context":{"headers":{"X-Org":"7"},"note":1},"credentialRefs":{}"#);
+    assert!(body.contains(&submit(&body).unwrap().spec));
+    // Nothing is sent for a trace that is there, so that what stands here is only kept.
+    assert!(submit(&inline(r#","context":{"headers":7}"#)).is_ok());
+}
+
+#[test]
+fn faults_do_not_repeat_what_may_be_secret() {
+    for body in [
+        fetched(r#","context":{"headers":{"X":"s3cret\u0000"}}"#),
+        fetched(r#","context":{"headers":{"X":["s3cret"]}}"#),
+        fetched(r#","credentialRefs":{"k":{"kind":"env","name":"A","value":"s3cret"}}"#),
+        fetched(r#","credentialRefs":{"k":"s3cret"}"#),
+        fetched("").replace("https://h/", "https://me:s3cret@127.0.0.1/"),
+        fetched("").replace("https://h/", "ftp://me:s3cret@h/?s3cret"),
+        fetched("").replace("https://h/", "https://me:s3cret@h:port/"),
+    ] {
+        let found = problems(&body, &SubmissionRules::default());
+        assert!(!format!("{found:?}").contains("s3cret"), "{found:?}");
+    }
+}
+
+#[test]
 fn all_faults_are_reported_at_once() {
     let body = r#"{"runId":1,"priority":"high","spec":{"target":{"kind":"inline","inline":{}},"evalSet":{},"sinks":1}}"#;
     let found = problems(body, &SubmissionRules::default());
@@ -196,6 +250,14 @@ fn all_faults_are_reported_at_once() {
     {
         assert!(pointers.contains(&pointer), "{pointer}: {pointers:?}");
     }
+}
+
+#[test]
+fn what_goes_along_is_checked_whatever_is_wrong_with_the_target() {
+    let body = r#"{"spec":{"target":{"kind":"http"},"context":{"headers":{"Host":"h"}}}}"#;
+    let found = problems(body, &SubmissionRules::default());
+    let pointers: Vec<_> = found.iter().map(|problem| &*problem.pointer).collect();
+    assert_eq!(pointers, ["/spec/target/trace_id", "/spec/target/base_url", "/spec/context/headers/Host"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use agentevals::runs::execution::{Evaluated, ExecutionError, Executor, UnitResul
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{Claimed, EventKind, NewRun, Progress, ResultRecord, Status, Summary, Verdict};
 use agentevals::runs::store::{RunStore, StoreError};
-use agentevals::runs::worker::{Stop, WorkerSettings, work};
+use agentevals::runs::worker::{Stop, WorkerSettings};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::faulty::{Faulty, Moment, away};
 use crate::support::runs::{
-    LEASE, PATIENCE, TestStore, end, failure, new_run, on_both, result, succeeded, until,
+    LEASE, PATIENCE, TestStore, end, failure, finished, new_run, on_both, result, start_worker, succeeded,
+    until,
 };
 
 /// What an executor was asked to do, and the way to its answer.
@@ -56,7 +57,10 @@ impl Job {
     }
 
     fn fails(self, is_transient: bool) {
-        let error = ExecutionError::Failed { failure: failure(), is_transient };
+        let error = match is_transient {
+            true => ExecutionError::Transient { failure: failure(), retry_after: None },
+            false => ExecutionError::Permanent(failure()),
+        };
         self.answer.send(Answer::Returns(Box::new(Err(error)))).ok();
     }
 
@@ -117,7 +121,7 @@ impl Worker {
 
     fn over(store: Arc<dyn RunStore>, hints: &Hints, change: impl FnOnce(&mut WorkerSettings)) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let (stop, task) = start(store, hints, Arc::new(Remote(sender)), change);
+        let (stop, task) = start_worker(store, hints, Arc::new(Remote(sender)), change);
         Self { stop, task, jobs }
     }
 
@@ -138,35 +142,6 @@ impl Worker {
     async fn ended(self) {
         timeout(PATIENCE, self.task).await.expect("the worker ends").unwrap();
     }
-}
-
-fn start(
-    store: Arc<dyn RunStore>,
-    hints: &Hints,
-    executor: Arc<dyn Executor>,
-    change: impl FnOnce(&mut WorkerSettings),
-) -> (Stop, JoinHandle<()>) {
-    let mut settings = WorkerSettings {
-        name: "the worker".to_owned(),
-        slots: 4,
-        lease: Duration::from_secs(30),
-        heartbeat: Duration::from_secs(5),
-        poll: Duration::from_secs(3600),
-        grace: Duration::from_secs(30),
-        first_backoff: Duration::from_millis(20),
-    };
-    change(&mut settings);
-    let (stop, hints) = (Stop::default(), hints.clone());
-    let task = tokio::spawn({
-        let stop = stop.clone();
-        async move { work(store, &hints, executor, settings, stop).await }
-    });
-    (stop, task)
-}
-
-async fn finished(store: &TestStore, run: RunId) -> agentevals::runs::model::Run {
-    until(async || store.get(run).await.status.is_terminal()).await;
-    store.get(run).await
 }
 
 async fn count(store: &TestStore, run: RunId, kind: EventKind) -> usize {
@@ -275,7 +250,8 @@ async fn three_workers_execute_each_run_once(store: TestStore) {
     }
     let stores = [&store, replicas.first().unwrap_or(&store), replicas.get(1).unwrap_or(&store)];
     let mut runs = store.submit_many(100).await;
-    let workers = stores.map(|store| start(store.store.clone(), &store.hints, executor.clone(), |_| {}));
+    let workers =
+        stores.map(|store| start_worker(store.store.clone(), &store.hints, executor.clone(), |_| {}));
     for _ in 0..20 {
         runs.extend(store.submit_many(5).await);
     }
@@ -668,7 +644,7 @@ async fn the_most_urgent_run_comes_first_when_a_slot_is_free(store: TestStore) {
 async fn no_more_runs_are_claimed_than_there_are_slots(store: TestStore) {
     let executor = Arc::new(Counting::default());
     let runs = store.submit_many(60).await;
-    let (stop, task) = start(store.store.clone(), &store.hints, executor.clone(), |it| it.slots = 3);
+    let (stop, task) = start_worker(store.store.clone(), &store.hints, executor.clone(), |it| it.slots = 3);
     for run in runs {
         finished(&store, run).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{EventKind, Status, Verdict};
+use crate::runs::model::{DeliveryState, EventKind, Phase, SinkKind, Status, Verdict};
 use crate::wire::vocabulary;
 pub(in crate::api) use crate::wire::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
 
@@ -14,6 +14,17 @@ vocabulary!(
 );
 vocabulary!(Verdict, "Verdict", "What the agent's behaviour was worth.");
 vocabulary!(EventKind, "EventKind", "What happened to a run.");
+vocabulary!(SinkKind, "SinkKind", "How a sink takes what it is sent.");
+vocabulary!(
+    Phase,
+    "MessagePhase",
+    "What a message to a sink tells of: new results, a run that was evaluated, or one that was not."
+);
+vocabulary!(
+    DeliveryState,
+    "DeliveryState",
+    "Where a message stands: it waits for its turn, an answer or another attempt; the sink has it; or it is given up."
+);
 vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");

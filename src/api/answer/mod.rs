@@ -4,12 +4,14 @@
 //! out are only members that one has to ask for or that do not apply: `spec`, the particulars of an event, and what
 //! a problem adds. Those are documented as optional and never null.
 
+mod delivery;
 mod event;
 mod json;
 mod member;
 mod result;
 mod run;
 
+pub(super) use delivery::{DeliveryAnswer, DeliveryPage, Redelivered};
 pub(super) use event::EventAnswer;
 pub(super) use json::Json;
 pub(super) use member::{Described, Named, Nullable, RawObject, Vocabulary};

@@ -18,3 +18,5 @@ pub use refs::CredentialRefs;
 pub use rules::{CredentialRules, SecretName};
 pub use secret::Secret;
 pub use sources::{HeaderSources, SecretSource};
+
+pub(super) use sources::is_prefix;

@@ -36,19 +36,12 @@ pub(super) async fn make(shared: &Shared, claimed: ClaimedDelivery) {
 /// Sends, within what the claim allows.
 async fn send(shared: &Shared, claimed: &ClaimedDelivery) -> Result<Sent, Failed> {
     let limit = claimed.sink.timeout + shared.settings.margin / 2;
-    let carrying = AssertUnwindSafe(shared.courier.carry(claimed)).catch_unwind();
-    match tokio::time::timeout(limit, carrying).await {
-        Ok(Ok(sent)) => sent,
-        Ok(Err(_)) => {
-            // The panic hook has said where.
-            error!("delivering message `{}` panicked", claimed.lease.delivery);
-            Err(Failed::new("internal error; see the server's log"))
-        }
-        Err(_) => {
-            let seconds = limit.as_secs_f64();
-            Err(Failed::for_now(format!("not done within {seconds} s, credentials included")))
-        }
-    }
+    let carrying = AssertUnwindSafe(shared.courier.carry(claimed, limit)).catch_unwind();
+    carrying.await.unwrap_or_else(|_| {
+        // The panic hook has said where.
+        error!("delivering message `{}` panicked", claimed.lease.delivery);
+        Err(Failed::new("internal error; see the server's log"))
+    })
 }
 
 /// What follows from the outcome of attempt `attempt`, from 1.

@@ -13,7 +13,7 @@ use super::file::{self, AppendError};
 use super::lines::lines;
 use super::{Sink, SinkRules, Target};
 use crate::net::Outbound;
-use crate::runs::credentials::Credentials;
+use crate::runs::credentials::{CredentialRefs, Credentials};
 use crate::runs::model::ClaimedDelivery;
 
 /// Threads that may be busy with files; a file system that hangs must not take them all.
@@ -23,7 +23,8 @@ const FILE_THREADS: usize = 8;
 pub struct Courier {
     outbound: Outbound,
     credentials: Credentials,
-    rules: SinkRules,
+    /// The folder of file sinks.
+    files: Option<PathBuf>,
     stdout: Arc<Mutex<dyn Write + Send>>,
     /// One thread at a time may be busy with it.
     stdout_turn: Arc<Semaphore>,
@@ -32,7 +33,7 @@ pub struct Courier {
 
 impl fmt::Debug for Courier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Courier").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("Courier").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -72,38 +73,58 @@ impl Failed {
     }
 
     /// A failure for now.
-    pub(in crate::runs) fn for_now(text: impl Into<String>) -> Self {
+    fn for_now(text: impl Into<String>) -> Self {
         Self { is_transient: true, ..Self::new(text) }
     }
 }
 
 impl Courier {
-    /// A courier that may use what `rules` allow. `stdout` is where sinks of that kind write, one message at a time.
+    /// A courier that calls out by `outbound`, looks secrets up in `credentials`, appends to files in the folder
+    /// `files`, if there is one, and writes to `stdout` one message at a time.
     pub fn new(
         outbound: Outbound,
         credentials: Credentials,
-        rules: SinkRules,
+        files: Option<PathBuf>,
         stdout: Arc<Mutex<dyn Write + Send>>,
     ) -> Self {
         let (stdout_turn, file_turns) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(FILE_THREADS)));
-        Self { outbound, credentials, rules, stdout, stdout_turn, file_turns }
+        Self { outbound, credentials, files, stdout, stdout_turn, file_turns }
     }
 
-    /// Makes one attempt; takes little longer than the sink's timeout, save for looking credentials up.
-    pub(in crate::runs) async fn carry(&self, claimed: &ClaimedDelivery) -> Result<Sent, Failed> {
-        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules).map_err(|fault| {
+    /// Makes one attempt, which takes no longer than `limit`: the sink's timeout, and what looking credentials up takes.
+    pub(in crate::runs) async fn carry(
+        &self,
+        claimed: &ClaimedDelivery,
+        limit: Duration,
+    ) -> Result<Sent, Failed> {
+        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| {
             Failed::new(format!("the sink cannot be used where results are delivered: {fault}"))
         })?;
+        let sent = tokio::time::timeout(limit, self.send(claimed, &sink, &refs)).await;
+        let late = |_| Err(Failed::for_now(format!("not done within {} s", limit.as_secs_f64())));
+        sent.unwrap_or_else(late).map_err(|failed| Failed { max_attempts: sink.max_attempts, ..failed })
+    }
+
+    async fn send(
+        &self,
+        claimed: &ClaimedDelivery,
+        sink: &Sink,
+        refs: &CredentialRefs,
+    ) -> Result<Sent, Failed> {
         let (id, payload) = (claimed.lease.delivery.to_string(), &claimed.payload);
-        let sent = match &sink.target {
+        match &sink.target {
             Target::Webhook(webhook) => {
-                let credentials = (&self.credentials, &refs);
+                let credentials = (&self.credentials, refs);
                 webhook.send(&id, payload, sink.timeout, &self.outbound, credentials).await
             }
             Target::Stdout => self.print(payload, sink.timeout).await,
             Target::File(path) => self.append(path.clone(), payload, sink.timeout).await,
-        };
-        sent.map_err(|failed| Failed { max_attempts: sink.max_attempts, ..failed })
+        }
+    }
+
+    fn rules(&self) -> SinkRules<'_> {
+        let (credentials, outbound) = (self.credentials.rules(), self.outbound.rules());
+        SinkRules { credentials, outbound, files: self.files.as_deref() }
     }
 
     async fn print(&self, payload: &str, timeout: Duration) -> Result<Sent, Failed> {
@@ -128,10 +149,7 @@ impl Courier {
     }
 
     fn folder(&self) -> Result<PathBuf, Failed> {
-        self.rules
-            .files
-            .clone()
-            .ok_or_else(|| Failed::new("files are not written where results are delivered"))
+        self.files.clone().ok_or_else(|| Failed::new("files are not written where results are delivered"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sinks: where the results of a run go besides storage.
 //!
-//! A specification lists them ([`read_all`]); each is stored beside the run with what it takes to send to it. What
+//! A specification lists them; each is stored beside the run with what it takes to send to it. What
 //! there is to send is in the outbox; [`Courier`] makes one attempt at it. When, and how often, is for
 //! [`delivery`](super::delivery) to decide.
 
@@ -10,7 +10,7 @@ mod lines;
 mod signature;
 mod webhook;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 pub use courier::Courier;
@@ -37,14 +37,14 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_ATTEMPTS: u32 = 12;
 
 /// What sinks may use.
-#[derive(Debug, Clone, Default)]
-pub struct SinkRules {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SinkRules<'r> {
     /// What headers and signing secrets may refer to.
-    pub credentials: CredentialRules,
+    pub(super) credentials: &'r CredentialRules,
     /// Whom webhooks may call.
-    pub outbound: OutboundRules,
+    pub(super) outbound: &'r OutboundRules,
     /// The folder of files that results are appended to; without it there is no such sink.
-    pub files: Option<PathBuf>,
+    pub(super) files: Option<&'r Path>,
 }
 
 /// A sink as a specification describes it.
@@ -66,13 +66,17 @@ enum Target {
     Webhook(Webhook),
 }
 
-/// Reads the sinks of a specification.
+/// Reads the sinks of a specification, with the credentials that it names: read, and as they are written.
 pub(super) fn read_all(
     cursor: &Cursor<'_, '_>,
-    rules: &SinkRules,
+    rules: &SinkRules<'_>,
     refs: &CredentialRefs,
-) -> Option<Vec<Sink>> {
-    let sinks = cursor.list(|sink| Sink::read(sink, rules, refs))?;
+    written_refs: Option<&Value<'_>>,
+) -> Option<Vec<StoredSink>> {
+    let read = |sink: &Cursor<'_, '_>| {
+        Sink::read(sink, rules, refs).map(|read| read.stored(sink.value(), written_refs))
+    };
+    let sinks = cursor.list(read)?;
     if sinks.len() > MAX_SINKS {
         cursor.fault(format!("{} sinks are more than {MAX_SINKS}", sinks.len()));
     }
@@ -80,7 +84,7 @@ pub(super) fn read_all(
 }
 
 impl Sink {
-    fn read(cursor: &Cursor<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<Self> {
+    fn read(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>, refs: &CredentialRefs) -> Option<Self> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         let kind = object.required("kind", read_kind)?;
         let target = match kind {
@@ -102,12 +106,12 @@ impl Sink {
     ///
     /// # Errors
     /// Why it cannot be used by this process.
-    pub(super) fn parse(document: &str, rules: &SinkRules) -> Result<(Self, CredentialRefs), String> {
+    pub(super) fn parse(document: &str, rules: &SinkRules<'_>) -> Result<(Self, CredentialRefs), String> {
         let value = json::parse(document).map_err(|error| error.to_string())?;
         let problems = Problems::default();
         let read = |object: &Object<'_, '_>| {
             let refs =
-                object.optional("credential_refs", |refs| CredentialRefs::read(refs, &rules.credentials));
+                object.optional("credential_refs", |refs| CredentialRefs::read(refs, rules.credentials));
             let refs = refs.unwrap_or_default();
             let sink = object.required("sink", |sink| Self::read(sink, rules, &refs))?;
             Some((sink, refs))
@@ -122,7 +126,7 @@ impl Sink {
     }
 
     /// The sink as it is stored; `sink` and `refs` are as they stand in the specification.
-    pub(super) fn stored(&self, sink: &Value<'_>, refs: Option<&Value<'_>>) -> StoredSink {
+    fn stored(&self, sink: &Value<'_>, refs: Option<&Value<'_>>) -> StoredSink {
         let (kind, destination) = match &self.target {
             Target::Stdout => (SinkKind::Stdout, name_of(&SinkKind::NAMES, &SinkKind::Stdout).to_owned()),
             Target::File(path) => (SinkKind::File, path.clone()),
@@ -146,9 +150,9 @@ fn read_kind(cursor: &Cursor<'_, '_>) -> Option<SinkKind> {
     known.map(|(_, kind)| *kind)
 }
 
-fn read_path(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<String> {
+fn read_path(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>) -> Option<String> {
     let path = cursor.string()?;
-    let Some(folder) = &rules.files else {
+    let Some(folder) = rules.files else {
         cursor.fault("files are not written here; an operator can set AGENTEVALS_FILE_SINKS_DIR");
         return None;
     };

@@ -23,6 +23,9 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How much of the answer's body is shown.
 const EXCERPT_CHARS: usize = 160;
 
+/// From which length on a part of a path is taken for a token.
+const TOKEN_BYTES: usize = 12;
+
 /// Longest URL.
 const MAX_URL_BYTES: usize = 4 << 10;
 
@@ -42,8 +45,12 @@ pub(super) struct Webhook {
 
 impl Webhook {
     /// Reads the members of a sink that are a webhook's own.
-    pub(super) fn read(object: &Object<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<Self> {
-        let credentials = &rules.credentials;
+    pub(super) fn read(
+        object: &Object<'_, '_>,
+        rules: &SinkRules<'_>,
+        refs: &CredentialRefs,
+    ) -> Option<Self> {
+        let credentials = rules.credentials;
         let url = object.required("url", |url| read_url(url, rules));
         let headers = [
             object.optional("headers", |headers| HeaderSources::read(headers, credentials, refs)),
@@ -123,7 +130,7 @@ impl From<CredentialError> for Failed {
     }
 }
 
-fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<Url> {
+fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>) -> Option<Url> {
     let text = cursor.string()?;
     // Not quoted in faults: it may hold a secret.
     let parsed = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -136,11 +143,10 @@ fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules) -> Option<Url> {
 }
 
 /// Reads the reference's `{kind: headers, headers: {name: {from_env}}}`.
-fn read_auth(cursor: &Cursor<'_, '_>, rules: &SinkRules, refs: &CredentialRefs) -> Option<HeaderSources> {
+fn read_auth(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>, refs: &CredentialRefs) -> Option<HeaderSources> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     object.required("kind", |kind| kind.choice(&[("headers", ())]));
-    let headers =
-        object.required("headers", |headers| HeaderSources::read(headers, &rules.credentials, refs));
+    let headers = object.required("headers", |headers| HeaderSources::read(headers, rules.credentials, refs));
     object.refuse_unknown();
     headers
 }
@@ -189,9 +195,11 @@ fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
     secrets.extend(url.password().map(str::to_owned));
     secrets.extend(url.query().map(str::to_owned));
     secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-    secrets.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
     // Short ones are in every text.
     secrets.retain(|secret| secret.len() > 3);
+    // Some receivers are known by a token in the path; a word there is none.
+    let is_token = |part: &&str| part.len() >= TOKEN_BYTES;
+    secrets.extend(url.path_segments().into_iter().flatten().filter(is_token).map(str::to_owned));
     secrets
 }
 
@@ -201,12 +209,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_an_answer_is_short_printable_and_holds_no_secret() {
-        let url = Url::parse("https://u:pass-word@h/hooks/T012/x?token=s3cr3t&n=1").unwrap();
+        let url = Url::parse("https://u:pass-word@h/hooks/T012x8Ab93kfQ/x?token=s3cr3t&n=1").unwrap();
         let mut sensitive = HeaderValue::from_static("Bearer abc-def");
         sensitive.set_sensitive(true);
         let headers = HeaderMap::from_iter([(HeaderName::from_static("authorization"), sensitive)]);
         let secrets = secrets(&url, &headers);
-        for body in ["you sent abc-def", "pass-word", "token=s3cr3t&n=1", "s3cr3t", "/hooks/T012/x"] {
+        for body in ["you sent abc-def", "pass-word", "token=s3cr3t&n=1", "s3cr3t", "/hooks/T012x8Ab93kfQ/x"]
+        {
             assert_eq!(excerpt(body.as_bytes(), &secrets), None, "{body}");
         }
         assert_eq!(
@@ -214,6 +223,7 @@ mod tests {
             "no such [31m thing \u{fffd}"
         );
         assert_eq!(excerpt(b" \n", &secrets), None);
+        assert_eq!(excerpt(b"no hooks", &secrets).as_deref(), Some("no hooks"));
         assert_eq!(excerpt("ä".repeat(500).as_bytes(), &secrets).unwrap().chars().count(), EXCERPT_CHARS + 1);
     }
 

@@ -23,12 +23,8 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// How long an execution may take to notice that it has to end.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// How an execution came to an end.
-enum Outcome {
-    Evaluated(Evaluated),
-    Failed { failure: Failure, is_transient: bool },
-    Interrupted,
-}
+/// How an execution came to an end; cancelled, when something interrupted it.
+type Outcome = Result<Evaluated, ExecutionError>;
 
 /// Executes a claimed run and sees to its end.
 pub(super) async fn execute(shared: Arc<Shared>, claimed: Claimed, cancel: CancellationToken) {
@@ -76,48 +72,39 @@ async fn run_to_end(
         let seconds = claimed.deadline.as_secs();
         let message =
             format!("not done within its deadline of {seconds} s; submit it with a larger `deadlineS`");
-        return Outcome::Failed { failure: Failure::new("deadline_exceeded", message), is_transient: false };
+        return Err(ExecutionError::permanent("deadline_exceeded", message));
     }
-    Outcome::Interrupted
+    Err(ExecutionError::Cancelled)
 }
 
-type Ended = Result<Result<Evaluated, ExecutionError>, Box<dyn Any + Send>>;
-
-fn outcome(ended: Ended) -> Outcome {
-    match ended {
-        Ok(Ok(evaluated)) => Outcome::Evaluated(evaluated),
-        Ok(Err(ExecutionError::Failed { failure, is_transient })) => {
-            Outcome::Failed { failure, is_transient }
-        }
-        Ok(Err(ExecutionError::Cancelled)) => Outcome::Interrupted,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            error!("an evaluation panicked: {text}");
-            let message = "the evaluation ended with an internal error; see the server's log";
-            Outcome::Failed { failure: Failure::new("internal_error", message), is_transient: false }
-        }
-    }
+fn outcome(ended: Result<Outcome, Box<dyn Any + Send>>) -> Outcome {
+    ended.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        error!("an evaluation panicked: {text}");
+        let message = "the evaluation ended with an internal error; see the server's log";
+        Err(ExecutionError::permanent("internal_error", message))
+    })
 }
 
 /// Writes how the run ended, or gives it back.
 async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: Unsaved) {
     let ending = match outcome {
-        Outcome::Evaluated(Evaluated { verdict, summary, results, .. }) => {
+        Ok(Evaluated { verdict, summary, results, .. }) => {
             let unsaved = unsaved.with_all(results);
             let ending = Ending::Succeeded { verdict, summary: Box::new(summary) };
             return finish(shared, claimed, ending, unsaved).await;
         }
-        Outcome::Failed { failure, is_transient }
-            if is_transient && claimed.attempt < claimed.max_attempts =>
-        {
-            match requeue(shared, claimed, &failure).await {
+        Err(ExecutionError::Transient { failure, retry_after }) if claimed.attempt < claimed.max_attempts => {
+            match requeue(shared, claimed, &failure, retry_after).await {
                 true => return,
-                false => Ending::Cancelled, // or the lease is lost, and this is not written either
+                false => Ending::Cancelled, // or lost, and then this is not written either
             }
         }
-        Outcome::Failed { failure, .. } => Ending::Failed(failure),
-        Outcome::Interrupted => match shared.interruption(claimed.lease) {
+        Err(ExecutionError::Permanent(failure) | ExecutionError::Transient { failure, .. }) => {
+            Ending::Failed(failure)
+        }
+        Err(ExecutionError::Cancelled) => match shared.interruption(claimed.lease) {
             Some(Interruption::Cancelled) => Ending::Cancelled,
             Some(Interruption::LeaseLost) => {
                 warn!(run.id = %claimed.lease.run, "run `{}` is not held any more", claimed.lease.run);
@@ -141,8 +128,15 @@ async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Uns
     }
 }
 
-async fn requeue(shared: &Shared, claimed: &Claimed, failure: &Failure) -> bool {
-    let (run, delay) = (claimed.lease.run, shared.settings.backoff(claimed.attempt));
+/// Gives the run back, to be tried again after the back-off and not before `retry_after`.
+async fn requeue(
+    shared: &Shared,
+    claimed: &Claimed,
+    failure: &Failure,
+    retry_after: Option<Duration>,
+) -> bool {
+    let run = claimed.lease.run;
+    let delay = shared.settings.backoff(claimed.attempt).max(retry_after.unwrap_or_default());
     match shared.store.requeue(claimed.lease, failure, delay).await {
         Ok(false) => false, // cancelled meanwhile, or lost
         Ok(true) => {

@@ -144,8 +144,17 @@ impl State {
             }
             Settlement::GivenBack => stored.attempts -= 1,
         }
-        if stored.state != DeliveryState::Pending {
+        let (state, due_at) = (stored.state, stored.due_at);
+        if state != DeliveryState::Pending {
             self.in_line.remove(&(id.run, id.sink, id.event));
+        }
+        // Those behind it in line wait with it and go on with it.
+        let Some(entry) = self.runs.get_mut(&id.run) else { return true };
+        let behind = (id.run, id.sink, id.event + 1)..=(id.run, id.sink, u32::MAX);
+        for (_, sink, event) in self.in_line.range(behind) {
+            if let Some(stored) = entry.deliveries.get_mut(&(*event, *sink)) {
+                stored.due_at = due_at;
+            }
         }
         true
     }

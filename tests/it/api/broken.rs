@@ -7,10 +7,13 @@ use agentevals::api::ApiSettings;
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, Lease, NewRun, Record, Run,
+    RunEvent, Settlement, StoredResult, Submitted,
 };
+use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
-    FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
+    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    StoreError,
 };
 use async_trait::async_trait;
 
@@ -48,9 +51,9 @@ impl Broken {
 }
 
 macro_rules! failing {
-    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
+    ($trait:ident: $($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
-        impl RunStore for Broken {
+        impl $trait for Broken {
             $(
                 async fn $name(&self, $(_: $argument),*) -> Result<$answer> {
                     self.fail().await
@@ -61,6 +64,7 @@ macro_rules! failing {
 }
 
 failing! {
+    RunStore:
     submit(&[NewRun]) -> Vec<Submitted>;
     run(RunId) -> Option<Run>;
     spec(RunId) -> Option<String>;
@@ -68,6 +72,9 @@ failing! {
     results(RunId, &ResultFilter) -> Vec<StoredResult>;
     cancel(RunId) -> Option<Run>;
     retry(RunId) -> Option<Retried>;
+    delete(RunId) -> Option<Deletion>;
+    purge(Duration, usize) -> usize;
+    missing(&[RunId]) -> Vec<RunId>;
     claim(&str, usize, Duration) -> Vec<Claimed>;
     heartbeat(&[Lease], Duration) -> Vec<Held>;
     record(&[Record]) -> Vec<bool>;
@@ -79,4 +86,13 @@ failing! {
     feed(FeedPosition, usize) -> FeedPage;
     feed_end() -> FeedPosition;
     check() -> ();
+}
+
+failing! {
+    Outbox:
+    claim_deliveries(&Room, Duration) -> Vec<ClaimedDelivery>;
+    settle_delivery(DeliveryLease, &Settlement) -> bool;
+    next_delivery() -> Option<Duration>;
+    deliveries(RunId, Option<(u32, u16)>, usize) -> Vec<Delivery>;
+    redeliver(RunId, Option<&[DeliveryId]>) -> Vec<Delivery>;
 }

@@ -10,7 +10,8 @@ use super::harness::Api;
 use super::schema;
 use crate::support::agentevals;
 
-fn document() -> Value {
+/// The document.
+pub(super) fn document() -> Value {
     serde_json::from_str(&agentevals::api::openapi_document()).unwrap()
 }
 
@@ -19,7 +20,7 @@ fn root() -> PathBuf {
 }
 
 /// Every operation: path, method, description.
-fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+pub(super) fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, methods)| {
         methods.as_object().unwrap().iter().map(move |(method, operation)| (&**path, &**method, operation))
@@ -108,4 +109,30 @@ async fn the_example_fits_its_schema_and_is_accepted() {
     assert_eq!(schema::faults(example, &schema, &document), Vec::<String>::new());
     let run = Api::default().call("submit_run").json(example).send().await.expect(202);
     assert_eq!(run["data"]["runId"], example["runId"]);
+}
+
+#[test]
+fn a_fetched_trace_with_credentials_of_every_kind_fits_the_schema() {
+    let document = document();
+    let faults = |headers: Value| {
+        let submission = json!({"spec": {
+            "target": {"kind": "http", "baseUrl": "https://h/traces", "traceId": "0af7651916cd43dd"},
+            "context": {"headers": headers},
+            "credentialRefs": {
+                "a": {"kind": "env", "name": "A"},
+                "b": {"kind": "file", "path": "b"},
+                "c": {"kind": "kubernetes", "namespace": "n", "name": "c", "key": "k"},
+            },
+        }});
+        schema::faults(&submission, &json!({"$ref": "#/components/schemas/RunSubmission"}), &document)
+    };
+    let headers = json!({
+        "X-Written": "1",
+        "X-Variable": {"fromEnv": "A"},
+        "X-Credential": {"credentialRef": "a"},
+        "Authorization": {"credentialRef": "a", "prefix": "Bearer "},
+    });
+    assert_eq!(faults(headers), Vec::<String>::new());
+    assert_eq!(faults(json!({"X": 1})).len(), 1);
+    assert_eq!(faults(json!({"X": {"prefix": "Bearer "}})).len(), 1);
 }

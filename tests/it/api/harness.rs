@@ -110,6 +110,7 @@ impl Api {
             progress,
             results,
             ending,
+            has_sinks: claimed.has_sinks,
         };
         assert_eq!(self.store.record(&[record]).await.unwrap(), [true]);
     }

@@ -1,6 +1,8 @@
 //! The HTTP API, driven through the real router on the memory store.
 
+mod access;
 mod broken;
+mod deliveries;
 mod document;
 mod events;
 mod failures;

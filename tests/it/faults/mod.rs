@@ -3,10 +3,13 @@
 //! Jobs are held by an evaluator that waits for a file (`work`), so that nothing here sleeps for luck. What came of it
 //! is read from the tables (`truth`).
 
+mod access;
 mod cancelling;
 mod crashes;
+mod deliveries;
 mod network;
 mod restarts;
+mod secrets;
 mod starting;
 mod stopping;
 mod storm;

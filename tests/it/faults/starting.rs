@@ -150,3 +150,18 @@ async fn memory_says_that_nothing_survives() {
     assert_eq!(api.finished(run).await["status"], "succeeded");
     process.terminated().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_of_a_service_is_an_exit_code() {
+    let (process, _) = serve().answering().await;
+    let port = process.address().unwrap().port().to_string();
+    for arguments in [["--host", "127.0.0.1"], ["--host", "0.0.0.0"], ["--ready", "--timeout-s=10"]] {
+        let output = output(&[["healthcheck", "--port", &port].as_slice(), &arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    }
+    process.terminated().await;
+    let gone = output(&["healthcheck", "--port", &port]);
+    let said = String::from_utf8(gone.stderr).unwrap();
+    assert_eq!(gone.status.code(), Some(2), "{said}");
+    assert!(said.contains(&port) && said.contains("refused"), "{said}");
+}

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::{Claimed, Ending, NewRun, Record, Run, Submitted, Verdict};
-use agentevals::runs::store::{Retried, RunFilter};
+use agentevals::runs::model::{Claimed, Ending, NewRun, Record, Run, Settlement, Submitted, Verdict};
+use agentevals::runs::store::{Deletion, Retried, RunFilter};
 use fastrand::Rng;
 
 use crate::support::runs::{
     LEASE, TestStore, all_results, end, failed, failure, part, record, result, succeeded, until, with_spec,
 };
+use crate::support::sinks::{DELIVERED, again, dead, payload, states, with_sinks};
 
 /// What is done; numbers are those of runs and claims in the order in which they came, modulo how many there are.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ enum Step {
     Settle,
     Cancel(usize),
     Retry(usize),
+    Delete(usize),
+    Deliver(u32),
+    Redeliver(usize),
 }
 
 fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
@@ -34,7 +38,7 @@ fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
     for _ in 0..count {
         let any = rng.usize(..1000);
         // Mostly of late, sometimes of old.
-        steps.push(match rng.u8(..20) {
+        steps.push(match rng.u8(..24) {
             0..=3 => {
                 let runs: Vec<_> = (0..rng.usize(1..4)).map(|_| submission(rng, &mut stored)).collect();
                 Step::Submit(runs)
@@ -56,6 +60,9 @@ fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
             15 => Step::Release(any),
             16 | 17 => Step::Settle,
             18 => Step::Cancel(any),
+            19 => Step::Delete(any),
+            20 | 21 => Step::Deliver(rng.u32(..5)),
+            22 => Step::Redeliver(any),
             _ => Step::Retry(any),
         });
     }
@@ -66,6 +73,7 @@ fn submission(rng: &mut Rng, stored: &mut Vec<NewRun>) -> NewRun {
     let mut new = with_spec(&format!("[{}]", rng.u8(..3)));
     new.priority = rng.i16(-2..3);
     new.max_attempts = rng.u32(1..4);
+    new.sinks = with_sinks(rng.usize(..3)).sinks;
     if rng.u8(..4) == 0 {
         new.idempotency_key = Some(format!("key {}", rng.u8(..6)));
     }
@@ -165,6 +173,42 @@ impl Side {
                 },
                 None => String::new(),
             },
+            Step::Delete(number) => match run(*number) {
+                Some(run) => match store.delete(run).await.unwrap() {
+                    None => "none".to_owned(),
+                    Some(Deletion::Done) => "deleted".to_owned(),
+                    Some(Deletion::Refused(status)) => format!("refused {status:?}"),
+                },
+                None => String::new(),
+            },
+            Step::Deliver(outcome) => {
+                until_due_settles(store).await;
+                let claimed = store.claim_messages().await;
+                let mut words = Vec::new();
+                for claimed in claimed {
+                    let id = claimed.lease.delivery;
+                    let settlement = match (outcome + id.event + u32::from(id.sink)) % 5 {
+                        0 | 1 => DELIVERED,
+                        2 => dead(),
+                        3 => again(LEASE),
+                        _ => Settlement::GivenBack,
+                    };
+                    store.settled(&claimed, &settlement).await;
+                    let mut payload = payload(&claimed);
+                    for result in payload["results"].as_array_mut().into_iter().flatten() {
+                        result["createdAt"].take();
+                    }
+                    words.push(format!(
+                        "{id} {} {:?} {:?} {payload}",
+                        claimed.attempt, claimed.phase, claimed.sink
+                    ));
+                }
+                words.join("\n")
+            }
+            Step::Redeliver(number) => match run(*number) {
+                Some(run) => format!("{:?}", states(&store.redeliver(run, None).await.unwrap())),
+                None => String::new(),
+            },
         }
     }
 
@@ -181,6 +225,12 @@ impl Side {
             }
             for stored in self.store.results(run.id, &all_results()).await.unwrap() {
                 writeln!(text, "  attempt {}: {:?}", stored.attempt, stored.record).unwrap();
+            }
+            for message in self.store.messages(run.id).await {
+                let (id, error) = (message.id, message.last_error);
+                let waits = message.next_attempt_at.is_some();
+                let (state, attempts, status) = (message.state, message.attempts, message.last_status);
+                writeln!(text, "  {id} {state:?} {attempts} {status:?} {error:?} {waits}").unwrap();
             }
         }
         let scan = self.store.scan().await.unwrap();
@@ -246,5 +296,5 @@ async fn agree(seed: u64) {
         }
     }
     assert_eq!(sides[0].state().await, sides[1].state().await, "seed {seed}");
-    assert_eq!(done.len(), 10, "every kind of step");
+    assert_eq!(done.len(), 13, "every kind of step");
 }

@@ -9,10 +9,12 @@
 //! 6. Runs succeed without traces or with every metric errored.
 //! 7. Nothing is tried again after failures that may pass, and the deadline is the same for every run.
 //! 8. Pages over equal times lose and repeat runs.
+//! 9. Messages to sinks are lost with their process, overtake the status, and repeat earlier results.
 //! 10. Results of an earlier attempt stay that do not apply any more.
 //! 14. Results of one eval case cannot be compared over runs.
 //! 16. NaN among the scores makes a run fail.
 
 mod agreement;
 mod contract;
+mod outbox;
 mod postgres;

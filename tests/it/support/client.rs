@@ -72,6 +72,11 @@ impl Api {
         .await
     }
 
+    /// What is answered at a path, whatever it is.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.get(path).send().await.unwrap().text().await.unwrap()
+    }
+
     /// The results of a run.
     pub(crate) async fn results(&self, id: RunId) -> Vec<Value> {
         let (status, answer) = answer(self.get(&format!("/api/runs/{id}/results"))).await.unwrap();

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, Lease, NewRun, Record, Run,
+    RunEvent, Settlement, StoredResult, Submitted,
 };
+use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
-    FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
+    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    StoreError,
 };
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -98,15 +101,10 @@ pub(crate) fn away() -> StoreError {
 }
 
 macro_rules! pass_on {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+    ($trait:ident { $($method:tt)* } $($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
-        impl RunStore for Faulty {
-            async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
-                let call = Call { name: "record", records };
-                self.enter(&call)?;
-                let answer = self.inner.record(records).await?;
-                self.leave(&call).await.map(|()| answer)
-            }
+        impl $trait for Faulty {
+            $($method)*
 
             $(
                 async fn $name(&self, $($argument: $kind),*) -> Result<$answer> {
@@ -121,6 +119,14 @@ macro_rules! pass_on {
 }
 
 pass_on! {
+    RunStore {
+        async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
+            let call = Call { name: "record", records };
+            self.enter(&call)?;
+            let answer = self.inner.record(records).await?;
+            self.leave(&call).await.map(|()| answer)
+        }
+    }
     submit(runs: &[NewRun]) -> Vec<Submitted>;
     run(id: RunId) -> Option<Run>;
     spec(id: RunId) -> Option<String>;
@@ -128,6 +134,9 @@ pass_on! {
     results(id: RunId, filter: &ResultFilter) -> Vec<StoredResult>;
     cancel(id: RunId) -> Option<Run>;
     retry(id: RunId) -> Option<Retried>;
+    delete(id: RunId) -> Option<Deletion>;
+    purge(age: Duration, limit: usize) -> usize;
+    missing(runs: &[RunId]) -> Vec<RunId>;
     claim(worker: &str, limit: usize, lease: Duration) -> Vec<Claimed>;
     heartbeat(leases: &[Lease], lease: Duration) -> Vec<Held>;
     requeue(lease: Lease, reason: &Failure, delay: Duration) -> bool;
@@ -138,4 +147,13 @@ pass_on! {
     feed(after: FeedPosition, limit: usize) -> FeedPage;
     feed_end() -> FeedPosition;
     check() -> ();
+}
+
+pass_on! {
+    Outbox {}
+    claim_deliveries(room: &Room, margin: Duration) -> Vec<ClaimedDelivery>;
+    settle_delivery(lease: DeliveryLease, settlement: &Settlement) -> bool;
+    next_delivery() -> Option<Duration>;
+    deliveries(run: RunId, after: Option<(u32, u16)>, limit: usize) -> Vec<Delivery>;
+    redeliver(run: RunId, named: Option<&[DeliveryId]>) -> Vec<Delivery>;
 }

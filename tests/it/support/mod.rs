@@ -8,6 +8,8 @@ pub(crate) mod postgres;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod runs;
+pub(crate) mod sinks;
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::io::Write;

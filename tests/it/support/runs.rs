@@ -6,16 +6,23 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentevals::ids::RunId;
+use agentevals::evaluators::CodePolicy;
+use agentevals::ids::{LeaseId, RunId};
+use agentevals::net::Outbound;
+use agentevals::runs::credentials::Credentials;
+use agentevals::runs::execution::{Executor, Resources};
+use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::{Hint, HintReceiver, Hints};
 use agentevals::runs::model::{
-    Claimed, Ending, EvaluatorType, EventKind, Failure, NewRun, Progress, Record, ResultRecord, ResultStatus,
-    Run, RunEvent, Summary, Verdict,
+    Claimed, Ending, EvaluatorType, EventKind, Failure, Lease, NewRun, Progress, Record, ResultRecord,
+    ResultStatus, Run, RunEvent, Summary, Verdict,
 };
 use agentevals::runs::store::{ResultFilter, RunStore};
+use agentevals::runs::worker::{Stop, WorkerSettings, work};
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use agentevals::storage::postgres::{Database, DatabaseSettings, PostgresStore, forward_hints};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -167,6 +174,19 @@ pub(crate) fn with_spec(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        sinks: Vec::new(),
+    }
+}
+
+/// A run as a worker has it after its first claim.
+pub(crate) fn claimed(id: RunId, spec: &str) -> Claimed {
+    Claimed {
+        lease: Lease { run: id, id: LeaseId::new_random() },
+        attempt: 1,
+        max_attempts: 3,
+        deadline: Duration::from_secs(300),
+        spec: spec.to_owned(),
+        has_sinks: false,
     }
 }
 
@@ -192,8 +212,9 @@ pub(crate) fn result(ordinal: u32) -> ResultRecord {
 
 /// Nothing yet about a claimed run.
 pub(crate) fn record(claimed: &Claimed) -> Record {
-    let Claimed { lease, attempt, .. } = *claimed;
-    Record { lease, write: uuid::Uuid::new_v4(), attempt, progress: None, results: Vec::new(), ending: None }
+    let Claimed { lease, attempt, has_sinks, .. } = *claimed;
+    let (write, results) = (uuid::Uuid::new_v4(), Vec::new());
+    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks }
 }
 
 /// Results of a run that goes on.
@@ -221,6 +242,47 @@ pub(crate) fn failed() -> Ending {
 /// A reason.
 pub(crate) fn failure() -> Failure {
     Failure::new("fetch_failed", "the server of the traces answered 503")
+}
+
+/// What runs may use: code evaluators as said, this machine, and no credentials.
+pub(crate) fn resources(code: CodePolicy) -> Resources {
+    Resources {
+        code,
+        outbound: Outbound::new("127.0.0.1".parse().unwrap()).unwrap(),
+        credentials: Credentials::default(),
+        fetch: FetchLimits::default(),
+    }
+}
+
+/// Starts a worker that wakes up by hints alone.
+pub(crate) fn start_worker(
+    store: Arc<dyn RunStore>,
+    hints: &Hints,
+    executor: Arc<dyn Executor>,
+    change: impl FnOnce(&mut WorkerSettings),
+) -> (Stop, JoinHandle<()>) {
+    let mut settings = WorkerSettings {
+        name: "the worker".to_owned(),
+        slots: 4,
+        lease: Duration::from_secs(30),
+        heartbeat: Duration::from_secs(5),
+        poll: Duration::from_secs(3600),
+        grace: Duration::from_secs(30),
+        first_backoff: Duration::from_millis(20),
+    };
+    change(&mut settings);
+    let (stop, hints) = (Stop::default(), hints.clone());
+    let task = tokio::spawn({
+        let stop = stop.clone();
+        async move { work(store, &hints, executor, settings, stop).await }
+    });
+    (stop, task)
+}
+
+/// The run once it has ended.
+pub(crate) async fn finished(store: &TestStore, run: RunId) -> Run {
+    until(async || store.get(run).await.status.is_terminal()).await;
+    store.get(run).await
 }
 
 /// Waits for what has to come about.

@@ -34,6 +34,8 @@ pub(super) static LIST_UNFINISHED: Query = query!(
 pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID, TEXT, TEXT]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
+pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
+pub(super) static MISSING: Query = query!("runs/missing", [UUID_ARRAY]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
 pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
 pub(super) static RECORD: Query = query!(
@@ -93,7 +95,7 @@ pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRA
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 26] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 28] = [
     &SUBMIT,
     &FIND,
     &GET,
@@ -103,6 +105,8 @@ pub(in crate::storage::postgres) static ALL: [&Query; 26] = [
     &RESULTS,
     &CANCEL,
     &RETRY,
+    &DELETE,
+    &MISSING,
     &CLAIM,
     &HEARTBEAT,
     &RECORD,

@@ -1,0 +1,81 @@
+//! Messages to sinks as they are answered.
+
+use poem_openapi::Object;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::member::{Named, Nullable, Time};
+use crate::runs::model::{Delivery, DeliveryState, Phase, SinkKind};
+
+/// A message to a sink of a run, without what it says.
+#[derive(Debug, PartialEq, Serialize, Object)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename = "Delivery", rename_all = "camelCase")]
+pub(in crate::api) struct DeliveryAnswer {
+    /// Names the message over all attempts: the `webhook-id` that receivers see.
+    id: String,
+    /// The run.
+    run_id: Uuid,
+    /// Number of the event that it tells of.
+    event: u32,
+    /// Place of the sink in the specification, from 0.
+    sink: u16,
+    /// What the sink is.
+    kind: Named<SinkKind>,
+    /// Where the sink leads; of a URL no more than scheme, host and port.
+    destination: String,
+    /// What it tells of.
+    phase: Named<Phase>,
+    /// Where it stands.
+    state: Named<DeliveryState>,
+    /// How often it was tried, since it was last queued.
+    attempts: u32,
+    /// When it is tried again, if it waits for that.
+    next_attempt_at: Nullable<Time>,
+    /// HTTP status of the last answer.
+    last_status: Nullable<u16>,
+    /// Why the last attempt failed.
+    last_error: Nullable<String>,
+    /// When it was written.
+    created_at: Time,
+    /// When it was delivered or given up.
+    settled_at: Nullable<Time>,
+}
+
+impl From<Delivery> for DeliveryAnswer {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.id.to_string(),
+            run_id: delivery.id.run.0,
+            event: delivery.id.event,
+            sink: delivery.id.sink,
+            kind: delivery.kind.into(),
+            destination: delivery.destination,
+            phase: delivery.phase.into(),
+            state: delivery.state.into(),
+            attempts: delivery.attempts,
+            next_attempt_at: Nullable::from(delivery.next_attempt_at),
+            last_status: Nullable(delivery.last_status),
+            last_error: Nullable(delivery.last_error),
+            created_at: delivery.created_at.into(),
+            settled_at: Nullable::from(delivery.settled_at),
+        }
+    }
+}
+
+/// A part of the messages of a run.
+#[derive(Debug, Serialize, Object)]
+pub(in crate::api) struct DeliveryPage {
+    /// Messages, by event, then by sink.
+    pub(in crate::api) data: Vec<DeliveryAnswer>,
+    /// The `cursor` of the next page; null on the last one.
+    pub(in crate::api) next: Nullable<String>,
+}
+
+/// Messages that were queued again.
+#[derive(Debug, Serialize, Object)]
+#[oai(rename = "RedeliveryEnvelope")]
+pub(in crate::api) struct Redelivered {
+    /// Messages, by event, then by sink.
+    pub(in crate::api) data: Vec<DeliveryAnswer>,
+}
