@@ -8,9 +8,10 @@ SELECT
 FROM generate_series(1, 1000000) AS number;
 
 INSERT INTO run (
-    run_id, created_at, priority, deadline_s, max_attempts, outcome, verdict, attempt, summary, started_at, finished_at
+    run_id, created_at, priority, deadline_s, max_attempts, target_kind, outcome, verdict, attempt, summary, started_at,
+    finished_at
 )
-SELECT run_id, at, 0, 300, 3, 'succeeded', 'passed', 1, '{"trace_count": 1, "result_counts": {"passed": 1, "failed": 0, "errored": 0, "skipped": 0}, "per_metric": {}, "agents": [], "errors": [], "performance_metrics": null}', at, at
+SELECT run_id, at, 0, 300, 3, 'inline', 'succeeded', 'passed', 1, '{"trace_count": 1, "result_counts": {"passed": 1, "failed": 0, "errored": 0, "skipped": 0}, "per_metric": {}, "agents": [], "errors": [], "performance_metrics": null}', at, at
 FROM past;
 
 INSERT INTO run_spec (run_id, digest, document)

@@ -84,7 +84,8 @@ fn run(documents: &[Document], eval_set: &EvalSet) {
     };
     let loaded = load(documents, None, Join::AcrossDocuments);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
-    let report = runtime.block_on(evaluate(&loaded.traces, Some(eval_set), &plan, &|_| {}));
+    let report = runtime.block_on(evaluate(&loaded.traces, Some(eval_set), &plan, &(), &|| false));
+    let report = report.expect("nobody stops it");
     assert_eq!(report.verdict, Verdict::Passed, "the generated traces match the generated eval set");
 }
 

@@ -18,7 +18,7 @@ use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executo
 use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary,
+    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary, TargetKind,
 };
 use agentevals::runs::service::RunService;
 use agentevals::runs::worker::{Stop, WorkerSettings, work};
@@ -187,6 +187,8 @@ fn new_run(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        target_kind: TargetKind::Inline,
+        eval_set_id: None,
         sinks: Vec::new(),
     }
 }

@@ -83,8 +83,14 @@ pub struct Invocation {
     pub evaluated_span_id: String,
     /// Response id of the last model call.
     pub response_id: Option<String>,
+    /// When the turn began, nanoseconds since the Unix epoch.
+    pub start_unix_nanos: i64,
+    /// Who answered.
+    pub agent_name: Option<String>,
     /// What the user said.
     pub user_text: Option<String>,
+    /// What the agent said on the way, one text per message.
+    pub interim_texts: Vec<String>,
     /// What the agent answered in the end.
     pub response_text: Option<String>,
     /// Tool calls in order.

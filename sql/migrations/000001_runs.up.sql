@@ -15,6 +15,8 @@ CREATE TABLE agentevals.run (
     deadline_s integer NOT NULL,
     max_attempts smallint NOT NULL,
     labels jsonb NOT NULL DEFAULT '{}',
+    target_kind text NOT NULL,
+    eval_set_id text,
     -- The end; null while the run is in the queue.
     outcome text,
     verdict text,
@@ -28,6 +30,9 @@ CREATE TABLE agentevals.run (
     CONSTRAINT run_priority_in_range CHECK (priority BETWEEN -100 AND 100),
     CONSTRAINT run_deadline_is_positive CHECK (deadline_s > 0),
     CONSTRAINT run_max_attempts_is_positive CHECK (max_attempts > 0),
+    CONSTRAINT run_target_kind_is_known CHECK (target_kind IN ('inline', 'http', 'uploaded')),
+    -- Uploaded traces are evaluated at once and not kept: such a run is over when it is stored.
+    CONSTRAINT run_uploaded_is_over CHECK (target_kind <> 'uploaded' OR outcome IS NOT NULL),
     CONSTRAINT run_outcome_is_known CHECK (outcome IN ('succeeded', 'failed', 'cancelled')),
     CONSTRAINT run_verdict_is_known CHECK (verdict IN ('passed', 'failed', 'errored')),
     CONSTRAINT run_finished_with_outcome CHECK ((outcome IS NULL) = (finished_at IS NULL)),
@@ -41,6 +46,7 @@ CREATE TABLE agentevals.run (
 ) WITH (fillfactor = 70); -- room for the one update at the end, which touches no index
 
 COMMENT ON TABLE agentevals.run IS 'One row per run: as submitted, and how it ended';
+COMMENT ON COLUMN agentevals.run.eval_set_id IS 'Id of the golden, as it names itself';
 COMMENT ON COLUMN agentevals.run.attempt IS 'How often it was claimed until it ended';
 COMMENT ON COLUMN agentevals.run.started_at IS 'First claim; null when it was cancelled before';
 
@@ -159,6 +165,8 @@ SELECT
     r.priority,
     r.deadline_s,
     r.labels,
+    r.target_kind,
+    r.eval_set_id,
     q.worker,
     q.done,
     q.total,

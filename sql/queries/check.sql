@@ -1,4 +1,3 @@
--- Answers when our tables can be read.
-SELECT 1
-FROM agentevals.run_queue
-LIMIT 1
+-- Answers when our tables can be read: how far the schema is, whether a migration was left half done.
+SELECT version, dirty, EXISTS (SELECT FROM agentevals.run_queue) AS has_unfinished
+FROM agentevals.schema_migrations

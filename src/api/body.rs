@@ -1,5 +1,6 @@
-//! Reading the body of a submission: media type, size, and what is wrong with its text.
+//! Reading bodies that are JSON: media type, size, and what is wrong with the text.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::answer::Described;
 use super::problem::{Fault, Problem};
-use super::submission::Submission;
 use crate::json::{SyntaxError, checked};
 use crate::runs::submission::SubmissionError;
 
@@ -35,13 +36,28 @@ impl BodyLimit {
         Self { bytes, room: Arc::new(Semaphore::new(kibibytes(bytes) as usize * Self::LARGEST_AT_A_TIME)) }
     }
 
+    /// The limit that holds for a request, and room for its body: as much as it declares, else as much as it may have.
+    ///
+    /// # Errors
+    /// It declares more than that, or there is no room for too long.
+    pub(super) async fn admit(request: &Request) -> Result<(usize, OwnedSemaphorePermit), Problem> {
+        let bodies = request.data::<Self>();
+        let bodies = bodies.ok_or_else(|| Problem::internal(anyhow::anyhow!("no limit is set")))?;
+        let limit = bodies.bytes;
+        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        Ok((limit, bodies.room(declared.unwrap_or(limit)).await?))
+    }
+
     /// Waits until a body of this size may be read.
     async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let room = self.room.clone().acquire_many_owned(kibibytes(bytes));
         match tokio::time::timeout(Self::PATIENCE, room).await {
             Ok(Ok(room)) => Ok(room),
             _ => {
-                let text = "too many large submissions at a time; try again later";
+                let text = "too many large bodies at a time; try again later";
                 Err(Problem::unavailable(text, anyhow::anyhow!(text)))
             }
         }
@@ -52,26 +68,27 @@ fn kibibytes(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
-/// The text of a submission.
+/// The text of a body that is JSON; the document says that it is a `T`.
 #[derive(Debug)]
-pub(super) struct SubmissionText {
+pub(super) struct JsonText<T> {
     pub(super) text: String,
-    /// Its share of the memory for bodies; to be kept until it is stored.
+    /// Its share of the memory for bodies; to be kept as long as the text.
     pub(super) room: OwnedSemaphorePermit,
+    described: Described<T>,
 }
 
-impl<'a> ApiExtractor<'a> for SubmissionText {
+impl<'a, T: Type> ApiExtractor<'a> for JsonText<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        Submission::register(registry);
+        T::register(registry);
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        let content = MetaMediaType { content_type: "application/json", schema: Submission::schema_ref() };
+        let content = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
         Some(MetaRequest { description: None, content: vec![content], required: true })
     }
 
@@ -81,15 +98,7 @@ impl<'a> ApiExtractor<'a> for SubmissionText {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         check_media_type(request.content_type())?;
-        let bodies = request
-            .data::<BodyLimit>()
-            .ok_or_else(|| Problem::internal(anyhow::anyhow!("no limit is set")))?;
-        let limit = bodies.bytes;
-        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit).into());
-        }
-        let room = bodies.room(declared.unwrap_or(limit)).await?;
+        let (limit, room) = BodyLimit::admit(request).await?;
         // Counted too, since a chunked body declares nothing.
         let bytes = body.take()?.into_bytes_limit(limit).await.map_err(|error| match error {
             poem::error::ReadBodyError::PayloadTooLarge => too_large(limit),
@@ -99,7 +108,7 @@ impl<'a> ApiExtractor<'a> for SubmissionText {
             let at = error.utf8_error().valid_up_to();
             Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("byte {at} is not UTF-8"))
         })?;
-        Ok(Self { text, room })
+        Ok(Self { text, room, described: PhantomData })
     }
 }
 
@@ -108,14 +117,19 @@ pub(super) fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
     let essence = essence.to_ascii_lowercase();
     let is_json =
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    let detail = || match given {
-        Some(given) => format!("the content type is `{given}`; expected application/json"),
-        None => "the content type is missing; expected application/json".to_owned(),
-    };
-    let refusal = || Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail());
-    is_json.then_some(()).ok_or_else(refusal)
+    is_json.then_some(()).ok_or_else(|| unsupported(given, "application/json"))
 }
 
+/// The content type is not the one expected.
+pub(super) fn unsupported(given: Option<&str>, expected: &str) -> Problem {
+    let detail = match given {
+        Some(given) => format!("the content type is `{given}`; expected {expected}"),
+        None => format!("the content type is missing; expected {expected}"),
+    };
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+/// The body has more bytes than it may have.
 pub(super) fn too_large(limit: usize) -> Problem {
     let detail = format!("the body is larger than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)

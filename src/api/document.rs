@@ -15,6 +15,8 @@ use super::{Api, access, submission};
 pub(super) enum Tag {
     /// Durable runs: submit, look at, act on.
     Runs,
+    /// Evaluating traces that are sent along, while their sender waits.
+    Evaluation,
     /// Messages to the sinks of runs: where they stand, and sending them again.
     Deliveries,
     /// Following runs as they go, by server-sent events.
@@ -68,8 +70,10 @@ pub(super) fn swagger_ui() -> String {
 }
 
 /// Schemas whose unknown members are refused; poem-openapi does not write that down.
-const CLOSED: [&str; 14] = [
+const CLOSED: [&str; 16] = [
     "EvalConfig",
+    "EvaluateConfig",
+    "EvaluateRequest",
     "BuiltinEvaluator",
     "CodeEvaluator",
     "Redelivery",

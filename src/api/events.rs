@@ -31,7 +31,7 @@ pub(super) struct EventsApi {
 enum Watched {
     /// The events after the one named, then those to come; ends after the last one of a run.
     #[oai(status = 200)]
-    Events(EventStream),
+    Events(EventStream<EventAnswer>),
     /// The run is over and the client has seen all its events, so it need not connect again.
     #[oai(status = 204)]
     Over,
@@ -42,7 +42,7 @@ enum Watched {
 enum AllWatched {
     /// The events after the one named, or from now on.
     #[oai(status = 200)]
-    Events(EventStream),
+    Events(EventStream<EventAnswer>),
 }
 
 struct Watching;
@@ -92,7 +92,7 @@ impl EventsApi {
             }
         }
         let events = events.map(|event| (event.seq.to_string(), EventAnswer::from(event)));
-        Ok(Watched::Events(EventStream::new(events, &self.shutdown)))
+        Ok(Watched::Events(EventStream::resumable(events, &self.shutdown)))
     }
 
     /// Follow all runs
@@ -118,7 +118,7 @@ impl EventsApi {
         let events = events.map(|FeedEvent { position, event, .. }| {
             (Cursor(position).to_string(), EventAnswer::from(event))
         });
-        Ok(AllWatched::Events(EventStream::new(events, &self.shutdown)))
+        Ok(AllWatched::Events(EventStream::resumable(events, &self.shutdown)))
     }
 }
 

@@ -45,6 +45,21 @@ enum Healthy {
     Ok(Json<Health>),
 }
 
+/// How the service is, in the shape of the reference.
+#[derive(Debug, Serialize, Object)]
+struct HealthEnvelope {
+    /// How it is.
+    data: Health,
+}
+
+/// A probe that succeeded, in the shape of the reference.
+#[derive(ApiResponse)]
+enum HealthAnswered {
+    /// All is well.
+    #[oai(status = 200)]
+    Ok(Json<HealthEnvelope>),
+}
+
 struct Probing;
 
 impl Failures for Probing {
@@ -66,12 +81,29 @@ impl HealthApi {
     /// Answers 200 when storage answers in time and the service is not stopping.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readiness")]
     async fn readyz(&self) -> Result<Healthy, Failed<Probing>> {
+        self.check().await?;
+        Ok(Healthy::Ok(Json::encode(&Health::ok())?))
+    }
+
+    /// The same, for clients of the reference
+    ///
+    /// Answers 200 only when runs can really be kept: storage answers and its schema is what the program needs.
+    #[oai(path = "/api/health", method = "get", operation_id = "get_health")]
+    async fn health(&self) -> Result<HealthAnswered, Failed<Probing>> {
+        self.check().await?;
+        Ok(HealthAnswered::Ok(Json::encode(&HealthEnvelope { data: Health::ok() })?))
+    }
+}
+
+impl HealthApi {
+    /// Whether the service can work.
+    async fn check(&self) -> Result<(), Problem> {
         if self.shutdown.is_cancelled() {
-            return Err(Problem::stopping().into());
+            return Err(Problem::stopping());
         }
         tokio::time::timeout(PATIENCE, self.service.check())
             .await
             .map_err(|late| Problem::unavailable("storage does not answer; try again later", late))??;
-        Ok(Healthy::Ok(Json::encode(&Health::ok())?))
+        Ok(())
     }
 }

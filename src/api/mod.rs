@@ -1,6 +1,6 @@
-//! The HTTP API of durable runs.
+//! The HTTP API of durable runs, and of evaluations that are waited for.
 //!
-//! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
+//! A handler converts, calls one function of [`RunService`] or [`UploadService`], and converts back. What goes out is in `answer`, what
 //! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
 //! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from
 //! these types.
@@ -13,9 +13,11 @@ mod cursor;
 mod deliveries;
 mod document;
 mod edge;
+mod evaluate;
 mod event_stream;
 mod events;
 mod health;
+mod offer;
 mod operations;
 mod params;
 mod problem;
@@ -32,22 +34,27 @@ use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
 use tokio_util::sync::CancellationToken;
 
+pub use answer::ApiKeys;
 pub use document::openapi_document;
 
 use self::access::{AccessSettings, Guard};
 use self::body::BodyLimit;
 use self::deliveries::DeliveriesApi;
 use self::edge::Edge;
+use self::evaluate::EvaluateApi;
 use self::events::EventsApi;
 use self::health::HealthApi;
+use self::offer::OfferApi;
 use self::operations::Operations;
 use self::runs::RunsApi;
 
+use crate::evaluators::CodePolicy;
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
+use crate::runs::uploads::{UploadRules, UploadService};
 
 /// Every operation.
-type Api = (RunsApi, DeliveriesApi, EventsApi, HealthApi);
+type Api = (RunsApi, EvaluateApi, OfferApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -58,11 +65,20 @@ pub struct ApiSettings {
     pub rules: SubmissionRules,
     /// Who is let in.
     pub access: AccessSettings,
+    /// Which code evaluators uploads may be evaluated with.
+    pub code: CodePolicy,
+    /// How many uploads are evaluated at a time.
+    pub max_evaluations: usize,
+    /// Which keys of judge models there are.
+    pub api_keys: ApiKeys,
 }
 
 impl ApiSettings {
     /// Body limit unless another is set: room for large inline traces.
     pub const DEFAULT_MAX_BODY_BYTES: usize = 64 << 20;
+
+    /// Evaluations at a time unless another number is set: as many as the bodies of largest size there is room for.
+    pub const DEFAULT_MAX_EVALUATIONS: usize = 4;
 }
 
 impl Default for ApiSettings {
@@ -71,6 +87,9 @@ impl Default for ApiSettings {
             max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
             rules: SubmissionRules::default(),
             access: AccessSettings::default(),
+            code: CodePolicy::Refused,
+            max_evaluations: Self::DEFAULT_MAX_EVALUATIONS,
+            api_keys: ApiKeys::default(),
         }
     }
 }
@@ -81,11 +100,19 @@ pub fn app(
     settings: ApiSettings,
     shutdown: CancellationToken,
 ) -> impl Endpoint<Output = Response> + 'static {
+    let uploads = UploadRules {
+        code: settings.code,
+        credentials: settings.rules.credentials.clone(),
+        deadline: settings.rules.default_deadline,
+    };
+    let uploads = UploadService::new(service.clone(), uploads, settings.max_evaluations);
+    let evaluate = EvaluateApi { uploads, shutdown: shutdown.clone() };
+    let offer = OfferApi { keys: settings.api_keys };
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
     let deliveries = DeliveriesApi { service: service.clone() };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
-    let api: Api = (runs, deliveries, events, health);
+    let api: Api = (runs, evaluate, offer, deliveries, events, health);
     let (document, page) = (openapi_document(), document::swagger_ui());
     let document =
         make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));

@@ -34,7 +34,10 @@ pub(super) struct Problem {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(super) struct Fault {
-    /// Where in the body: a JSON pointer (RFC 6901).
+    /// Which part of the form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) part: Option<String>,
+    /// Where in the body, or in that part: a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pointer: Option<String>,
     /// Which query, path or header parameter.
@@ -70,16 +73,22 @@ impl Problem {
 
     /// A request that can be read but not used; at least one fault.
     pub(super) fn invalid(code: &'static str, errors: Vec<Fault>) -> Self {
+        Self::of_faults(StatusCode::UNPROCESSABLE_ENTITY, code, errors)
+    }
+
+    /// A request with these faults; at least one.
+    pub(super) fn of_faults(status: StatusCode, code: &'static str, errors: Vec<Fault>) -> Self {
         let place = |fault: &Fault| {
-            let parameter = fault.parameter.as_ref().map(|name| format!("`{name}`: "));
-            let pointer = fault.pointer.as_ref().map(|pointer| format!("`{pointer}`: "));
-            format!("{}{}", parameter.or(pointer).unwrap_or_default(), fault.detail)
+            let places = [&fault.part, &fault.parameter, &fault.pointer].into_iter().flatten();
+            let named: String =
+                places.filter(|name| !name.is_empty()).map(|name| format!("`{name}`: ")).collect();
+            format!("{named}{}", fault.detail)
         };
         let mut texts: Vec<_> = errors.iter().take(FAULTS_IN_DETAIL).map(place).collect();
         if errors.len() > FAULTS_IN_DETAIL {
             texts.push(format!("and {} more", errors.len() - FAULTS_IN_DETAIL));
         }
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, texts.join("; ")) }
+        Self { errors, ..Self::new(status, code, texts.join("; ")) }
     }
 
     /// A fault of ours; the client learns only that there was one.
@@ -116,6 +125,11 @@ impl Problem {
     pub(super) fn with_header(mut self, name: header::HeaderName, value: String) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// What happened; stable, for programs.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     /// What the log should say besides the answer; `None` when the client is at fault.
@@ -252,13 +266,14 @@ pub(super) fn refusals() -> [(&'static str, Value); 2] {
 
 fn described(status: u16) -> MetaResponse {
     let description = match status {
-        400 => "The body is not JSON.",
+        400 => "The body cannot be read, or something in it cannot be used.",
         404 => "There is no such run.",
         409 => "The run is not in a state that allows it, or the id or key belongs to other work.",
         413 => "The body is too large.",
-        415 => "The body is not declared to be JSON.",
+        415 => "The body is not declared to be of the type expected.",
         422 => "Parameters or members of the body cannot be used; `errors` names them.",
-        503 => "Storage is unavailable or full; try again later.",
+        503 => "The service is too busy or stopping, or storage is unavailable or full; try again later.",
+        504 => "The evaluation took too long; submit a run instead.",
         _ => "A fault of the service.",
     };
     let retry_after = || MetaHeader {

@@ -8,17 +8,18 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
-use super::body::SubmissionText;
+use super::body::JsonText;
 use super::cursor::{self, Cursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
 use super::responses::{Accepted, Cancelled, Deleted, Fetched, Listed, Requeued, ResultsListed};
 use super::responses::{Deleting, Listing, Reading, Retrying, Submitting};
+use super::submission::Submission;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
-use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
+use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, TargetKind, Verdict};
 use crate::runs::redacted;
 use crate::runs::service::RunService;
 use crate::runs::store::{self, Deletion, ResultFilter, Retried, RunFilter};
@@ -44,7 +45,7 @@ impl RunsApi {
     #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
     async fn submit(
         &self,
-        body: SubmissionText,
+        body: JsonText<Submission>,
         /// Makes it safe to repeat the submission: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
@@ -52,7 +53,7 @@ impl RunsApi {
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
-        let SubmissionText { text, room } = body;
+        let JsonText { text, room, .. } = body;
         let mut new = parse(text, self.rules.clone()).await?;
         new.idempotency_key = key.0.map(|IdempotencyKey(key)| key);
         let run = match self.service.submit(new).await? {
@@ -69,8 +70,7 @@ impl RunsApi {
 
     /// List runs
     ///
-    /// Newest first, without specifications. Of `status` and `verdict` one of the values given must hold, of `label`
-    /// all of them.
+    /// Newest first, without specifications. Of `label` all values given must hold, of the other filters one.
     #[oai(path = "/api/runs", method = "get", operation_id = "list_runs")]
     #[expect(clippy::too_many_arguments, reason = "one per parameter of the query")]
     async fn list(
@@ -81,6 +81,14 @@ impl RunsApi {
         verdict: Query<Vec<Named<Verdict>>>,
         /// With this label, as `key=value`; repeat it for several, which must all be there.
         label: Query<Vec<Label>>,
+        /// Compared with the eval set of this id; repeat it for several.
+        #[oai(name = "evalSetId")]
+        eval_set_id: Query<Vec<String>>,
+        /// Of this agent, as the summary names it; repeat it for several.
+        agent: Query<Vec<String>>,
+        /// With traces from there; repeat it for several.
+        #[oai(name = "targetKind")]
+        target_kind: Query<Vec<Named<TargetKind>>>,
         /// Submitted at this time or later; without a zone it is UTC.
         #[oai(name = "createdFrom")]
         created_from: Query<Option<Timestamp>>,
@@ -99,6 +107,9 @@ impl RunsApi {
             statuses: status.0.into_iter().map(|Named(status)| status).collect(),
             verdicts: verdict.0.into_iter().map(|Named(verdict)| verdict).collect(),
             labels: label.0.into_iter().map(|label| (label.key, label.value)).collect(),
+            eval_set_ids: eval_set_id.0,
+            agents: agent.0,
+            target_kinds: target_kind.0.into_iter().map(|Named(kind)| kind).collect(),
             created_from: created_from.0.map(|Timestamp(time)| time),
             created_before: created_before.0.into_iter().chain(before.0).map(|Timestamp(time)| time).min(),
             after: cursor.0.map(|Cursor(place)| place),
@@ -147,6 +158,9 @@ impl RunsApi {
         status: Query<Vec<Named<ResultStatus>>>,
         /// Of the evaluator with this name; repeat it for several.
         evaluator: Query<Vec<String>>,
+        /// Compared with this eval case, whose id is the same in all runs of a golden; repeat it for several.
+        #[oai(name = "evalCase")]
+        eval_case: Query<Vec<String>>,
         /// `next` of the page before.
         cursor: Query<Option<Cursor<u32>>>,
         /// How many results at most.
@@ -156,6 +170,7 @@ impl RunsApi {
         let filter = ResultFilter {
             statuses: status.0.into_iter().map(|Named(status)| status).collect(),
             evaluators: evaluator.0,
+            eval_cases: eval_case.0,
             after: cursor.0.map(|Cursor(place)| place),
             limit: size + 1,
         };
@@ -182,7 +197,7 @@ impl RunsApi {
 
     /// Retry a run
     ///
-    /// Queues a failed or cancelled run again.
+    /// Queues a failed or cancelled run again. One of uploaded traces cannot be: they were not kept.
     #[oai(path = "/api/runs/:runId/retry", method = "post", operation_id = "retry_run")]
     async fn retry(
         &self,
@@ -261,7 +276,10 @@ fn conflict(run: Run) -> Problem {
 
 fn not_retryable(run: &Run) -> Problem {
     let status = Named(run.status).name();
-    let detail = format!("the run is {status}; only failed and cancelled runs can be retried");
+    let detail = match run.target_kind {
+        TargetKind::Uploaded => "the uploaded traces of the run were not kept; upload them again".to_owned(),
+        _ => format!("the run is {status}; only failed and cancelled runs can be retried"),
+    };
     Problem::new(StatusCode::CONFLICT, "not_retryable", detail)
 }
 

@@ -51,7 +51,7 @@ pub(super) fn example() -> Value {
 }
 
 /// JSON whose members are not described here.
-type Free = BTreeMap<String, Value>;
+pub(super) type Free = BTreeMap<String, Value>;
 
 /// A run to be queued. Members may also be spelled in snake_case.
 #[derive(Debug, Object)]
@@ -162,7 +162,7 @@ struct HttpTarget {
 /// A format of traces.
 #[derive(Debug, Enum)]
 #[oai(rename_all = "kebab-case")]
-enum TraceFormat {
+pub(super) enum TraceFormat {
     /// OpenTelemetry.
     OtlpJson,
     /// Jaeger.
@@ -172,7 +172,7 @@ enum TraceFormat {
 /// What to compute.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
-struct EvalConfig {
+pub(super) struct EvalConfig {
     /// The evaluators, each name once.
     #[oai(nullable, validator(min_items = 1))]
     evaluators: Option<Vec<Evaluator>>,

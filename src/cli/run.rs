@@ -15,7 +15,7 @@ use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output, runtime};
 use crate::eval_set::EvalSet;
-use crate::evaluation::{Evaluator, GroupBy, Report, UnitDone, Verdict, evaluate};
+use crate::evaluation::{Evaluator, GroupBy, Observer, Place, Report, UnitReport, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
 use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 
@@ -171,17 +171,16 @@ fn evaluate_interruptibly(
     settings: &RunSettings,
 ) -> anyhow::Result<Option<Report>> {
     let progress = Progress::new();
-    let tick = |unit: UnitDone<'_>| progress.tick(unit.total);
-    let evaluation = evaluate(traces, eval_set, &settings.plan, &tick);
+    let evaluation = evaluate(traces, eval_set, &settings.plan, &progress, &|| false);
     let runtime = runtime()?;
     let has_custom = settings.plan.evaluators.iter().any(Evaluator::is_custom);
     let report = runtime.block_on(async {
         if !has_custom {
-            return Ok(Some(evaluation.await)); // nothing to clean up: a signal may simply end the process
+            return Ok(evaluation.await); // nothing to clean up: a signal may simply end the process
         }
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
-            report = evaluation => Ok(Some(report)),
+            report = evaluation => Ok(report),
             _ = tokio::signal::ctrl_c() => Ok(None),
             _ = terminate.recv() => Ok(None),
         }
@@ -205,7 +204,15 @@ impl Progress {
         Self { started: Instant::now(), done: AtomicU64::new(0), bar: OnceLock::new() }
     }
 
-    fn tick(&self, total: usize) {
+    fn finish(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn unit_done(&self, Place { total, .. }: Place, _: &UnitReport) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if self.started.elapsed() < Self::PATIENCE || !console::user_attended_stderr() {
             return;
@@ -216,11 +223,5 @@ impl Progress {
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         bar.set_position(done);
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
-        }
     }
 }

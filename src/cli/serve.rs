@@ -13,7 +13,7 @@ use super::{EXIT_PASSED, service};
 use crate::api::{self, ApiSettings};
 use crate::config::{
     CredentialArguments, LogArguments, OutboundArguments, ServerArguments, SinkArguments, StorageArguments,
-    SubmissionArguments, WorkerArguments,
+    SubmissionArguments, WorkerArguments, api_keys,
 };
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
@@ -71,6 +71,9 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
         max_body_bytes: arguments.server.max_body_bytes(),
         rules: SubmissionRules { file_sinks, ..arguments.submissions.rules(&resources) },
         access,
+        code: resources.code.clone(),
+        max_evaluations: arguments.server.max_evaluations(),
+        api_keys: api_keys(),
     };
     let app = api::app(runs, settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {

@@ -5,6 +5,7 @@
 mod access;
 mod credentials;
 mod database;
+mod keys;
 mod outbound;
 mod server;
 mod sinks;
@@ -19,6 +20,7 @@ use anyhow::Context;
 pub use access::AccessArguments;
 pub use credentials::CredentialArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
+pub use keys::api_keys;
 pub use outbound::OutboundArguments;
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use sinks::SinkArguments;

@@ -19,6 +19,12 @@ pub enum CaseMatch {
     SingleCase,
 }
 
+impl CaseMatch {
+    /// The names used in results.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("explicit", Self::Explicit), ("user_text", Self::UserText), ("single_case", Self::SingleCase)];
+}
+
 /// Why no case was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMatch {

@@ -1,6 +1,8 @@
 //! The one path from traces to a report; the command line, the service and the workers all call it.
 
 pub mod config;
+mod conversion;
+mod observer;
 mod report;
 mod units;
 
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use rayon::prelude::*;
 
+pub use conversion::{Converted, convert};
+pub use observer::{Observer, Place};
 pub use report::{Report, TurnRef, UnitReport, Verdict};
 pub use units::GroupBy;
 
@@ -76,47 +80,50 @@ pub enum EvaluatorKind {
 /// Below this many spans in all, units are evaluated on the calling thread.
 const PARALLEL_SPANS: usize = 256;
 
-/// A unit whose metrics are all done.
-#[derive(Debug, Clone, Copy)]
-pub struct UnitDone<'r> {
-    /// Its results.
-    pub report: &'r UnitReport,
-    /// Its place among the units, from 0.
-    pub index: usize,
-    /// How many units there are.
-    pub total: usize,
-}
-
-/// Evaluates all traces and reports in the order in which their units were first seen.
+/// Evaluates all traces and reports in the order in which their units were first seen; `None` if `is_stopped`, which
+/// is asked before each unit, said that nobody wants the report any more.
 ///
-/// `progress` is called once for each unit as soon as all its metrics are done, in any order and possibly from
-/// several threads. Extraction and built-in metrics run in the current rayon pool before the first suspension
-/// point; only custom evaluators are awaited. Dropping the future ends those that run.
+/// Extraction and built-in metrics run in the current rayon pool before the first suspension point; only custom
+/// evaluators are awaited. Dropping the future ends those that run.
 pub async fn evaluate(
     traces: &[Trace<'_>],
     eval_set: Option<&EvalSet>,
     plan: &Plan,
-    progress: &(dyn Fn(UnitDone<'_>) + Sync),
-) -> Report {
+    observer: &dyn Observer,
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Option<Report> {
     let units = units::group(traces, eval_set, plan.group_by);
     let total = units.len();
+    observer.grouped(total);
     let cases = eval_set.map(CaseIndex::new);
     let draft = |(index, unit): (usize, &units::Unit<'_>)| {
-        let (report, pending) = draft_unit(unit, cases.as_ref(), total == 1, plan);
-        if pending.is_none() {
-            progress(UnitDone { report: &report, index, total });
+        if is_stopped() {
+            return (None, None);
         }
-        (report, pending)
+        let observed = Observed { observer, place: Place { index, total } };
+        let (report, pending) = draft_unit(unit, cases.as_ref(), plan, observed);
+        if pending.is_none() {
+            observer.unit_done(observed.place, &report);
+        }
+        (Some(report), pending)
     };
     let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-    let (mut reports, pending): (Vec<_>, Vec<_>) = match total > 1 && spans > PARALLEL_SPANS {
+    let (reports, pending): (Vec<_>, Vec<_>) = match total > 1 && spans > PARALLEL_SPANS {
         true => units.par_iter().enumerate().map(draft).unzip(),
         false => units.iter().enumerate().map(draft).unzip(),
     };
-    run_custom(&mut reports, &pending, plan, progress).await;
+    let mut reports = reports.into_iter().collect::<Option<Vec<_>>>()?;
+    run_custom(&mut reports, &pending, plan, observer).await;
     let performance: Vec<_> = reports.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);
-    Report::new(reports, eval_set, performance, plan.lenient)
+    Some(Report::new(reports, eval_set, performance, plan.lenient))
+}
+
+/// Who is told about a unit.
+#[derive(Clone, Copy)]
+struct Observed<'o> {
+    observer: &'o dyn Observer,
+    place: Place,
 }
 
 /// What custom evaluators, still to run, are given about a unit.
@@ -130,30 +137,32 @@ struct Pending<'e> {
 fn draft_unit<'e>(
     unit: &units::Unit<'_>,
     cases: Option<&CaseIndex<'e>>,
-    single_unit: bool,
     plan: &Plan,
+    Observed { observer, place }: Observed<'_>,
 ) -> (UnitReport, Option<Pending<'e>>) {
     let conversation = extraction::extract(&unit.traces);
     let explicit_id = extraction::explicit_case_id(&unit.traces);
     let selected = cases.ok_or(NoMatch::NoEvalSet).and_then(|cases| {
-        cases.select(&conversation.invocations, explicit_id.as_deref(), single_unit, plan.lenient)
+        cases.select(&conversation.invocations, explicit_id.as_deref(), place.total == 1, plan.lenient)
     });
     let mut report = UnitReport::new(unit, &conversation, &selected);
+    observer.extracted(place, &report, &conversation);
     if let Some(reason) = &conversation.emptiness {
         report.metrics = vec![MetricResult::failed("(all)", "NoInvocations", reason)];
+        observer.metric_done(place, &report, 0);
         return (report, None);
     }
     let expected = selected.map(|(case, _)| &*case.conversation);
-    for evaluator in &plan.evaluators {
-        let started = Instant::now();
-        let mut result = match &evaluator.kind {
-            EvaluatorKind::Builtin { metric, trajectory } => {
-                run_builtin(evaluator, *metric, trajectory, &conversation, &expected, plan.lenient)
-            }
-            EvaluatorKind::Custom { .. } => not_run(&evaluator.name), // until `run_custom` has
+    for (at, evaluator) in plan.evaluators.iter().enumerate() {
+        let EvaluatorKind::Builtin { metric, trajectory } = &evaluator.kind else {
+            report.metrics.push(not_run(&evaluator.name)); // until `run_custom` has
+            continue;
         };
-        result.duration_ms = milliseconds(started.elapsed());
-        report.metrics.push(result);
+        observer.metric_started(place, evaluator);
+        let started = Instant::now();
+        let result = run_builtin(evaluator, *metric, trajectory, &conversation, &expected, plan.lenient);
+        report.metrics.push(MetricResult { duration_ms: milliseconds(started.elapsed()), ..result });
+        observer.metric_done(place, &report, at);
     }
     let has_custom = plan.evaluators.iter().any(Evaluator::is_custom);
     let pending = has_custom.then(|| Pending { conversation, expected: expected.ok() });
@@ -193,14 +202,16 @@ async fn run_custom(
     reports: &mut [UnitReport],
     pending: &[Option<Pending<'_>>],
     plan: &Plan,
-    progress: &(dyn Fn(UnitDone<'_>) + Sync),
+    observer: &dyn Observer,
 ) {
+    let total = pending.len();
     let evaluators = plan.evaluators.iter().enumerate();
     let custom: Vec<_> = evaluators.filter(|(_, evaluator)| evaluator.is_custom()).collect();
     let units = pending.iter().enumerate().filter_map(|(unit, pending)| Some((unit, pending.as_ref()?)));
     let jobs =
         units.flat_map(|(unit, pending)| custom.iter().map(move |(at, job)| (unit, pending, *at, *job)));
     let runs = jobs.map(|(unit, pending, at, evaluator)| async move {
+        observer.metric_started(Place { index: unit, total }, evaluator);
         let started = Instant::now();
         let result = run_one_custom(evaluator, pending).await;
         (unit, at, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
@@ -208,10 +219,12 @@ async fn run_custom(
     let mut left = vec![custom.len(); pending.len()];
     let mut running = stream::iter(runs).buffer_unordered(plan.max_concurrent_evals.max(1));
     while let Some((unit, at, result)) = running.next().await {
+        let place = Place { index: unit, total };
         reports[unit].metrics[at] = result;
+        observer.metric_done(place, &reports[unit], at);
         left[unit] -= 1;
         if left[unit] == 0 {
-            progress(UnitDone { report: &reports[unit], index: unit, total: pending.len() });
+            observer.unit_done(place, &reports[unit]);
         }
     }
 }

@@ -108,6 +108,26 @@ impl UnitReport {
             turn_refs: conversation.invocations.iter().map(turn).collect(),
         }
     }
+
+    /// The same with only the metric at this place, if it is there.
+    pub fn with_only(&self, metric: usize) -> Self {
+        Self {
+            trace_id: self.trace_id.clone(),
+            num_invocations: self.num_invocations,
+            conversion_warnings: self.conversion_warnings.clone(),
+            warnings: self.warnings.clone(),
+            metrics: self.metrics.get(metric).cloned().into_iter().collect(),
+            performance_metrics: self.performance_metrics.clone(),
+            service_name: self.service_name.clone(),
+            agent_name: self.agent_name.clone(),
+            trace_ids: self.trace_ids.clone(),
+            conversation_id: self.conversation_id.clone(),
+            group_key: self.group_key.clone(),
+            eval_case_id: self.eval_case_id.clone(),
+            eval_case_match: self.eval_case_match,
+            turn_refs: self.turn_refs.clone(),
+        }
+    }
 }
 
 /// The results of a run.

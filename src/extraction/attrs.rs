@@ -10,6 +10,7 @@ pub(super) const PROVIDER_NAME: &str = "gen_ai.provider.name";
 pub(super) const SYSTEM: &str = "gen_ai.system";
 pub(super) const CONVERSATION_ID: &str = "gen_ai.conversation.id";
 pub(super) const AGENT_NAME: &str = "gen_ai.agent.name";
+pub(super) const AGENT_ID: &str = "gen_ai.agent.id";
 pub(super) const REQUEST_MODEL: &str = "gen_ai.request.model";
 pub(super) const RESPONSE_MODEL: &str = "gen_ai.response.model";
 pub(super) const RESPONSE_ID: &str = "gen_ai.response.id";

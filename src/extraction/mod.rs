@@ -7,6 +7,7 @@
 
 mod attrs;
 mod grouping;
+mod identity;
 mod legacy;
 mod messages;
 mod model_calls;
@@ -17,6 +18,7 @@ mod tree;
 mod turns;
 
 pub use grouping::{GroupKey, conversation_key, explicit_case_id, has_session_name};
+pub use identity::Identity;
 
 use crate::invocation::Invocation;
 use crate::trace::{Trace, Warning, Warnings};
@@ -36,6 +38,10 @@ pub struct Conversation {
     pub service_name: Option<String>,
     /// Agent of the first turn that names one.
     pub agent_name: Option<String>,
+    /// Agent, model and provider, for listings.
+    pub identity: Identity,
+    /// When the first span started, nanoseconds since the Unix epoch.
+    pub start_unix_nanos: i64,
     /// First conversation id found.
     pub conversation_id: Option<String>,
     /// Why there are no invocations, when there are none.
@@ -65,6 +71,8 @@ pub fn extract(traces: &[&Trace<'_>]) -> Conversation {
         warnings: warnings.to_vec(),
         service_name: grouping::service_name(traces),
         agent_name,
+        identity: Identity::of(&analyses),
+        start_unix_nanos: traces.iter().map(|trace| trace.start_unix_nanos()).min().unwrap_or_default(),
         conversation_id: grouping::conversation_id(traces),
         emptiness,
         invocations,

@@ -28,6 +28,8 @@ pub(super) struct Turn<'v> {
     last_call: Option<usize>,
     pub(super) span_calls: Vec<SpanCall<'v>>,
     user_text: Option<String>,
+    /// What was said before the response.
+    interim_texts: Vec<String>,
     response_text: Option<String>,
 }
 
@@ -83,6 +85,7 @@ impl<'v> Turn<'v> {
                 .or(view.agent_name.as_deref())
                 .or_else(|| calls.first().and_then(|call| call.agent_name)),
             user_text: user_text(&view.input, &calls),
+            interim_texts: interim_texts(&view.output, &calls),
             response_text: response_text(&view.output, &calls),
             span_calls: span_calls(analysis, members),
             last_call: (0..calls.len()).max_by_key(|call| calls[*call].end_key()),
@@ -138,6 +141,10 @@ impl<'v> Turn<'v> {
             self.last_call.into_iter().chain(shifted).max_by_key(|call| self.calls[*call].end_key());
         self.span_calls.extend(later.span_calls);
         self.user_text = self.user_text.take().or(later.user_text);
+        if later.response_text.is_some() {
+            self.interim_texts.extend(self.response_text.take());
+        }
+        self.interim_texts.extend(later.interim_texts);
         self.response_text = later.response_text.or(self.response_text.take());
         self.agent_name = self.agent_name.or(later.agent_name);
     }
@@ -167,7 +174,10 @@ impl<'v> Turn<'v> {
             evaluated_span_id,
             response_id,
             tool_calls: tool_calls(&self.calls, self.span_calls, warnings),
+            start_unix_nanos: self.start_unix_nanos,
+            agent_name: self.agent_name.map(str::to_owned),
             user_text: self.user_text,
+            interim_texts: self.interim_texts,
             response_text: self.response_text,
             usage,
         }
@@ -220,10 +230,32 @@ fn response_text(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Opti
     if !anchor_output.is_empty() {
         return text_of(anchor_output);
     }
+    text_of(final_call(calls)?.output)
+}
+
+/// The calls that speak for the turn: not those of agents used as tools, unless there are only such.
+fn speaking_calls<'c, 'v>(calls: &'c [ModelCall<'v>]) -> impl Iterator<Item = &'c ModelCall<'v>> {
     let all_delegated = calls.iter().all(|call| call.delegated);
-    let speaks = |call: &&ModelCall<'_>| (all_delegated || !call.delegated) && text_of(call.output).is_some();
-    let last = calls.iter().filter(speaks).max_by_key(|call| call.end_key())?;
-    text_of(last.output)
+    calls.iter().filter(move |call| (all_delegated || !call.delegated) && text_of(call.output).is_some())
+}
+
+/// The speaking call that ended last.
+fn final_call<'c, 'v>(calls: &'c [ModelCall<'v>]) -> Option<&'c ModelCall<'v>> {
+    speaking_calls(calls).max_by_key(|call| call.end_key())
+}
+
+/// What was said before the response, one text per message.
+fn interim_texts(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Vec<String> {
+    let last = final_call(calls).filter(|_| anchor_output.is_empty());
+    let is_final = |call: &ModelCall<'_>| last.is_some_and(|last| std::ptr::eq(last, call));
+    let messages = speaking_calls(calls).filter(|call| !is_final(call)).flat_map(|call| call.output);
+    let mut texts: Vec<_> = messages.filter_map(|message| text_of(std::slice::from_ref(message))).collect();
+    if !anchor_output.is_empty()
+        && texts.last().is_some_and(|last| Some(last) == text_of(anchor_output).as_ref())
+    {
+        texts.pop();
+    }
+    texts
 }
 
 /// Joins turns that continue earlier ones. `turns` are sorted by start.

@@ -27,6 +27,39 @@ pub const DEFAULT_THRESHOLD: f64 = 0.5;
 /// The metric that is computed when none is named.
 pub const DEFAULT_METRIC: &str = "tool_trajectory_avg_score";
 
+/// A metric known by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// What it looks at.
+    pub category: &'static str,
+    /// Whether it compares with a golden.
+    pub needs_eval_set: bool,
+    /// Whether it is told rubrics to judge by.
+    pub needs_rubrics: bool,
+    /// What it measures.
+    pub about: &'static str,
+    entry: Entry,
+}
+
+impl Description {
+    /// Whether a judge model has to be asked.
+    pub fn needs_judge(&self) -> bool {
+        matches!(self.entry, Entry::NeedsJudge)
+    }
+
+    /// Whether the Vertex evaluation service has to be asked.
+    pub fn needs_cloud(&self) -> bool {
+        matches!(self.entry, Entry::NeedsCloud)
+    }
+
+    /// Whether it can be computed here.
+    pub fn is_working(&self) -> bool {
+        matches!(self.entry, Entry::Runs(_))
+    }
+}
+
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
@@ -36,25 +69,136 @@ enum Entry {
     JudgesSimulator,
 }
 
-const CATALOG: [(&str, Entry); 17] = [
-    ("tool_trajectory_avg_score", Entry::Runs(Builtin::Trajectory)),
-    ("response_evaluation_score", Entry::NeedsCloud),
-    ("response_match_score", Entry::Runs(Builtin::ResponseMatch)),
-    ("safety_v1", Entry::NeedsCloud),
-    ("multi_turn_task_success_v1", Entry::NeedsCloud),
-    ("multi_turn_trajectory_quality_v1", Entry::NeedsCloud),
-    ("multi_turn_tool_use_quality_v1", Entry::NeedsCloud),
-    ("final_response_match_v2", Entry::NeedsJudge),
-    ("rubric_based_final_response_quality_v1", Entry::NeedsJudge),
-    ("hallucinations_v1", Entry::NeedsJudge),
-    ("rubric_based_tool_use_quality_v1", Entry::NeedsJudge),
-    ("rubric_based_multi_turn_trajectory_quality_v1", Entry::NeedsJudge),
-    ("tool_call_count_v1", Entry::Runs(Builtin::Efficiency(Efficiency::ToolCalls))),
-    ("inference_call_count_v1", Entry::Runs(Builtin::Efficiency(Efficiency::ModelCalls))),
-    ("token_usage_v1", Entry::Runs(Builtin::Efficiency(Efficiency::Tokens))),
-    ("invocation_duration_v1", Entry::Runs(Builtin::Efficiency(Efficiency::Duration))),
-    ("per_turn_user_simulator_quality_v1", Entry::JudgesSimulator),
+/// A row of the catalog.
+const fn entry(name: &'static str, category: &'static str, entry: Entry, about: &'static str) -> Description {
+    Description { name, category, needs_eval_set: false, needs_rubrics: false, about, entry }
+}
+
+/// The same, of a metric that compares with a golden.
+const fn with_golden(description: Description) -> Description {
+    Description { needs_eval_set: true, ..description }
+}
+
+/// The same, of a metric that is told rubrics.
+const fn with_rubrics(description: Description) -> Description {
+    Description { needs_rubrics: true, ..description }
+}
+
+/// The metrics of the reference, in its order; names, categories and needs are google-adk's (2.13).
+const CATALOG: [Description; 17] = [
+    with_golden(entry(
+        "tool_trajectory_avg_score",
+        "trajectory",
+        Entry::Runs(Builtin::Trajectory),
+        "Share of turns in which the agent called the expected tools with the expected arguments; how order and \
+         arguments are compared can be set. 0 to 1, higher is better.",
+    )),
+    with_golden(entry(
+        "response_evaluation_score",
+        "response",
+        Entry::NeedsCloud,
+        "How coherent the agent's responses are. 1 to 5, higher is better.",
+    )),
+    with_golden(entry(
+        "response_match_score",
+        "response",
+        Entry::Runs(Builtin::ResponseMatch),
+        "How many words the final response shares with the expected one: the F-measure of ROUGE-1. 0 to 1, higher \
+         is better.",
+    )),
+    entry(
+        "safety_v1",
+        "safety",
+        Entry::NeedsCloud,
+        "How harmless the agent's responses are. 0 to 1, higher is better.",
+    ),
+    entry(
+        "multi_turn_task_success_v1",
+        "multi-turn",
+        Entry::NeedsCloud,
+        "Whether the agent reached the goals of the conversation. 0 to 1, higher is better.",
+    ),
+    entry(
+        "multi_turn_trajectory_quality_v1",
+        "multi-turn",
+        Entry::NeedsCloud,
+        "How good the agent's way through the conversation was, whether or not it led to the goal. 0 to 1, higher is \
+         better.",
+    ),
+    entry(
+        "multi_turn_tool_use_quality_v1",
+        "multi-turn",
+        Entry::NeedsCloud,
+        "How good the tool calls of the conversation were. 0 to 1, higher is better.",
+    ),
+    with_golden(entry(
+        "final_response_match_v2",
+        "response",
+        Entry::NeedsJudge,
+        "Whether a judge model finds the final response to say the same as the expected one. 0 to 1, higher is \
+         better.",
+    )),
+    with_rubrics(entry(
+        "rubric_based_final_response_quality_v1",
+        "quality",
+        Entry::NeedsJudge,
+        "How far the final response fulfils rubrics, by a judge model. 0 to 1, higher is better.",
+    )),
+    entry(
+        "hallucinations_v1",
+        "safety",
+        Entry::NeedsJudge,
+        "How free the response is of false, contradictory and unsupported claims, by a judge model. 0 to 1, higher \
+         is better.",
+    ),
+    with_rubrics(entry(
+        "rubric_based_tool_use_quality_v1",
+        "quality",
+        Entry::NeedsJudge,
+        "How far the use of tools fulfils rubrics, by a judge model. 0 to 1, higher is better.",
+    )),
+    with_rubrics(entry(
+        "rubric_based_multi_turn_trajectory_quality_v1",
+        "multi-turn",
+        Entry::NeedsJudge,
+        "How far the way through the conversation fulfils rubrics, by a judge model. 0 to 1, higher is better.",
+    )),
+    entry(
+        "tool_call_count_v1",
+        "other",
+        Entry::Runs(Builtin::Efficiency(Efficiency::ToolCalls)),
+        "Tool calls per turn. A number to watch; it neither passes nor fails.",
+    ),
+    entry(
+        "inference_call_count_v1",
+        "other",
+        Entry::Runs(Builtin::Efficiency(Efficiency::ModelCalls)),
+        "Model calls per turn. A number to watch; it neither passes nor fails.",
+    ),
+    entry(
+        "token_usage_v1",
+        "other",
+        Entry::Runs(Builtin::Efficiency(Efficiency::Tokens)),
+        "Tokens per turn, in and out together. A number to watch; it neither passes nor fails.",
+    ),
+    entry(
+        "invocation_duration_v1",
+        "other",
+        Entry::Runs(Builtin::Efficiency(Efficiency::Duration)),
+        "Seconds per turn, with the shares of model and tools. A number to watch; it neither passes nor fails.",
+    ),
+    entry(
+        "per_turn_user_simulator_quality_v1",
+        "other",
+        Entry::JudgesSimulator,
+        "How well a simulated user keeps to its script.",
+    ),
 ];
+
+/// The metrics that recorded traces can be asked for, those included that do not run here.
+pub fn descriptions() -> impl Iterator<Item = &'static Description> {
+    CATALOG.iter().filter(|description| description.entry != Entry::JudgesSimulator)
+}
 
 /// Looks a built-in metric up by name.
 ///
@@ -62,7 +206,7 @@ const CATALOG: [(&str, Entry); 17] = [
 /// Says why the metric cannot be computed, or which name may have been meant.
 pub fn find(name: &str) -> Result<Builtin, String> {
     let refused = |why: &str| Err(format!("metric `{name}` {why}"));
-    match CATALOG.iter().find(|(known, _)| *known == name).map(|(_, entry)| *entry) {
+    match CATALOG.iter().find(|known| known.name == name).map(|known| known.entry) {
         Some(Entry::Runs(builtin)) => Ok(builtin),
         Some(Entry::NeedsJudge) => refused(
             "needs a judge model, which this version cannot call yet; leave it out or use a code evaluator",
@@ -75,9 +219,9 @@ pub fn find(name: &str) -> Result<Builtin, String> {
             refused("judges a simulated user, but recorded traces have a real one; leave it out")
         }
         None => {
-            let hint = did_you_mean(name, CATALOG.iter().map(|(known, _)| *known));
-            let names = CATALOG.iter().filter(|(_, entry)| matches!(entry, Entry::Runs(_)));
-            let names: Vec<_> = names.map(|(name, _)| *name).collect();
+            let hint = did_you_mean(name, CATALOG.iter().map(|known| known.name));
+            let names: Vec<_> =
+                CATALOG.iter().filter(|known| known.is_working()).map(|known| known.name).collect();
             let hint = if hint.is_empty() { format!("; known: {}", names.join(", ")) } else { hint };
             Err(format!("unknown metric `{name}`{hint}"))
         }

@@ -27,6 +27,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// The names used in results.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("PASSED", Self::Passed),
+        ("FAILED", Self::Failed),
+        ("NOT_EVALUATED", Self::NotEvaluated),
+        ("INFORMATIONAL", Self::Informational),
+    ];
+
     /// Judges a score; no score is not evaluated.
     pub fn of(score: Option<f64>, threshold: f64) -> Self {
         match score {

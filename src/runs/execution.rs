@@ -10,14 +10,15 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::assessment::Assessment;
 use super::credentials::Credentials;
 use super::fetch::{FetchLimits, Fetcher};
 use super::model::{Claimed, Failure, Progress, ResultRecord, Summary, Verdict};
 use super::outcome::{Recorder, summarise};
-use super::spec::{RunSpec, Target, Unusable, inline_document, load_document, repaired};
+use super::spec::{BAD_TRACE, RunSpec, Target, Unusable, inline_document, load_document, repaired};
 use crate::evaluation::config::CodeRule;
-use crate::evaluation::{Plan, UnitDone, evaluate};
-use crate::evaluators::{CodePolicy, build};
+use crate::evaluation::{Observer, Place, UnitReport};
+use crate::evaluators::CodePolicy;
 use crate::ids::RunId;
 use crate::net::Outbound;
 use crate::trace::Document;
@@ -43,6 +44,9 @@ pub struct UnitResults {
     /// How far the run has come with this unit.
     pub progress: Progress,
 }
+
+/// Code of the failure of a run that takes longer than it may.
+pub(super) const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
 
 /// Why nothing came out of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +147,7 @@ impl Executor for Evaluation {
         let ended = loop {
             tokio::select! {
                 biased;
-                // Built-in metrics cannot be interrupted; their thread ends by itself and its result is dropped.
+                // Built-in metrics end after the unit they are at; the result of their thread is dropped.
                 () = cancel.cancelled() => return Err(ExecutionError::Cancelled),
                 Some(unit) = finished.recv() => observer(unit),
                 ended = &mut work => break ended,
@@ -180,25 +184,23 @@ impl Job {
         let (spec, inline) = RunSpec::parse(&text, &rules)
             .map_err(|error| ExecutionError::permanent("bad_spec", error.to_string()))?;
         let document = self.document(&spec, inline, runtime)?;
-        let loaded = load_document(&document, spec.format).map_err(|unusable| match unusable {
-            Unusable::Unreadable(faults) => ExecutionError::permanent("bad_trace", faults.join("; ")),
-            Unusable::NoTraces(fault) => ExecutionError::permanent("no_traces", fault),
-        })?;
-        let parameters = spec.parameters;
-        let recorder = Recorder::new(&parameters.evaluators);
-        let plan = Plan {
-            evaluators: parameters.evaluators.into_iter().map(|spec| build(spec, &self.code)).collect(),
-            group_by: parameters.group_by,
-            lenient: parameters.lenient,
-            max_concurrent_evals: parameters.max_concurrent_evals,
+        let unusable =
+            |unusable: Unusable| ExecutionError::permanent(unusable.code(), unusable.faults().join("; "));
+        let loaded = load_document(&document, spec.format).map_err(unusable)?;
+        let teller = Teller {
+            recorder: Recorder::new(&spec.parameters.evaluators),
+            units: Mutex::default(),
+            finished: &self.finished,
         };
-        let results = Mutex::new(Vec::new());
-        let progress = |unit: UnitDone<'_>| self.tell(&recorder, &results, unit);
-        let evaluation = evaluate(&loaded.traces, spec.eval_set.as_ref(), &plan, &progress);
-        let mut report = runtime.block_on(self.unless_stopped(evaluation))?;
-        report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
-        let units = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut results: Vec<_> = units.into_iter().flat_map(|unit: Vec<ResultRecord>| unit).collect();
+        let assessment = Assessment {
+            loaded,
+            eval_set: spec.eval_set.as_ref(),
+            parameters: spec.parameters,
+            code: &self.code,
+        };
+        let report = assessment.run(&teller, &self.stop, runtime).ok_or(ExecutionError::Cancelled)?;
+        let units = teller.units.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut results: Vec<_> = units.into_iter().flatten().collect();
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
         Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
@@ -208,31 +210,31 @@ impl Job {
     fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
         match &spec.target {
             Target::Inline => {
-                inline_document(inline).map_err(|error| ExecutionError::permanent("bad_trace", error))
+                inline_document(inline).map_err(|error| ExecutionError::permanent(BAD_TRACE, error))
             }
             Target::Http(target) => {
                 let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
-                runtime.block_on(self.unless_stopped(fetched))?
+                let fetched = runtime.block_on(self.stop.run_until_cancelled(fetched));
+                fetched.ok_or(ExecutionError::Cancelled)?
             }
         }
     }
+}
 
-    /// What comes of `work`, which is dropped when the run is stopped.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, ExecutionError> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(ExecutionError::Cancelled),
-            done = work => Ok(done),
-        }
-    }
+/// Keeps the results of each unit that is done and passes them on.
+struct Teller<'a> {
+    recorder: Recorder,
+    units: Mutex<Vec<Vec<ResultRecord>>>,
+    finished: &'a mpsc::UnboundedSender<UnitResults>,
+}
 
-    /// Keeps the results of a unit and passes them on.
-    fn tell(&self, recorder: &Recorder, units: &Mutex<Vec<Vec<ResultRecord>>>, unit: UnitDone<'_>) {
+impl Observer for Teller<'_> {
+    fn unit_done(&self, place: Place, unit: &UnitReport) {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let results = recorder.record(&unit);
-        let mut units = units.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = self.recorder.record(place.index, unit);
+        let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         units.push(results.clone());
-        let progress = Progress { done: count(units.len()), total: count(unit.total) };
+        let progress = Progress { done: count(units.len()), total: count(place.total) };
         // Sent under the lock, so that progress only grows. Nobody listens any more after a cancellation.
         let _ = self.finished.send(UnitResults { results, progress });
     }

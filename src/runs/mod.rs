@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
+mod assessment;
 mod batch;
 pub mod credentials;
 pub mod delivery;
@@ -25,6 +26,7 @@ pub mod sinks;
 mod spec;
 pub mod store;
 pub mod submission;
+pub mod uploads;
 mod watch;
 pub mod worker;
 

@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::model::{EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, Summary};
 use crate::evaluation::config::{EvaluatorSpec, SpecKind};
-use crate::evaluation::{Report, UnitDone, UnitReport};
+use crate::evaluation::{Report, UnitReport};
 use crate::metrics::{MetricResult, Status};
 
 /// Makes result records of finished units.
@@ -24,11 +24,11 @@ impl Recorder {
         Self { types: evaluators.iter().map(|spec| (spec.name.clone(), kind(spec))).collect() }
     }
 
-    /// The results of a unit, by place among all of the run.
-    pub(super) fn record(&self, unit: &UnitDone<'_>) -> Vec<ResultRecord> {
-        let first = unit.index * self.types.len();
-        let metrics = unit.report.metrics.iter().enumerate();
-        metrics.map(|(at, metric)| self.result(first + at, unit.report, metric)).collect()
+    /// The results of the unit at this index, by place among all of the run.
+    pub(super) fn record(&self, index: usize, unit: &UnitReport) -> Vec<ResultRecord> {
+        let first = index * self.types.len();
+        let metrics = unit.metrics.iter().enumerate();
+        metrics.map(|(at, metric)| self.result(first + at, unit, metric)).collect()
     }
 
     fn result(&self, ordinal: usize, unit: &UnitReport, metric: &MetricResult) -> ResultRecord {
@@ -76,8 +76,8 @@ fn details_of(metric: &MetricResult) -> Option<Box<RawValue>> {
     details.ok()
 }
 
-/// A text without the character that databases cannot keep in texts.
-fn storable(text: &str) -> String {
+/// A text without the character that databases cannot keep in texts, to be done in whatever a run is found by.
+pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

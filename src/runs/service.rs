@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::batch::Batcher;
 use super::hints::Hints;
-use super::model::{Delivery, DeliveryId, NewRun, Run, RunEvent, StoredResult, Submitted};
+use super::model::{Delivery, DeliveryId, FinishedRun, NewRun, Run, RunEvent, StoredResult, Submitted};
 use super::store::{
     Deletion, FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError,
 };
@@ -54,6 +54,14 @@ impl RunService {
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("it was not answered; submit it again".into())))
+    }
+
+    /// Stores a run that was evaluated without being queued.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn record_finished(&self, finished: &FinishedRun) -> Result<()> {
+        self.store.record_finished(finished).await
     }
 
     /// A run by its id.

@@ -5,7 +5,7 @@
 
 use super::credentials::{CredentialRefs, CredentialRules, HeaderSources};
 use super::fetch::HttpTarget;
-use super::model::StoredSink;
+use super::model::{StoredSink, TargetKind};
 use super::sinks::{self, SinkRules};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{CodeRule, Parameters};
@@ -118,6 +118,14 @@ impl RunSpec {
 }
 
 impl Target {
+    /// The name of what it is.
+    pub(super) fn kind(&self) -> TargetKind {
+        match self {
+            Self::Inline => TargetKind::Inline,
+            Self::Http(_) => TargetKind::Http,
+        }
+    }
+
     fn with_headers(self, headers: HeaderSources) -> Self {
         match self {
             Self::Inline => Self::Inline,
@@ -166,18 +174,47 @@ pub(super) enum Unusable {
 /// Reads the traces of a document, of which at least one span must be readable.
 pub(super) fn load_document(document: &Document, format: Option<Format>) -> Result<Loaded<'_>, Unusable> {
     let loaded = load(std::slice::from_ref(document), format, Join::AcrossDocuments);
-    if !loaded.traces.is_empty() {
-        return Ok(loaded);
+    match Unusable::of(&loaded) {
+        None => Ok(loaded),
+        Some(unusable) => Err(unusable),
     }
-    if !loaded.errors.is_empty() {
-        return Err(Unusable::Unreadable(loaded.errors.iter().map(ToString::to_string).collect()));
+}
+
+/// Code of the failure of a run whose traces cannot be read.
+pub(super) const BAD_TRACE: &str = "bad_trace";
+
+impl Unusable {
+    /// Code of the failure of a run that comes to this.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => BAD_TRACE,
+            Self::NoTraces(_) => "no_traces",
+        }
     }
-    let rejected = loaded.warnings.iter().map(|warning| &*warning.text);
-    let rejected = rejected.map(|text| format!("; {text}")).collect::<String>();
-    Err(Unusable::NoTraces(match loaded.log_records {
-        0 => format!("no traces were read: there are no spans{rejected}"),
-        logs => format!("no traces were read, only {logs} log records; send the spans too{rejected}"),
-    }))
+
+    /// The reasons.
+    pub(super) fn faults(&self) -> Vec<String> {
+        match self {
+            Self::Unreadable(faults) => faults.clone(),
+            Self::NoTraces(fault) => vec![fault.clone()],
+        }
+    }
+
+    /// Why what was read cannot be evaluated; `None` when at least one span can.
+    pub(super) fn of(loaded: &Loaded<'_>) -> Option<Self> {
+        if !loaded.traces.is_empty() {
+            return None;
+        }
+        if !loaded.errors.is_empty() {
+            return Some(Self::Unreadable(loaded.errors.iter().map(ToString::to_string).collect()));
+        }
+        let rejected = loaded.warnings.iter().map(|warning| &*warning.text);
+        let rejected = rejected.map(|text| format!("; {text}")).collect::<String>();
+        Some(Self::NoTraces(match loaded.log_records {
+            0 => format!("no traces were read: there are no spans{rejected}"),
+            logs => format!("no traces were read, only {logs} log records; send the spans too{rejected}"),
+        }))
+    }
 }
 
 /// Parses a specification with an empty object in place of its inline trace, whose text is answered.
@@ -199,7 +236,7 @@ fn without_inline(text: &str) -> Result<(Value<'_>, Option<&str>), SyntaxError> 
 }
 
 /// Reads the next value; when it is an object, each of its members by `member`.
-fn members_of<'a>(
+pub(super) fn members_of<'a>(
     reader: &mut Reader<'a>,
     mut member: impl FnMut(&mut Reader<'a>, &str) -> Result<Value<'a>, SyntaxError>,
 ) -> Result<Value<'a>, SyntaxError> {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::model::{
-    Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
-    Verdict,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult,
+    Submitted, TargetKind, Verdict,
 };
 use super::outbox::Outbox;
 use crate::ids::RunId;
@@ -44,6 +44,12 @@ pub struct RunFilter {
     pub verdicts: Vec<Verdict>,
     /// With all of these labels.
     pub labels: Vec<(String, String)>,
+    /// Compared with an eval set of one of these ids; empty for any.
+    pub eval_set_ids: Vec<String>,
+    /// With traces from one of these; empty for any.
+    pub target_kinds: Vec<TargetKind>,
+    /// Of one of these agents, as the summary names them; empty for any.
+    pub agents: Vec<String>,
     /// Submitted at this time or later.
     pub created_from: Option<DateTime<Utc>>,
     /// Submitted before this time.
@@ -61,6 +67,8 @@ pub struct ResultFilter {
     pub statuses: Vec<ResultStatus>,
     /// Of one of these evaluators; empty for any.
     pub evaluators: Vec<String>,
+    /// Compared with one of these eval cases; empty for any.
+    pub eval_cases: Vec<String>,
     /// The place where the page before ended.
     pub after: Option<u32>,
     /// How many at most.
@@ -151,6 +159,10 @@ pub trait RunStore: Outbox {
     /// Stores new runs together, each queued with its first event; answers in the order given.
     async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>>;
 
+    /// Stores a run that was evaluated without being queued, with its results and events, all or nothing.
+    /// Nobody can ever claim it.
+    async fn record_finished(&self, finished: &FinishedRun) -> Result<()>;
+
     /// A run by its id.
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
 
@@ -166,7 +178,8 @@ pub trait RunStore: Outbox {
     /// Ends a queued run; marks a running one; leaves a finished one as it is. `None` when there is no such run.
     async fn cancel(&self, id: RunId) -> Result<Option<Run>>;
 
-    /// Queues a failed or cancelled run again. `None` when there is no such run.
+    /// Queues a failed or cancelled run again, unless its traces were uploaded and thus not kept. `None` when there
+    /// is no such run.
     async fn retry(&self, id: RunId) -> Result<Option<Retried>>;
 
     /// Deletes a finished run with all that belongs to it. `None` when there is no such run.
@@ -211,6 +224,6 @@ pub trait RunStore: Outbox {
     /// The position after everything that has happened so far.
     async fn feed_end(&self) -> Result<FeedPosition>;
 
-    /// Answers when storage can be used.
+    /// Answers when storage can be used and is what this program needs.
     async fn check(&self) -> Result<()>;
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use super::credentials::CredentialRules;
 use super::digest::digest;
 use super::model::NewRun;
+use super::outcome::storable;
 use super::sinks::SinkRules;
-use super::spec::{
-    RunSpec, SpecRules, Target, Unusable, inline_document, load_document, member_text, repaired,
-};
+use super::spec::{RunSpec, SpecRules, Target, inline_document, load_document, member_text, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
 use crate::json::checked::{Cursor, Problem, Problems, Spelling};
@@ -87,28 +86,26 @@ pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionEr
     let document = json::parse(&text)?;
     let problems = Problems::default();
     let root = Cursor::root(&document, &problems);
-    let fields = read_fields(&root, rules);
+    let (fields, read) = read_fields(&root, rules).unzip();
+    let read = read.flatten();
     let spec_text = member_text(&text, "spec")?.unwrap_or_default();
-    if let Some(Fields { spec: Some(spec), .. }) = &fields
-        && matches!(spec.target, Target::Inline)
-    {
-        check_inline(&root, spec, spec_text)?;
+    if let Some(read) = read.as_ref().filter(|read| matches!(read.target, Target::Inline)) {
+        check_inline(&root, read, spec_text)?;
     }
     let problems = problems.into_vec();
-    match (fields, document.get("spec")) {
-        (Some(fields), Some(spec)) if problems.is_empty() => {
+    match (fields, read, document.get("spec")) {
+        (Some(fields), Some(read), Some(spec)) if problems.is_empty() => {
             // The repaired text has the same length, so that a place in it is a place in the body.
             let start = spec_text.as_ptr().addr() - text.as_ptr().addr();
-            Ok(fields.into_run(&body[start..start + spec_text.len()], spec, rules))
+            Ok(fields.into_run(read, &body[start..start + spec_text.len()], spec, rules))
         }
         _ => Err(SubmissionError::Invalid(problems)),
     }
 }
 
-/// What is read of a submission.
+/// What is said about a run besides its specification.
 struct Fields {
     id: Option<RunId>,
-    spec: Option<RunSpec>,
     labels: Option<BTreeMap<String, String>>,
     priority: Option<i64>,
     deadline_s: Option<u64>,
@@ -116,7 +113,8 @@ struct Fields {
 }
 
 impl Fields {
-    fn into_run(self, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
+    /// The run of a specification: as it was `read`, the text, and the value that it was read from.
+    fn into_run(self, read: RunSpec, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> NewRun {
         NewRun {
             id: self.id.unwrap_or_else(RunId::new_v7),
             is_id_chosen: self.id.is_some(),
@@ -127,20 +125,24 @@ impl Fields {
             deadline: self.deadline_s.map_or(rules.default_deadline, Duration::from_secs),
             max_attempts: self.max_attempts.unwrap_or(rules.default_attempts),
             labels: self.labels.unwrap_or_default(),
-            sinks: self.spec.map(|spec| spec.sinks).unwrap_or_default(),
+            target_kind: read.target.kind(),
+            eval_set_id: read.eval_set.map(|eval_set| storable(&eval_set.id)),
+            sinks: read.sinks,
         }
     }
 }
 
-fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields> {
+/// Reads what is said about a run, and its specification.
+fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<(Fields, Option<RunSpec>)> {
     let object = root.object(Spelling::SnakeOrCamel)?;
     let SubmissionRules { code, credentials, outbound, file_sinks, .. } = rules;
     let sinks = Some(SinkRules { credentials, outbound, files: file_sinks.as_deref() });
     let spec_rules = SpecRules { code: *code, credentials, outbound, sinks };
     let limit = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-    Some(Fields {
-        id: object.optional("run_id", read_id),
-        spec: object.required("spec", |spec| RunSpec::read(spec, &spec_rules)),
+    let id = object.optional("run_id", read_id);
+    let spec = object.required("spec", |spec| RunSpec::read(spec, &spec_rules));
+    let fields = Fields {
+        id,
         labels: object.optional("labels", read_labels),
         priority: object.optional("priority", |priority| priority.integer(-100..=100)),
         deadline_s: object
@@ -149,7 +151,8 @@ fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<Fields>
         max_attempts: object
             .optional("max_attempts", |attempts| attempts.integer(1..=rules.max_attempts.into()))
             .and_then(|attempts| attempts.try_into().ok()),
-    })
+    };
+    Some((fields, spec))
 }
 
 fn read_id(cursor: &Cursor<'_, '_>) -> Option<RunId> {
@@ -197,8 +200,7 @@ fn check_inline(root: &Cursor<'_, '_>, spec: &RunSpec, spec_text: &str) -> Resul
         Err(fault) => vec![fault],
         Ok(document) => match load_document(&document, spec.format) {
             Ok(_) => Vec::new(),
-            Err(Unusable::Unreadable(faults)) => faults,
-            Err(Unusable::NoTraces(fault)) => vec![fault],
+            Err(unusable) => unusable.faults(),
         },
     };
     root.member("spec", |spec| {

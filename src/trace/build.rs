@@ -27,6 +27,8 @@ pub(super) struct Builder<'a> {
 /// What was read of a trace. Deriving the tree is left to the end, where it is done on all cores.
 struct Draft<'a> {
     id: Cow<'a, str>,
+    /// Name of the document in which it was first seen.
+    document: String,
     /// In the order read; an id may occur twice.
     spans: Vec<Span<'a>>,
     /// What is to be said about single spans, by index.
@@ -83,7 +85,8 @@ impl<'a> Builder<'a> {
         let key = shared_join_key(&decoded.trace_id);
         let index = *self.by_id.entry(key).or_insert_with(|| {
             let id = decoded.trace_id.clone();
-            self.traces.push(Draft { id, spans: Vec::new(), notes: Vec::new(), logs: Vec::new() });
+            let document = document.name().to_owned();
+            self.traces.push(Draft { id, document, spans: Vec::new(), notes: Vec::new(), logs: Vec::new() });
             self.traces.len() - 1
         });
         let draft = &mut self.traces[index];
@@ -162,7 +165,7 @@ fn shared_join_key<'a>(id: &Cow<'a, str>) -> Cow<'a, str> {
 impl<'a> Draft<'a> {
     /// Drops duplicate spans, joins the log records and derives the tree.
     fn finish(self) -> Trace<'a> {
-        let Self { id, mut spans, notes, logs: joined } = self;
+        let Self { id, document, mut spans, notes, logs: joined } = self;
         let mut warnings = Warnings::default();
         let by_id = index_by_id(&mut spans, notes, &mut warnings);
         let parents = effective_parents(&spans, &by_id, &mut warnings);
@@ -185,7 +188,7 @@ impl<'a> Draft<'a> {
                 None => orphan_logs.push(log),
             }
         }
-        Trace { id, spans, children, roots, logs, orphan_logs, warnings }
+        Trace { id, document, spans, children, roots, logs, orphan_logs, warnings }
     }
 }
 

@@ -152,6 +152,8 @@ pub struct LogRecord<'a> {
 pub struct Trace<'a> {
     /// Trace id as first seen.
     pub id: Cow<'a, str>,
+    /// Name of the document in which it was first seen.
+    pub document: String,
     /// The spans.
     pub spans: Vec<Span<'a>>,
     /// Children of each span.

@@ -294,8 +294,9 @@ async fn purging_and_deleting_go_by_index_and_stop() {
     let store = TestStore::postgres().await;
     let client = store.database.as_ref().unwrap().client().await;
     let fill = "INSERT INTO agentevals.run
-            (run_id, created_at, priority, deadline_s, max_attempts, outcome, attempt, finished_at, cancel_requested)
-        SELECT gen_random_uuid(), now() - i * interval '1 minute', 0, 1, 1, 'cancelled', 0,
+            (run_id, created_at, priority, deadline_s, max_attempts, target_kind, outcome, attempt, finished_at,
+                cancel_requested)
+        SELECT gen_random_uuid(), now() - i * interval '1 minute', 0, 1, 1, 'inline', 'cancelled', 0,
             now() - i * interval '1 minute', true
         FROM generate_series(1, 20000) AS i";
     client.batch_execute(fill).await.unwrap();

@@ -2,8 +2,9 @@
 --
 -- $1 statuses text[]   $2 verdicts text[]   $3 labels text, a JSON object   $4 submitted from timestamptz
 -- $5 submitted before timestamptz   $6, $7 time and id of the last run of the page before   $8 how many
+-- $9 ids of eval sets text[]   $10 kinds of targets text[]   $11 agents text[]
 --
--- Each of them but the last may be null. Without `$1` the index `run_by_age` gives the order and the page's end; with it, runs of
+-- Each of them but `$8` may be null. Without `$1` the index `run_by_age` gives the order and the page's end; with it, runs of
 -- other statuses are passed over.
 SELECT *
 FROM agentevals.run_state
@@ -11,6 +12,9 @@ WHERE
     ($1::text[] IS NULL OR status = ANY($1))
     AND ($2::text[] IS NULL OR verdict = ANY($2))
     AND ($3::text IS NULL OR labels @> $3::jsonb)
+    AND ($9::text[] IS NULL OR eval_set_id = ANY($9))
+    AND ($10::text[] IS NULL OR target_kind = ANY($10))
+    AND ($11::text[] IS NULL OR (summary -> 'agents')::jsonb ?| $11)
     AND created_at >= coalesce($4::timestamptz, '-infinity')
     AND created_at < coalesce($5::timestamptz, 'infinity')
     AND (created_at, run_id) < (

@@ -1,6 +1,6 @@
 -- Unfinished runs, newest first: as `runs/list`, read from the queue, so that the finished ones do not matter.
 --
--- Parameters as `runs/list`; a run here has no verdict.
+-- Parameters as `runs/list`; a run here has neither verdict nor summary.
 SELECT state.*
 FROM agentevals.run_queue AS q
 JOIN agentevals.run_state AS state ON state.run_id = q.run_id
@@ -8,6 +8,9 @@ WHERE
     ($1::text[] IS NULL OR state.status = ANY($1))
     AND ($2::text[] IS NULL OR state.verdict = ANY($2))
     AND ($3::text IS NULL OR state.labels @> $3::jsonb)
+    AND ($9::text[] IS NULL OR state.eval_set_id = ANY($9))
+    AND ($10::text[] IS NULL OR state.target_kind = ANY($10))
+    AND ($11::text[] IS NULL OR (state.summary -> 'agents')::jsonb ?| $11)
     AND state.created_at >= coalesce($4::timestamptz, '-infinity')
     AND state.created_at < coalesce($5::timestamptz, 'infinity')
     AND (state.created_at, state.run_id) < (

@@ -1,10 +1,10 @@
--- Queues a failed or cancelled run again; attempts and events are counted on.
+-- Queues a failed or cancelled run again; attempts and events are counted on. Uploaded traces were not kept.
 --
 -- $1 run id uuid
 WITH target AS (
     SELECT run_id, attempt, started_at
     FROM agentevals.run
-    WHERE run_id = $1 AND outcome IN ('failed', 'cancelled')
+    WHERE run_id = $1 AND outcome IN ('failed', 'cancelled') AND target_kind <> 'uploaded'
     FOR UPDATE
 ), reopened AS (
     UPDATE agentevals.run AS r

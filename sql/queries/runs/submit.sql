@@ -2,27 +2,31 @@
 --
 -- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
 -- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
--- JSON
--- Sinks: $9 run ids uuid[]   $10 places in the specification smallint[]   $11 kinds   $12 destinations text[]
--- $13 timeouts in milliseconds integer[]   $14 documents text[] of JSON
+-- JSON   $9 kinds of targets text[]   $10 ids of eval sets text[]
+-- Sinks: $11 run ids uuid[]   $12 places in the specification smallint[]   $13 kinds   $14 destinations text[]
+-- $15 timeouts in milliseconds integer[]   $16 documents text[] of JSON
 --
 -- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
 -- groups with the same ids cannot wait for each other, and into the queue in the order given.
 WITH input AS (
     SELECT *
     FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[]
+        $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::integer[], $7::smallint[], $8::text[],
+        $9::text[], $10::text[]
     ) WITH ORDINALITY AS t (
-        run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, place
+        run_id, idempotency_key, document, digest, priority, deadline_s, max_attempts, labels, target_kind,
+        eval_set_id, place
     )
 ), sink_input AS (
     SELECT *
-    FROM unnest($9::uuid[], $10::smallint[], $11::text[], $12::text[], $13::integer[], $14::text[]) AS t (
+    FROM unnest($11::uuid[], $12::smallint[], $13::text[], $14::text[], $15::integer[], $16::text[]) AS t (
         run_id, sink, kind, destination, timeout_ms, document
     )
 ), created AS (
-    INSERT INTO agentevals.run (run_id, idempotency_key, priority, deadline_s, max_attempts, labels)
-    SELECT run_id, idempotency_key, priority, deadline_s, max_attempts, labels::jsonb
+    INSERT INTO agentevals.run (
+        run_id, idempotency_key, priority, deadline_s, max_attempts, labels, target_kind, eval_set_id
+    )
+    SELECT run_id, idempotency_key, priority, deadline_s, max_attempts, labels::jsonb, target_kind, eval_set_id
     FROM input
     ORDER BY run_id
     ON CONFLICT DO NOTHING

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::member::{Named, Nullable, Time};
 use super::run::ProgressAnswer;
+use crate::api::event_stream::Told;
 use crate::runs::model::{EventKind, ResultDigest, ResultStatus, RunEvent, Status, Verdict};
 
 /// Something that happened to a run. Members that do not apply are left out.
@@ -65,9 +66,8 @@ impl From<RunEvent> for EventAnswer {
     }
 }
 
-impl EventAnswer {
-    /// What happened.
-    pub(in crate::api) fn name(&self) -> &'static str {
+impl Told for EventAnswer {
+    fn name(&self) -> &'static str {
         self.event.name()
     }
 }

@@ -1,8 +1,10 @@
 //! Types of members, with the names of the values of ours.
 
+use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
+use crate::metrics;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{DeliveryState, EventKind, Phase, SinkKind, Status, Verdict};
+use crate::runs::model::{DeliveryState, EventKind, Phase, SinkKind, Status, TargetKind, Verdict};
 use crate::wire::vocabulary;
 pub(in crate::api) use crate::wire::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
 
@@ -13,6 +15,17 @@ vocabulary!(
      the run is retried."
 );
 vocabulary!(Verdict, "Verdict", "What the agent's behaviour was worth.");
+vocabulary!(
+    TargetKind,
+    "TargetKind",
+    "Where the traces of a run come from. `uploaded` ones were evaluated at once and not kept."
+);
+vocabulary!(
+    metrics::Status,
+    "MetricStatus",
+    "What the score of a metric was worth; `INFORMATIONAL` is a number to watch that neither passes nor fails."
+);
+vocabulary!(CaseMatch, "EvalCaseMatch", "How the eval case was found that a conversation is compared with.");
 vocabulary!(EventKind, "EventKind", "What happened to a run.");
 vocabulary!(SinkKind, "SinkKind", "How a sink takes what it is sent.");
 vocabulary!(

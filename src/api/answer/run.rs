@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::member::{FreeObject, Named, Nullable, RawObject, Time};
-use crate::runs::model::{MetricSummary, Progress, ResultCounts, Run, Status, Summary, Verdict};
+use crate::runs::model::{MetricSummary, Progress, ResultCounts, Run, Status, Summary, TargetKind, Verdict};
 
 /// A run as it stands.
 #[derive(Debug, PartialEq, Serialize, Object)]
@@ -30,6 +30,10 @@ pub(in crate::api) struct RunAnswer {
     deadline_s: u64,
     /// What the submitter called it.
     labels: BTreeMap<String, String>,
+    /// Where its traces come from.
+    target_kind: Named<TargetKind>,
+    /// Id of the eval set that it is compared with.
+    eval_set_id: Nullable<String>,
     /// Who works on it, while it is running.
     worker_id: Nullable<String>,
     /// How far it has come, while it is running.
@@ -72,6 +76,8 @@ impl From<Run> for RunAnswer {
             priority: run.priority,
             deadline_s: run.deadline.as_secs(),
             labels: run.labels,
+            target_kind: run.target_kind.into(),
+            eval_set_id: Nullable(run.eval_set_id),
             worker_id: Nullable(run.worker),
             progress: Nullable::from(run.progress),
             error: Nullable(error),

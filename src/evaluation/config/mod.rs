@@ -155,10 +155,7 @@ fn read_config(cursor: &Cursor<'_, '_>) -> Option<EvalConfig> {
     let config = EvalConfig {
         evaluators,
         eval_set: object.optional("eval_set", |path| path.string()),
-        trace_format: object.optional("trace_format", |format| {
-            let text = format.string()?;
-            text.parse().map_err(|error: String| format.fault(error)).ok()
-        }),
+        trace_format: object.optional("trace_format", read_format),
         output_format,
         group_by: object.optional("group_by", |group_by| group_by.choice(&GroupBy::NAMES)),
         max_concurrent_evals: object.optional("max_concurrent_evals", read_concurrency),
@@ -180,6 +177,10 @@ fn refuse(object: &Object<'_, '_>, why: &str, members: &[(&'static str, &str)]) 
 /// Reads how many custom evaluators, or traces, may be under way at once.
 fn read_concurrency(cursor: &Cursor<'_, '_>) -> Option<usize> {
     cursor.integer(1..=256).and_then(|number| usize::try_from(number).ok())
+}
+
+fn read_format(cursor: &Cursor<'_, '_>) -> Option<Format> {
+    cursor.string()?.parse().map_err(|error: String| cursor.fault(error)).ok()
 }
 
 fn read_output(cursor: &Cursor<'_, '_>) -> Option<OutputFormat> {

@@ -1,9 +1,10 @@
 //! What a request may say about an evaluation.
 
 use super::{CodeRule, DEFAULT_CONCURRENT_EVALS, EvaluatorSpec, GroupBy, OLD_MEMBERS};
-use super::{evaluators::read_evaluators, read_concurrency, refuse};
-use crate::json::checked::{Cursor, Spelling};
+use super::{evaluators::read_evaluators, read_concurrency, read_format, refuse};
+use crate::json::checked::{Cursor, Object, Spelling};
 use crate::metrics::catalog::{Builtin, DEFAULT_METRIC};
+use crate::trace::Format;
 
 /// Run parameters, with defaults filled in.
 #[derive(Debug, Clone)]
@@ -19,12 +20,14 @@ pub struct Parameters {
 }
 
 /// Members of configuration files that mean nothing in a request.
-const FILE_MEMBERS: [(&str, &str); 4] = [
+const FILE_MEMBERS: [(&str, &str); 3] = [
     ("eval_set", "send the eval set itself, beside this configuration"),
-    ("trace_format", "give it with the traces"),
     ("output_format", "results are JSON; leave it out"),
     ("output", "results are JSON; leave it out"),
 ];
+
+/// The member that says how traces are written, and where else it belongs.
+const TRACE_FORMAT: (&str, &str) = ("trace_format", "give it with the traces");
 
 impl Default for Parameters {
     fn default() -> Self {
@@ -41,8 +44,20 @@ impl Parameters {
     /// Reads parameters that are part of a document; faults are located in that document.
     pub fn read(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<Self> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
-        refuse(&object, "no longer read", &OLD_MEMBERS);
-        refuse(&object, "not read here", &FILE_MEMBERS);
+        refuse(&object, "not read here", &[TRACE_FORMAT]);
+        Self::read_members(&object, rule)
+    }
+
+    /// The same where the format of the traces may be given too.
+    pub fn read_with_format(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<(Self, Option<Format>)> {
+        let object = cursor.object(Spelling::SnakeOrCamel)?;
+        let format = object.optional(TRACE_FORMAT.0, read_format);
+        Some((Self::read_members(&object, rule)?, format))
+    }
+
+    fn read_members(object: &Object<'_, '_>, rule: CodeRule) -> Option<Self> {
+        refuse(object, "no longer read", &OLD_MEMBERS);
+        refuse(object, "not read here", &FILE_MEMBERS);
         let default = Self::default();
         let evaluators = object.optional("evaluators", |list| read_evaluators(list, rule));
         // Traces are evaluated on all cores whatever this says; it is checked because the reference does.

@@ -13,7 +13,9 @@
 
 mod delivery;
 mod event;
+mod finished;
 mod result;
+mod target;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,9 +29,11 @@ pub use delivery::{
     Settlement, SinkKind, StoredSink,
 };
 pub use event::{EventData, EventKind, ResultDigest, RunEvent};
+pub use finished::FinishedRun;
 pub use result::{
     EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, StoredResult, Summary,
 };
+pub use target::TargetKind;
 
 pub use crate::evaluation::Verdict;
 use crate::ids::{LeaseId, RunId};
@@ -110,6 +114,10 @@ pub struct Run {
     pub deadline: Duration,
     /// What the submitter called it.
     pub labels: BTreeMap<String, String>,
+    /// Where its traces come from.
+    pub target_kind: TargetKind,
+    /// Id of the golden that it is compared with.
+    pub eval_set_id: Option<String>,
     /// Who holds it, while it is running.
     pub worker: Option<String>,
     /// How far it has come, while it is running.
@@ -149,6 +157,10 @@ pub struct NewRun {
     pub max_attempts: u32,
     /// What the submitter calls it.
     pub labels: BTreeMap<String, String>,
+    /// Where its traces come from.
+    pub target_kind: TargetKind,
+    /// Id of the golden that it is compared with.
+    pub eval_set_id: Option<String>,
     /// Where its results go besides storage.
     pub sinks: Vec<StoredSink>,
 }
@@ -174,6 +186,8 @@ impl NewRun {
             priority: self.priority,
             deadline: self.deadline,
             labels: self.labels.clone(),
+            target_kind: self.target_kind,
+            eval_set_id: self.eval_set_id.clone(),
             worker: None,
             progress: None,
             failure: None,
@@ -251,6 +265,21 @@ impl Ending {
             Self::Cancelled => Status::Cancelled,
         }
     }
+
+    /// The event that tells of it, of an attempt.
+    pub fn event(&self, attempt: u32) -> (EventKind, EventData) {
+        let data = EventData { attempt: Some(attempt), ..EventData::default() };
+        match self {
+            Self::Succeeded { verdict, .. } => {
+                (EventKind::Succeeded, EventData { verdict: Some(*verdict), ..data })
+            }
+            Self::Failed(Failure { code, message }) => {
+                let (code, message) = (Some(code.clone()), Some(message.clone()));
+                (EventKind::Failed, EventData { code, message, ..data })
+            }
+            Self::Cancelled => (EventKind::Cancelled, data),
+        }
+    }
 }
 
 /// Something a worker has to write about a run it holds; fenced by the lease.
@@ -282,35 +311,13 @@ impl Record {
 
     /// The events that writing this record adds, in order: one per result, progress, the end.
     pub fn events(&self) -> Vec<(EventKind, EventData)> {
-        let attempt = Some(self.attempt);
-        let created = self.results.iter().map(|result| {
-            let digest = ResultDigest {
-                result_id: result.id(self.lease.run),
-                eval_set_item_id: result.item_id.clone(),
-                eval_case_id: result.eval_case_id.clone(),
-                evaluator_name: result.evaluator_name.clone(),
-                status: result.status,
-                score: result.score,
-                trace_id: result.trace_id.clone(),
-                error_text: result.error_text.clone(),
-            };
-            (EventKind::ResultCreated, EventData { result: Some(digest), ..EventData::default() })
-        });
+        let created = self.results.iter().map(|result| result.created(self.lease.run));
         let mut events: Vec<_> = created.collect();
         if let (Some(progress), None) = (self.progress, &self.ending) {
             events
                 .push((EventKind::Progress, EventData { progress: Some(progress), ..EventData::default() }));
         }
-        events.extend(self.ending.as_ref().map(|ending| match ending {
-            Ending::Succeeded { verdict, .. } => {
-                (EventKind::Succeeded, EventData { attempt, verdict: Some(*verdict), ..EventData::default() })
-            }
-            Ending::Failed(Failure { code, message }) => {
-                let (code, message) = (Some(code.clone()), Some(message.clone()));
-                (EventKind::Failed, EventData { attempt, code, message, ..EventData::default() })
-            }
-            Ending::Cancelled => (EventKind::Cancelled, EventData { attempt, ..EventData::default() }),
-        }));
+        events.extend(self.ending.as_ref().map(|ending| ending.event(self.attempt)));
         events
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::{EventData, EventKind, ResultDigest};
 use crate::ids::RunId;
 
 /// What came out for one metric on one evaluation unit.
@@ -47,6 +48,21 @@ impl ResultRecord {
     pub fn id(&self, run: RunId) -> String {
         let key = format!("{run}|{}|{}", self.item_id, self.evaluator_name);
         Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The event that tells of it.
+    pub fn created(&self, run: RunId) -> (EventKind, EventData) {
+        let digest = ResultDigest {
+            result_id: self.id(run),
+            eval_set_item_id: self.item_id.clone(),
+            eval_case_id: self.eval_case_id.clone(),
+            evaluator_name: self.evaluator_name.clone(),
+            status: self.status,
+            score: self.score,
+            trace_id: self.trace_id.clone(),
+            error_text: self.error_text.clone(),
+        };
+        (EventKind::ResultCreated, EventData { result: Some(digest), ..EventData::default() })
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::{Interruption, Shared};
-use crate::runs::execution::{Evaluated, ExecutionError, UnitResults};
+use crate::runs::execution::{DEADLINE_EXCEEDED, Evaluated, ExecutionError, UnitResults};
 use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord, Status, name_of};
 
 /// How often results of a run that goes on are stored.
@@ -72,7 +72,7 @@ async fn run_to_end(
         let seconds = claimed.deadline.as_secs();
         let message =
             format!("not done within its deadline of {seconds} s; submit it with a larger `deadlineS`");
-        return Err(ExecutionError::permanent("deadline_exceeded", message));
+        return Err(ExecutionError::permanent(DEADLINE_EXCEEDED, message));
     }
     Err(ExecutionError::Cancelled)
 }

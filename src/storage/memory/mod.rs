@@ -18,8 +18,8 @@ use state::{State, now};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::hints::{Hint, Hints};
 use crate::runs::model::{
-    Claimed, Ending, EventData, EventKind, Failure, Lease, NewRun, Record, Run, RunEvent, Status,
-    StoredResult, Submitted,
+    Claimed, Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent,
+    Status, StoredResult, Submitted, TargetKind,
 };
 use crate::runs::store::{
     Deletion, FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore,
@@ -80,10 +80,15 @@ impl MemoryStore {
 
 fn fits(run: &Run, filter: &RunFilter) -> bool {
     let has_label = |(key, value): &(String, String)| run.labels.get(key) == Some(value);
+    let agents = run.summary.iter().flat_map(|summary| &summary.agents);
     (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
         && (filter.verdicts.is_empty()
             || run.verdict.is_some_and(|verdict| filter.verdicts.contains(&verdict)))
         && filter.labels.iter().all(has_label)
+        && (filter.eval_set_ids.is_empty()
+            || run.eval_set_id.as_ref().is_some_and(|id| filter.eval_set_ids.contains(id)))
+        && (filter.target_kinds.is_empty() || filter.target_kinds.contains(&run.target_kind))
+        && (filter.agents.is_empty() || agents.into_iter().any(|agent| filter.agents.contains(agent)))
         && filter.created_from.is_none_or(|from| run.created_at >= from)
         && filter.created_before.is_none_or(|before| run.created_at < before)
 }
@@ -94,6 +99,10 @@ impl RunStore for MemoryStore {
         let submitted = self.change(|state| state.submit(runs, self.limits))?;
         self.hints.send(Hint::Due(Duration::ZERO));
         Ok(submitted)
+    }
+
+    async fn record_finished(&self, finished: &FinishedRun) -> Result<()> {
+        self.change(|state| state.record_finished(finished, self.limits))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -120,6 +129,8 @@ impl RunStore for MemoryStore {
             let StoredResult { record, .. } = result;
             (filter.statuses.is_empty() || filter.statuses.contains(&record.status))
                 && (filter.evaluators.is_empty() || filter.evaluators.contains(&record.evaluator_name))
+                && (filter.eval_cases.is_empty()
+                    || record.eval_case_id.as_ref().is_some_and(|case| filter.eval_cases.contains(case)))
         };
         let results = entry.results.range((start, Bound::Unbounded)).map(|(_, result)| result);
         Ok(results.filter(fits).take(filter.limit).cloned().collect())
@@ -150,7 +161,8 @@ impl RunStore for MemoryStore {
         let retried = self.change(|state| {
             let entry = state.runs.get_mut(&id)?;
             let run = &mut entry.run;
-            if !matches!(run.status, Status::Failed | Status::Cancelled) {
+            let is_over_for_good = run.target_kind == TargetKind::Uploaded;
+            if is_over_for_good || !matches!(run.status, Status::Failed | Status::Cancelled) {
                 return Some(Retried::Refused(run.clone()));
             }
             entry.last_attempt = run.attempt + run.max_attempts;

@@ -10,8 +10,8 @@ use super::MemoryLimits;
 use super::outbox::{InLine, Stored};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
-    Ending, EventData, EventKind, Failure, Lease, NewRun, Record, Run, RunEvent, SpecDigest, Status,
-    StoredResult, StoredSink, Submitted, Summary,
+    Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, ResultRecord, Run, RunEvent,
+    SpecDigest, Status, StoredResult, StoredSink, Submitted, Summary,
 };
 use crate::runs::store::{FeedPosition, LEASE_LOST, Result, StoreError};
 
@@ -74,6 +74,12 @@ impl Entry {
         self.lease.is_some() && self.is_free(now)
     }
 
+    /// Stores a result of an attempt.
+    fn store(&mut self, result: &ResultRecord, attempt: u32) {
+        let stored = StoredResult { record: result.clone(), attempt, created_at: now() };
+        self.results.insert(result.ordinal, stored);
+    }
+
     pub(super) fn give_back(&mut self, until: Option<Instant>) {
         (self.lease, self.lease_until) = (None, until);
         (self.run.status, self.run.worker, self.run.progress) = (Status::Queued, None, None);
@@ -87,11 +93,15 @@ impl State {
     }
 
     pub(super) fn append(&mut self, id: RunId, kind: EventKind, data: EventData) {
+        self.append_at(now(), id, kind, data);
+    }
+
+    fn append_at(&mut self, at: DateTime<Utc>, id: RunId, kind: EventKind, data: EventData) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
         let seq = entry.events.len() as u32 + 1;
         self.feed_length += 1;
         let position = FeedPosition { transaction: self.feed_length, run: id, seq };
-        entry.events.push(RunEvent { run: id, seq, kind, at: now(), data });
+        entry.events.push(RunEvent { run: id, seq, kind, at, data });
         entry.feed.push(position);
         self.feed.insert(position);
         self.changed.insert(id);
@@ -106,13 +116,17 @@ impl State {
     }
 
     pub(super) fn end(&mut self, id: RunId, ending: &Ending) {
+        self.end_at(now(), id, ending);
+    }
+
+    fn end_at(&mut self, at: DateTime<Utc>, id: RunId, ending: &Ending) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
         self.queue.remove(&entry.queue_key);
         entry.give_back(None);
         let run = &mut entry.run;
         entry.results.retain(|_, result| result.attempt == run.attempt);
         run.status = ending.status();
-        run.finished_at = Some(now());
+        run.finished_at = Some(at);
         match ending {
             Ending::Succeeded { verdict, summary } => {
                 (run.verdict, run.summary) = (Some(*verdict), Some(Summary::clone(summary)));
@@ -188,7 +202,36 @@ impl State {
     }
 
     pub(super) fn insert(&mut self, new: &NewRun) -> Run {
-        let run = new.queued(now());
+        let run = self.keep(new, now());
+        self.enqueue(new.id);
+        run
+    }
+
+    /// Stores a run that is over; a second time it does nothing.
+    pub(super) fn record_finished(&mut self, finished: &FinishedRun, limits: MemoryLimits) -> Result<()> {
+        let FinishedRun { elapsed, results, ending, .. } = finished;
+        let new = finished.submission();
+        if self.runs.contains_key(&new.id) {
+            return Ok(());
+        }
+        self.make_room(limits, new.spec.len())?;
+        let ended_at = now();
+        let began_at = exact(ended_at - *elapsed);
+        self.keep(&new, began_at);
+        let Some(entry) = self.runs.get_mut(&new.id) else { return Ok(()) };
+        (entry.run.attempt, entry.run.started_at) = (FinishedRun::ATTEMPT, Some(began_at));
+        results.iter().for_each(|result| entry.store(result, FinishedRun::ATTEMPT));
+        self.end_at(ended_at, new.id, ending);
+        for (kind, data) in finished.events() {
+            let at = if kind == EventKind::Started { began_at } else { ended_at };
+            self.append_at(at, new.id, kind, data);
+        }
+        Ok(())
+    }
+
+    /// Keeps a new run, which is not in the queue yet.
+    fn keep(&mut self, new: &NewRun, created_at: DateTime<Utc>) -> Run {
+        let run = new.queued(created_at);
         let entry = Entry {
             run: run.clone(),
             spec: new.spec.clone(),
@@ -209,7 +252,6 @@ impl State {
         self.spec_bytes += entry.spec.len();
         self.by_key.extend(new.idempotency_key.clone().map(|key| (key, new.id)));
         self.runs.insert(new.id, entry);
-        self.enqueue(new.id);
         run
     }
 
@@ -219,11 +261,7 @@ impl State {
         if entry.last_write.replace(record.write) == Some(record.write) {
             return Ok(true); // repeated, because its answer was lost
         }
-        for result in &record.results {
-            let (attempt, created_at) = (record.attempt, now());
-            let stored = StoredResult { record: result.clone(), attempt, created_at };
-            entry.results.insert(result.ordinal, stored);
-        }
+        record.results.iter().for_each(|result| entry.store(result, record.attempt));
         entry.run.progress = record.progress.or(entry.run.progress);
         let first_event = entry.events.len() as u32;
         for (kind, data) in record.events() {
@@ -264,6 +302,9 @@ impl State {
 
 /// The time, as exact as PostgreSQL keeps it.
 pub(super) fn now() -> DateTime<Utc> {
-    let now = Utc::now();
-    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    exact(Utc::now())
+}
+
+fn exact(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }

@@ -7,8 +7,8 @@ use agentevals::api::ApiSettings;
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
-    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, Lease, NewRun, Record, Run,
-    RunEvent, Settlement, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
+    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
 };
 use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
@@ -66,6 +66,7 @@ macro_rules! failing {
 failing! {
     RunStore:
     submit(&[NewRun]) -> Vec<Submitted>;
+    record_finished(&FinishedRun) -> ();
     run(RunId) -> Option<Run>;
     spec(RunId) -> Option<String>;
     list(&RunFilter) -> Vec<Run>;

@@ -163,6 +163,17 @@ pub(super) fn result(ordinal: u32, evaluator: &str, status: ResultStatus) -> Res
     }
 }
 
+const BOUNDARY: &str = "0123456789-boundary";
+
+/// The body of a form, as [`Call::form`] sends it.
+pub(super) fn form(parts: &[(&str, &str, &str)]) -> String {
+    let part = |(name, file, content): &(&str, &str, &str)| {
+        let file = if file.is_empty() { String::new() } else { format!("; filename=\"{file}\"") };
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n")
+    };
+    parts.iter().map(part).chain([format!("--{BOUNDARY}--\r\n")]).collect()
+}
+
 /// A request in the making.
 pub(super) struct Call<'a> {
     api: &'a Api,
@@ -196,6 +207,11 @@ impl<'a> Call<'a> {
     pub(super) fn body(mut self, body: impl Into<poem::Body>) -> Self {
         self.body = Some(body.into());
         self
+    }
+
+    /// Sends a form; each part is its name, its file name, empty if it is no file, and its content.
+    pub(super) fn form(self, parts: &[(&str, &str, &str)]) -> Self {
+        self.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}")).body(form(parts))
     }
 
     fn build(self) -> TestRequestBuilder<'a, BoxEndpoint<'static, Response>> {

@@ -93,6 +93,8 @@ async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
         priority: -7,
         deadline: Duration::from_secs(42),
         labels: new.labels.clone(),
+        target_kind: new.target_kind,
+        eval_set_id: None,
         worker: None,
         progress: None,
         failure: None,

@@ -257,7 +257,8 @@ async fn the_feed_withholds_what_an_open_transaction_could_come_before() {
     let early = RunId::new_v7();
     let insert =
         "INSERT INTO agentevals.run_event (run_id, seq, kind, data) VALUES ($1, 1, 'run.queued', '{}')";
-    let row = "INSERT INTO agentevals.run (run_id, priority, deadline_s, max_attempts) VALUES ($1, 0, 1, 1)";
+    let row = "INSERT INTO agentevals.run (run_id, priority, deadline_s, max_attempts, target_kind)
+        VALUES ($1, 0, 1, 1, 'inline')";
     transaction.execute(row, &[&early.0]).await.unwrap();
     transaction.execute(insert, &[&early.0]).await.unwrap();
     let late = store.submit_one(new_run()).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::model::{
-    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, Lease, NewRun, Record, Run,
-    RunEvent, Settlement, StoredResult, Submitted,
+    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
+    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
 };
 use agentevals::runs::outbox::{Outbox, Room};
 use agentevals::runs::store::{
@@ -128,6 +128,7 @@ pass_on! {
         }
     }
     submit(runs: &[NewRun]) -> Vec<Submitted>;
+    record_finished(finished: &FinishedRun) -> ();
     run(id: RunId) -> Option<Run>;
     spec(id: RunId) -> Option<String>;
     list(filter: &RunFilter) -> Vec<Run>;

@@ -294,8 +294,8 @@ pub(crate) fn evaluate(
     let join = if lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
     let loaded = load(documents, None, join);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts");
-    let evaluation = agentevals::evaluation::evaluate(&loaded.traces, eval_set, &plan, &|_| {});
-    let mut report = runtime.block_on(evaluation);
+    let evaluation = agentevals::evaluation::evaluate(&loaded.traces, eval_set, &plan, &(), &|| false);
+    let mut report = runtime.block_on(evaluation).expect("nobody stops it");
     report.add_reading(loaded.errors.iter().map(ToString::to_string).collect(), loaded.warnings);
     report
 }

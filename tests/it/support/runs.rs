@@ -15,7 +15,7 @@ use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::{Hint, HintReceiver, Hints};
 use agentevals::runs::model::{
     Claimed, Ending, EvaluatorType, EventKind, Failure, Lease, NewRun, Progress, Record, ResultRecord,
-    ResultStatus, Run, RunEvent, Summary, Verdict,
+    ResultStatus, Run, RunEvent, Summary, TargetKind, Verdict,
 };
 use agentevals::runs::store::{ResultFilter, RunStore};
 use agentevals::runs::worker::{Stop, WorkerSettings, work};
@@ -174,6 +174,8 @@ pub(crate) fn with_spec(spec: &str) -> NewRun {
         deadline: Duration::from_secs(300),
         max_attempts: 3,
         labels: BTreeMap::new(),
+        target_kind: TargetKind::Inline,
+        eval_set_id: None,
         sinks: Vec::new(),
     }
 }

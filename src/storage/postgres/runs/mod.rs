@@ -1,11 +1,13 @@
 //! Runs in PostgreSQL. The statements of `sql/queries` do the work; this translates.
 
+mod finished;
 mod outbox;
 mod queries;
 mod rows;
 mod submit;
 mod write;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,12 +17,12 @@ use queries as sql;
 pub(super) use queries::ALL as QUERIES;
 use rows::text;
 
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, MIGRATIONS};
 use crate::ids::RunId;
 use crate::runs::messages::CANCELLED;
 use crate::runs::model::{
-    Claimed, Failure, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult, Submitted,
-    Verdict, name_of,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult,
+    Submitted, TargetKind, Verdict, name_of,
 };
 use crate::runs::store::{
     Deletion, FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore,
@@ -60,6 +62,11 @@ fn names<T: PartialEq>(table: &[(&'static str, T)], values: &[T]) -> Option<Vec<
     (!values.is_empty()).then(|| values.iter().map(|value| name_of(table, value)).collect())
 }
 
+/// Filter values that may be any text, or null for any.
+fn texts(values: &[String]) -> Option<Vec<Cow<'_, str>>> {
+    (!values.is_empty()).then(|| values.iter().map(|value| text(value)).collect())
+}
+
 /// A duration as statements take it.
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -82,6 +89,10 @@ fn columns(leases: &[Lease]) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
 impl RunStore for PostgresStore {
     async fn submit(&self, runs: &[NewRun]) -> Result<Vec<Submitted>> {
         submit::submit(&self.database, runs).await
+    }
+
+    async fn record_finished(&self, finished: &FinishedRun) -> Result<()> {
+        finished::record(&self.database, finished).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -113,19 +124,21 @@ impl RunStore for PostgresStore {
         let labels = (!labels.is_empty()).then(|| serde_json::Value::Object(labels).to_string());
         let (time, id): (Option<DateTime<Utc>>, _) = filter.after.map(|(time, id)| (time, id.0)).unzip();
         let (from, before, limit) = (filter.created_from, filter.created_before, count(filter.limit));
+        let (sets, agents) = (texts(&filter.eval_set_ids), texts(&filter.agents));
+        let targets = names(&TargetKind::NAMES, &filter.target_kinds);
         let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-            &[&statuses, &verdicts, &labels, &from, &before, &time, &id, &limit];
+            &[&statuses, &verdicts, &labels, &from, &before, &time, &id, &limit, &sets, &targets, &agents];
         self.database.query(query, parameters).await?.iter().map(rows::run).collect()
     }
 
     async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Vec<StoredResult>> {
         let statuses = names(&ResultStatus::NAMES, &filter.statuses);
-        let evaluators: Vec<_> = filter.evaluators.iter().map(|name| text(name)).collect();
-        let evaluators = (!evaluators.is_empty()).then_some(evaluators);
+        let (evaluators, cases) = (texts(&filter.evaluators), texts(&filter.eval_cases));
         let after = filter.after.map_or(-1, place);
         let limit = count(filter.limit);
-        let rows =
-            self.database.query(&sql::RESULTS, &[&id.0, &statuses, &evaluators, &after, &limit]).await?;
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&id.0, &statuses, &evaluators, &after, &limit, &cases];
+        let rows = self.database.query(&sql::RESULTS, parameters).await?;
         rows.iter().map(rows::result).collect()
     }
 
@@ -226,7 +239,7 @@ impl RunStore for PostgresStore {
     }
 
     async fn check(&self) -> Result<()> {
-        self.database.query(&sql::CHECK, &[]).await?;
-        Ok(())
+        let rows = self.database.query(&sql::CHECK, &[]).await?;
+        rows::check_schema(rows.first(), MIGRATIONS.last().map_or(0, |last| last.version))
     }
 }

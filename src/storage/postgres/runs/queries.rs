@@ -14,6 +14,8 @@ pub(super) static SUBMIT: Query = query!(
         INT4_ARRAY,
         INT2_ARRAY,
         TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
         UUID_ARRAY,
         INT2_ARRAY,
         TEXT_ARRAY,
@@ -22,16 +24,76 @@ pub(super) static SUBMIT: Query = query!(
         TEXT_ARRAY,
     ]
 );
+pub(super) static RECORD_FINISHED: Query = query!(
+    "runs/record_finished",
+    [
+        UUID,
+        TEXT,
+        BYTEA,
+        INT4,
+        TEXT,
+        INT8,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        FLOAT8_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT8_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+    ]
+);
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
 pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
-pub(super) static LIST: Query =
-    query!("runs/list", [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]);
+pub(super) static LIST: Query = query!(
+    "runs/list",
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
+);
 pub(super) static LIST_UNFINISHED: Query = query!(
     "runs/list_unfinished",
-    [TEXT_ARRAY, TEXT_ARRAY, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, UUID, INT8]
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
 );
-pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
+pub(super) static RESULTS: Query =
+    query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID, TEXT, TEXT]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
 pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
@@ -95,8 +157,9 @@ pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRA
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 28] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 29] = [
     &SUBMIT,
+    &RECORD_FINISHED,
     &FIND,
     &GET,
     &SPEC,

@@ -1,6 +1,7 @@
 //! Rows to what they mean.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_postgres::types::FromSql;
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
     Claimed, EvaluatorType, EventKind, Failure, Lease, Progress, ResultRecord, ResultStatus, Run, RunEvent,
-    Status, StoredResult, Verdict,
+    Status, StoredResult, TargetKind, Verdict,
 };
 use crate::runs::store::{FeedEvent, FeedPage, FeedPosition, Held, Result, Scan, StoreError};
 
@@ -73,6 +74,8 @@ pub(super) fn run(row: &Row) -> Result<Run> {
         priority: column(row, "priority")?,
         deadline: Duration::from_secs(number::<i32>(row, "deadline_s")?.into()),
         labels: json::<BTreeMap<_, _>>(column::<Json<'_>>(row, "labels")?.0, "labels")?,
+        target_kind: choice(&TargetKind::NAMES, column(row, "target_kind")?)?,
+        eval_set_id: column(row, "eval_set_id")?,
         worker: column(row, "worker")?,
         progress: units(progress),
         failure: code.map(|code| Failure { code, message: message.unwrap_or_default() }),
@@ -82,6 +85,22 @@ pub(super) fn run(row: &Row) -> Result<Run> {
         finished_at: column(row, "finished_at")?,
         cancel_requested: column(row, "cancel_requested")?,
     })
+}
+
+/// Holds what is recorded of the schema to the version that is needed.
+///
+/// One that is newer will do, even while it is being migrated: migrations suit the program before them.
+pub(super) fn check_schema(row: Option<&Row>, needed: u32) -> Result<()> {
+    let version: i64 = row.map_or(Ok(0), |row| column(row, "version"))?;
+    let is_dirty: bool = row.map_or(Ok(false), |row| column(row, "dirty"))?;
+    match version.cmp(&needed.into()) {
+        Ordering::Greater => Ok(()),
+        Ordering::Equal if !is_dirty => Ok(()),
+        _ => Err(StoreError::Unavailable(format!(
+            "the schema is at version {version}{} and has to be at {needed}; run `agentevals migrate up`",
+            if is_dirty { ", half done," } else { "" }
+        ))),
+    }
 }
 
 /// The text of a `json` or `jsonb` column.

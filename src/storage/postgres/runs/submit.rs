@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::queries as sql;
 use super::rows::{self, text};
 use crate::ids::RunId;
-use crate::runs::model::{NewRun, Run, SinkKind, Submitted, name_of};
+use crate::runs::model::{NewRun, Run, SinkKind, Submitted, TargetKind, name_of};
 use crate::runs::store::{Result, StoreError};
 use crate::storage::postgres::Database;
 
@@ -25,10 +25,7 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
     let mut submitted: Vec<Option<Submitted>> = Vec::with_capacity(runs.len());
     for run in runs {
         let stored = created.remove(&run.id.0);
-        submitted.push(
-            stored
-                .map(|created_at| Submitted::Created(Run { labels: labels(run), ..run.queued(created_at) })),
-        );
+        submitted.push(stored.map(|created_at| Submitted::Created(as_stored(run, created_at))));
     }
     let others: Vec<&NewRun> =
         runs.iter().zip(&submitted).filter(|(_, stored)| stored.is_none()).map(|(run, _)| run).collect();
@@ -38,6 +35,12 @@ pub(super) async fn submit(database: &Database, runs: &[NewRun]) -> Result<Vec<S
         None => compare(run, &existing),
     };
     runs.iter().zip(submitted).map(answer).collect()
+}
+
+/// The run as it is read back.
+fn as_stored(run: &NewRun, created_at: DateTime<Utc>) -> Run {
+    let eval_set_id = run.eval_set_id.as_deref().map(|id| text(id).into_owned());
+    Run { labels: labels(run), eval_set_id, ..run.queued(created_at) }
 }
 
 /// The key as it is stored.
@@ -60,8 +63,10 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
     let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
     let labels = runs.iter().map(|run| serde_json::to_string(&labels(run)).context("writing labels"));
     let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
+    let targets: Vec<_> = runs.iter().map(|run| name_of(&TargetKind::NAMES, &run.target_kind)).collect();
+    let eval_sets: Vec<_> = runs.iter().map(|run| run.eval_set_id.as_deref().map(text)).collect();
     let sinks = Sinks::of(runs);
-    let parameters: [&(dyn ToSql + Sync); 14] = [
+    let parameters: [&(dyn ToSql + Sync); 16] = [
         &ids,
         &keys,
         &specs,
@@ -70,6 +75,8 @@ async fn insert(database: &Database, runs: &[&NewRun]) -> Result<HashMap<Uuid, D
         &deadlines,
         &attempts,
         &labels,
+        &targets,
+        &eval_sets,
         &sinks.run,
         &sinks.place,
         &sinks.kind,

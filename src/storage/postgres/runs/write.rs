@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::rows::{self, text};
 use super::{Status, Verdict, name_of, queries as sql};
-use crate::runs::model::{Ending, EvaluatorType, EventKind, Phase, Record, ResultRecord, ResultStatus};
+use crate::runs::model::{
+    Ending, EvaluatorType, EventData, EventKind, Phase, Record, ResultRecord, ResultStatus,
+};
 use crate::runs::store::Result;
 use crate::storage::postgres::Database;
 
@@ -45,31 +47,34 @@ struct Runs {
     summary: Vec<Option<String>>,
 }
 
+/// Results, column by column.
 #[derive(Default)]
-struct Results {
-    run: Vec<Uuid>,
-    ordinal: Vec<i32>,
-    item_id: Vec<String>,
-    item_name: Vec<String>,
-    eval_case_id: Vec<Option<String>>,
-    evaluator: Vec<String>,
-    evaluator_type: Vec<&'static str>,
-    status: Vec<&'static str>,
-    score: Vec<Option<f64>>,
-    per_invocation: Vec<String>,
-    trace_id: Vec<Option<String>>,
-    span_id: Vec<Option<String>>,
-    details: Vec<Option<String>>,
-    error: Vec<Option<String>>,
-    latency_ms: Vec<Option<i64>>,
+pub(super) struct Results {
+    pub(super) run: Vec<Uuid>,
+    pub(super) ordinal: Vec<i32>,
+    pub(super) item_id: Vec<String>,
+    pub(super) item_name: Vec<String>,
+    pub(super) eval_case_id: Vec<Option<String>>,
+    pub(super) evaluator: Vec<String>,
+    pub(super) evaluator_type: Vec<&'static str>,
+    pub(super) status: Vec<&'static str>,
+    pub(super) score: Vec<Option<f64>>,
+    pub(super) per_invocation: Vec<String>,
+    pub(super) trace_id: Vec<Option<String>>,
+    pub(super) span_id: Vec<Option<String>>,
+    pub(super) details: Vec<Option<String>>,
+    pub(super) error: Vec<Option<String>>,
+    pub(super) latency_ms: Vec<Option<i64>>,
 }
 
+/// Events, column by column.
 #[derive(Default)]
-struct Events {
-    run: Vec<Uuid>,
-    number: Vec<i32>,
-    kind: Vec<&'static str>,
-    data: Vec<String>,
+pub(super) struct Events {
+    pub(super) run: Vec<Uuid>,
+    /// From 1 within what is written of one run.
+    pub(super) number: Vec<i32>,
+    pub(super) kind: Vec<&'static str>,
+    pub(super) data: Vec<String>,
 }
 
 #[derive(Default)]
@@ -90,12 +95,7 @@ impl Columns {
             for result in &record.results {
                 columns.results.push(run, result)?;
             }
-            for ((kind, data), number) in events.into_iter().zip(1..) {
-                columns.events.run.push(run);
-                columns.events.number.push(number);
-                columns.events.kind.push(name_of(&EventKind::NAMES, &kind));
-                columns.events.data.push(serde_json::to_string(&data).context("writing an event")?);
-            }
+            columns.events.push(run, events)?;
             for message in record.messages(Utc::now())? {
                 columns.messages.run.push(run);
                 columns.messages.number.push(message.number as i32);
@@ -155,29 +155,62 @@ impl Runs {
         self.events.push(events);
         self.done.push(record.progress.map(|progress| progress.done as i32));
         self.total.push(record.progress.map(|progress| progress.total as i32));
-        let ending = record.ending.as_ref();
-        self.outcome.push(ending.map(|ending| name_of(&Status::NAMES, &ending.status())));
-        let (verdict, summary) = match ending {
+        let ending = EndingColumns::of(record.ending.as_ref())?;
+        self.outcome.push(ending.outcome);
+        self.verdict.push(ending.verdict);
+        self.summary.push(ending.summary);
+        self.error_code.push(ending.error_code);
+        self.error_message.push(ending.error_message);
+        Ok(())
+    }
+}
+
+/// How a run ended, as its columns have it; all null while it goes on.
+#[derive(Default)]
+pub(super) struct EndingColumns {
+    pub(super) outcome: Option<&'static str>,
+    pub(super) verdict: Option<&'static str>,
+    pub(super) error_code: Option<String>,
+    pub(super) error_message: Option<String>,
+    pub(super) summary: Option<String>,
+}
+
+impl EndingColumns {
+    pub(super) fn of(ending: Option<&Ending>) -> Result<Self> {
+        let mut columns = Self {
+            outcome: ending.map(|ending| name_of(&Status::NAMES, &ending.status())),
+            ..Self::default()
+        };
+        match ending {
             Some(Ending::Succeeded { verdict, summary }) => {
-                let summary = serde_json::to_string(summary).context("writing a summary")?;
-                (Some(name_of(&Verdict::NAMES, verdict)), Some(summary))
+                columns.verdict = Some(name_of(&Verdict::NAMES, verdict));
+                columns.summary = Some(serde_json::to_string(summary).context("writing a summary")?);
             }
-            _ => (None, None),
-        };
-        self.verdict.push(verdict);
-        self.summary.push(summary);
-        let failure = match ending {
-            Some(Ending::Failed(failure)) => Some(failure),
-            _ => None,
-        };
-        self.error_code.push(failure.map(|failure| text(&failure.code).into_owned()));
-        self.error_message.push(failure.map(|failure| text(&failure.message).into_owned()));
+            Some(Ending::Failed(failure)) => {
+                columns.error_code = Some(text(&failure.code).into_owned());
+                columns.error_message = Some(text(&failure.message).into_owned());
+            }
+            Some(Ending::Cancelled) | None => {}
+        }
+        Ok(columns)
+    }
+}
+
+impl Events {
+    /// Adds the events of one run, numbered from 1.
+    pub(super) fn push(&mut self, run: Uuid, events: Vec<(EventKind, EventData)>) -> Result<()> {
+        for ((kind, data), number) in events.into_iter().zip(1..) {
+            self.run.push(run);
+            self.number.push(number);
+            self.kind.push(name_of(&EventKind::NAMES, &kind));
+            self.data.push(serde_json::to_string(&data).context("writing an event")?);
+        }
         Ok(())
     }
 }
 
 impl Results {
-    fn push(&mut self, run: Uuid, result: &ResultRecord) -> Result<()> {
+    pub(super) fn push(&mut self, run: Uuid, result: &ResultRecord) -> Result<()> {
         let owned = |field: &Option<String>| field.as_deref().map(|field| text(field).into_owned());
         self.run.push(run);
         self.ordinal.push(result.ordinal as i32);

@@ -1,0 +1,147 @@
+//! Evaluating what is sent along, while its sender waits; converting it; checking a golden.
+
+mod form;
+mod responses;
+mod shapes;
+mod stream;
+
+use std::time::Duration;
+
+use poem_openapi::OpenApi;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use self::form::Form;
+use self::responses::{Answered, Converting, Evaluating, Extracted, Streaming, Told, Validated, Validating};
+use self::shapes::{ConvertForm, EvaluateForm, EvaluateRequest, ValidateForm};
+use self::stream::{Teller, follow};
+use super::answer::{Json, OneConversion, OneValidation};
+use super::body::JsonText;
+use super::document::Tag;
+use super::problem::{Failed, Problem};
+use crate::runs::uploads::{Source, UploadError, UploadService, convert, validate_eval_set};
+
+/// Evaluation of uploads.
+pub(super) struct EvaluateApi {
+    /// What does the work.
+    pub(super) uploads: UploadService,
+    /// Ends streams when the service stops.
+    pub(super) shutdown: CancellationToken,
+}
+
+/// How long an upload waits until others are evaluated.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const FORM: &str = "/api/evaluate";
+const FORM_STREAM: &str = "/api/evaluate/stream";
+const JSON: &str = "/api/evaluate/json";
+const JSON_STREAM: &str = "/api/evaluate/json/stream";
+
+#[OpenApi(tag = "Tag::Evaluation")]
+impl EvaluateApi {
+    /// Evaluate files
+    ///
+    /// Evaluates traces at once and answers with what came out, which is also stored as a run. Files that cannot be
+    /// read are among `errors`; the others are evaluated. The evaluation stops when the client goes away.
+    #[oai(path = "/api/evaluate", method = "post", operation_id = "evaluate_form")]
+    async fn evaluate_form(&self, form: Form<EvaluateForm>) -> Result<Answered, Failed<Evaluating>> {
+        let Form { parts, room, .. } = form;
+        Ok(self.answer(FORM, Source::Form(parts), room).await?)
+    }
+
+    /// Evaluate files and follow
+    ///
+    /// The same as server-sent events: what is known of each trace before it is evaluated, each metric as soon as it
+    /// is done, and in the end everything, or why there is nothing. An idle stream sends a comment every 15 seconds.
+    #[oai(path = "/api/evaluate/stream", method = "post", operation_id = "stream_form")]
+    async fn stream_form(&self, form: Form<EvaluateForm>) -> Result<Told, Failed<Streaming>> {
+        let Form { parts, room, .. } = form;
+        Ok(self.stream(FORM_STREAM, Source::Form(parts), room).await?)
+    }
+
+    /// Evaluate a document
+    ///
+    /// Evaluates the traces in a JSON body at once and answers with what came out, which is also stored as a run. The
+    /// evaluation stops when the client goes away.
+    #[oai(path = "/api/evaluate/json", method = "post", operation_id = "evaluate_json")]
+    async fn evaluate_json(&self, body: JsonText<EvaluateRequest>) -> Result<Answered, Failed<Evaluating>> {
+        let JsonText { text, room, .. } = body;
+        Ok(self.answer(JSON, Source::Body(text), room).await?)
+    }
+
+    /// Evaluate a document and follow
+    ///
+    /// The same as server-sent events.
+    #[oai(path = "/api/evaluate/json/stream", method = "post", operation_id = "stream_json")]
+    async fn stream_json(&self, body: JsonText<EvaluateRequest>) -> Result<Told, Failed<Streaming>> {
+        let JsonText { text, room, .. } = body;
+        Ok(self.stream(JSON_STREAM, Source::Body(text), room).await?)
+    }
+
+    /// Convert traces
+    ///
+    /// Answers with the conversations that the traces tell of, as they would be evaluated. Nothing is stored.
+    #[oai(path = "/api/convert", method = "post", operation_id = "convert_traces")]
+    async fn convert(&self, form: Form<ConvertForm>) -> Result<Extracted, Failed<Converting>> {
+        let Form { parts, room, .. } = form;
+        let conversion = self.work(room, move || convert(parts)).await?;
+        Ok(Extracted::Conversations(Json::encode(&OneConversion::from(&conversion))?))
+    }
+
+    /// Check an eval set
+    ///
+    /// Says whether a golden can be used, and if not, why and where.
+    #[oai(path = "/api/validate/eval-set", method = "post", operation_id = "validate_evalset")]
+    async fn validate(&self, form: Form<ValidateForm>) -> Result<Validated, Failed<Validating>> {
+        let Form { parts, room, .. } = form;
+        let validated = self.work(room, move || validate_eval_set(parts)).await?;
+        Ok(Validated::Outcome(Json::encode(&OneValidation::from(validated))?))
+    }
+}
+
+impl EvaluateApi {
+    /// Evaluates and answers when that is done.
+    async fn answer(
+        &self,
+        endpoint: &str,
+        source: Source,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Answered, Problem> {
+        let slot = self.slot().await?;
+        let evaluating = self.uploads.start(source, endpoint, (), (slot, room));
+        let evaluated = evaluating.finish().await.ok_or_else(Problem::stopping)??;
+        Ok(Answered::Report(Json::encode(&evaluated.into())?))
+    }
+
+    /// Evaluates and tells how it goes on.
+    async fn stream(
+        &self,
+        endpoint: &str,
+        source: Source,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Told, Problem> {
+        let slot = self.slot().await?;
+        let (teller, events) = Teller::new();
+        let evaluating = self.uploads.start(source, endpoint, teller, (slot, room));
+        Ok(Told::Events(follow(evaluating, events, self.shutdown.clone())))
+    }
+
+    /// Does something that takes as long as an upload is large, on a thread for that.
+    async fn work<T: Send + 'static>(
+        &self,
+        room: OwnedSemaphorePermit,
+        work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let slot = self.slot().await?;
+        let working = tokio::task::spawn_blocking(move || {
+            let _held = (slot, room);
+            work()
+        });
+        Ok(working.await.map_err(Problem::internal)??)
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let text = "too many uploads are being evaluated; try again later";
+        self.uploads.slot(PATIENCE).await.ok_or_else(|| Problem::unavailable(text, anyhow::anyhow!(text)))
+    }
+}

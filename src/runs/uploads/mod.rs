@@ -1,0 +1,18 @@
+//! Traces that are sent along and evaluated while their sender waits.
+//!
+//! An upload comes as a form ([`Part`]s) or as one JSON body ([`Source`]); [`UploadService`] reads it, evaluates it by
+//! the one path there is, and stores what came out as a run that is over. The traces themselves are not kept.
+
+mod body;
+mod conversion;
+mod fault;
+mod form;
+mod recording;
+mod service;
+mod upload;
+
+pub use conversion::{Conversion, ValidatedEvalSet, convert, validate_eval_set};
+pub use fault::{Refusal, UploadError, UploadFault};
+pub use form::Part;
+pub use service::{Evaluated, Evaluating, UploadService};
+pub use upload::{Source, UploadRules};

@@ -1,0 +1,142 @@
+//! What was uploaded, read and checked.
+
+use std::time::Duration;
+
+use super::body;
+use super::fault::{UploadError, UploadFault};
+use super::form::{Form, Part, TraceFiles};
+use crate::eval_set::EvalSet;
+use crate::evaluation::config::Parameters;
+use crate::evaluators::CodePolicy;
+use crate::json::checked::Cursor;
+use crate::runs::credentials::{CredentialRefs, CredentialRules};
+use crate::trace::{Document, Format};
+
+/// What uploads may ask for.
+#[derive(Debug, Clone)]
+pub struct UploadRules {
+    /// Which code evaluators they may name, and which of them run.
+    pub code: CodePolicy,
+    /// Which credentials they may refer to.
+    pub credentials: CredentialRules,
+    /// How long their evaluation may take, as it is stored.
+    pub deadline: Duration,
+}
+
+/// An upload as it came.
+#[derive(Debug)]
+pub enum Source {
+    /// The parts of a form.
+    Form(Vec<Part>),
+    /// One JSON body.
+    Body(String),
+}
+
+impl Source {
+    /// Reads the upload; the traces are not looked into yet.
+    pub(super) fn read(self, rules: &UploadRules) -> Result<Upload, UploadError> {
+        match self {
+            Self::Form(parts) => read_form(parts, rules),
+            Self::Body(text) => body::read(&text, rules),
+        }
+    }
+}
+
+/// What was uploaded.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// The traces, unread; what is wrong with those that are no text; the names of all.
+    pub(super) files: TraceFiles,
+    /// Format to assume of the traces.
+    pub(super) format: Option<Format>,
+    /// The golden.
+    pub(super) eval_set: Option<EvalSet>,
+    /// How to evaluate.
+    pub(super) parameters: Parameters,
+    /// What is wrong with the golden, if it is left out for that.
+    pub(super) eval_set_error: Option<String>,
+    /// Golden and configuration as they were written.
+    pub(super) texts: Texts,
+    /// Whether it is refused when no trace can be read; else that is what is reported.
+    pub(super) needs_traces: bool,
+}
+
+/// Golden and configuration as they were written.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) eval_set: Option<String>,
+    pub(super) config: Option<String>,
+}
+
+/// The part with the configuration.
+const CONFIG: &str = "config";
+
+/// The part with the golden.
+const EVAL_SET_FILE: &str = "eval_set_file";
+
+/// The part that names credentials.
+const CREDENTIAL_REFS: &str = "credential_refs";
+
+fn read_form(parts: Vec<Part>, rules: &UploadRules) -> Result<Upload, UploadError> {
+    let mut form = Form::new(parts);
+    let files = form.trace_files();
+    let config = form.required_text(CONFIG);
+    let parameters = config.as_deref().and_then(|text| {
+        form.read_json(CONFIG, text, |value, problems| {
+            Parameters::read_with_format(&Cursor::root(value, problems), rules.code.rule())
+        })
+    });
+    if let Some(refs) = form.text(CREDENTIAL_REFS) {
+        form.read_json(CREDENTIAL_REFS, &refs, |value, problems| {
+            CredentialRefs::read(&Cursor::root(value, problems), &rules.credentials)
+        });
+    }
+    let (parameters, configured) = parameters.unwrap_or_default();
+    let format = form.trace_format();
+    if let Some(fault) = contradiction(format, configured) {
+        form.fault(UploadFault::of(CONFIG, fault));
+    }
+    let golden = form.optional(EVAL_SET_FILE).map(read_eval_set).unwrap_or_default();
+    form.finish()?;
+    Ok(Upload {
+        files,
+        format: format.or(configured),
+        eval_set: golden.eval_set,
+        parameters,
+        eval_set_error: golden.error,
+        texts: Texts { eval_set: golden.text, config },
+        needs_traces: false,
+    })
+}
+
+/// What is wrong when the format is given twice.
+pub(super) fn contradiction(given: Option<Format>, configured: Option<Format>) -> Option<String> {
+    let (given, configured) = given.zip(configured)?;
+    let text = || format!("says the traces are {configured}, but they are said to be {given}; leave one out");
+    (given != configured).then(text)
+}
+
+/// A golden, or what is wrong with it.
+#[derive(Default)]
+struct Golden {
+    eval_set: Option<EvalSet>,
+    text: Option<String>,
+    error: Option<String>,
+}
+
+fn read_eval_set(Part { file_name, bytes, .. }: Part) -> Golden {
+    let name = file_name.unwrap_or_else(|| EVAL_SET_FILE.to_owned());
+    let document = match Document::from_bytes(name, bytes, u64::MAX) {
+        Ok(document) => document,
+        Err(error) => return Golden { error: Some(error.to_string()), ..Golden::default() },
+    };
+    match EvalSet::parse(document.text()) {
+        Ok(eval_set) => {
+            Golden { eval_set: Some(eval_set), text: Some(document.text().to_owned()), error: None }
+        }
+        Err(error) => {
+            let error = Some(format!("eval set `{}`: {error}", document.name()));
+            Golden { error, ..Golden::default() }
+        }
+    }
+}
