@@ -1,6 +1,6 @@
 //! What an answer lacks of the recorded one, or says differently.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Members that are other for each run: times, durations, who did it.
 const VARYING: [&str; 9] = [
@@ -30,8 +30,36 @@ pub(super) struct Difference {
 /// Everything that `found` lacks of `recorded` or says differently; it may say more.
 pub(super) fn differences(recorded: &Value, found: &Value) -> Vec<Difference> {
     let mut differences = Vec::new();
-    compare(String::new(), recorded, Some(found), &mut differences);
+    match (recorded.get("$events"), found.get("$events")) {
+        (Some(recorded), Some(found)) => {
+            compare(String::new(), &told(recorded), Some(&told(found)), &mut differences);
+        }
+        _ => compare(String::new(), recorded, Some(found), &mut differences),
+    }
     differences
+}
+
+/// What a stream has told in all: the reference repeats earlier results in each event, we do not.
+fn told(events: &Value) -> Value {
+    let mut told = json!({"performance": [], "progress": {}});
+    for event in events.as_array().unwrap() {
+        let data = &event["data"];
+        if event["event"] == "performance_metrics" {
+            told["performance"].as_array_mut().unwrap().push(data.clone());
+        } else if let Some(progress) = data.get("traceProgress") {
+            let of_trace = &mut told["progress"][progress["traceId"].as_str().unwrap()];
+            let earlier = of_trace["metricResults"].as_array().cloned().unwrap_or_default();
+            *of_trace = progress["partialResult"].clone();
+            let results = of_trace["metricResults"].as_array_mut().unwrap();
+            let is_new =
+                |result: &Value| results.iter().all(|known| known["metricName"] != result["metricName"]);
+            let earlier: Vec<_> = earlier.into_iter().filter(is_new).collect();
+            results.splice(0..0, earlier);
+        } else if data.get("message").is_none() {
+            told["last"] = data.clone();
+        }
+    }
+    told
 }
 
 fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec<Difference>) {
