@@ -48,18 +48,28 @@ fn told(events: &Value) -> Value {
             told["performance"].as_array_mut().unwrap().push(data.clone());
         } else if let Some(progress) = data.get("traceProgress") {
             let of_trace = &mut told["progress"][progress["traceId"].as_str().unwrap()];
-            let earlier = of_trace["metricResults"].as_array().cloned().unwrap_or_default();
+            let earlier = of_trace.take();
             *of_trace = progress["partialResult"].clone();
-            let results = of_trace["metricResults"].as_array_mut().unwrap();
-            let is_new =
-                |result: &Value| results.iter().all(|known| known["metricName"] != result["metricName"]);
-            let earlier: Vec<_> = earlier.into_iter().filter(is_new).collect();
-            results.splice(0..0, earlier);
+            of_trace["metricResults"] = with_earlier(&earlier, of_trace);
+            for (member, value) in earlier.as_object().into_iter().flatten() {
+                if of_trace[member].is_null() || of_trace[member] == json!([]) {
+                    of_trace[member] = value.clone();
+                }
+            }
         } else if data.get("message").is_none() {
             told["last"] = data.clone();
         }
     }
     told
+}
+
+/// The results of a trace told before, and those told now.
+fn with_earlier(earlier: &Value, now: &Value) -> Value {
+    let results = |told: &Value| told["metricResults"].as_array().cloned().unwrap_or_default();
+    let now = results(now);
+    let is_old = |result: &Value| now.iter().all(|new| new["metricName"] != result["metricName"]);
+    let earlier: Vec<_> = results(earlier).into_iter().filter(is_old).collect();
+    earlier.into_iter().chain(now).collect()
 }
 
 fn compare(place: String, recorded: &Value, found: Option<&Value>, out: &mut Vec<Difference>) {
