@@ -19,6 +19,7 @@ mod migrations;
 mod net;
 mod reading;
 mod readme;
+mod replay;
 mod sinks;
 mod sql;
 mod store;

@@ -11,12 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::http;
-use super::processes::{Launch, Process, serve};
+use super::eventually;
 use super::work::quick;
-use super::{PATIENCE, eventually};
+use crate::support::LONG_PATIENCE;
 use crate::support::agentevals;
+use crate::support::client::http;
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Launch, Process, serve};
 
 /// A token and the line for the server's file, as the program makes them.
 fn made(name: &str, scopes: &[&str]) -> (String, String) {
@@ -152,7 +153,7 @@ async fn answer_to(process: &Process, head: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
-        let read = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        let read = timeout(LONG_PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&buffer[..read]);
     }

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::network::proxy;
-use super::processes::{serve, worker};
 use super::truth::life;
 use super::work::{Workshop, group_gone};
 use super::{LONG_LEASE, SHORT_LEASE, eventually};
 use crate::support::postgres::TestDb;
+use crate::support::processes::{serve, worker};
 
 /// Upstream's run-pipeline fault 1: the run went on, ended as succeeded with an empty error and zero counts, and its
 /// evaluators ran to their end.

@@ -3,12 +3,12 @@
 use agentevals::ids::RunId;
 use rustix::process::Signal;
 
-use super::processes::{serve, worker};
 use super::truth::{life, lives};
 use super::work::{Workshop, quick};
 use super::{LONG_LEASE, eventually};
 use crate::support::cluster::{Cluster, Stop};
 use crate::support::postgres::{TestDb, client};
+use crate::support::processes::{serve, worker};
 
 /// A claim is told of and then forgotten, its transaction id given to another transaction. Whoever has seen it resumes
 /// behind what that other transaction wrote about a run whose id is smaller.

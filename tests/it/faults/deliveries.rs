@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::eventually;
-use super::processes::{Launch, serve, worker};
 use super::truth::life;
 use super::work::{Workshop, quick};
 use super::{LONG_LEASE, SHORT_LEASE};
 use crate::execution::{fixture, holds};
 use crate::support::http_server::{HttpServer, Reply, Request};
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Launch, serve, worker};
 
 /// A run that is done as soon as it is claimed and tells of it there.
 fn telling(server: &HttpServer, timeout_s: u32) -> Value {

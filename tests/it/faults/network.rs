@@ -6,11 +6,12 @@ use agentevals::ids::RunId;
 use rustix::process::Signal;
 use tokio::net::lookup_host;
 
-use super::processes::{Launch, Process, serve, worker};
 use super::truth::life;
 use super::work::{Held, Workshop, quick};
-use super::{LONG_LEASE, SHORT_LEASE, client::Api, eventually};
+use super::{LONG_LEASE, SHORT_LEASE, eventually};
+use crate::support::client::Api;
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Launch, Process, serve, worker};
 use crate::support::proxy::Proxy;
 
 /// Less than orchestrators wait before they kill, the grace period for runs included.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agentevals::ids::RunId;
 use tokio::task::JoinSet;
 
-use super::client::Api;
-use super::processes::{Process, serve, worker};
 use super::truth::{life, lives};
 use super::work::{Workshop, group_gone, quick};
 use super::{LONG_LEASE, SHORT_LEASE, eventually};
+use crate::support::client::Api;
 use crate::support::cluster::{Cluster, Stop};
 use crate::support::postgres::client;
+use crate::support::processes::{Process, serve, worker};
 
 const BOTH: [Stop; 2] = [Stop::Fast, Stop::Immediate];
 

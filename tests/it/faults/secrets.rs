@@ -6,10 +6,10 @@ use std::fs;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use super::client::Api;
-use super::processes::serve;
+use crate::support::client::Api;
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::postgres::TestDb;
+use crate::support::processes::serve;
 use crate::support::{TRACE, otlp, question};
 
 /// What is only referred to: in a variable, and in a file.

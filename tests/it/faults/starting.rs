@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use agentevals::storage::postgres::MIGRATIONS;
 use rustix::process::Signal;
 
-use super::processes::{Launch, serve, worker};
 use super::work::{Workshop, quick};
 use crate::support::agentevals;
 use crate::support::cluster::{Cluster, Stop};
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Launch, serve, worker};
 use agentevals::ids::RunId;
 
 /// Less than any patience of the program with its database, and much more than it takes to start.
@@ -23,7 +23,7 @@ async fn several_that_start_at_once_on_an_empty_database_all_come_up() {
     let mut processes: Vec<_> = (0..4).map(|_| start()).collect();
     for process in &mut processes {
         process.logged("serving http://").await;
-        let api = super::client::Api::at(process.address().unwrap());
+        let api = crate::support::client::Api::at(process.address().unwrap());
         let run = api.submit(&quick(RunId::new_v7())).await;
         assert_eq!(api.finished(run).await["status"], "succeeded");
     }

@@ -6,11 +6,12 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::processes::{Launch, Process, serve, worker};
 use super::truth::life;
 use super::work::{Held, Workshop, group_gone};
-use super::{LONG_LEASE, client::Api, eventually};
+use super::{LONG_LEASE, eventually};
+use crate::support::client::Api;
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Launch, Process, serve, worker};
 
 /// Less than any grace period or time-out of the program, and much more than it takes to end a process.
 const PROMPTLY: Duration = Duration::from_secs(5);

@@ -12,12 +12,13 @@ use agentevals::ids::RunId;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::Api;
-use super::processes::{Process, serve, worker};
 use super::truth::{Life, lives};
 use super::work::{Workshop, quick, slow};
-use super::{PATIENCE, SHORT_LEASE, eventually};
+use super::{SHORT_LEASE, eventually};
+use crate::support::LONG_PATIENCE;
+use crate::support::client::Api;
 use crate::support::postgres::TestDb;
+use crate::support::processes::{Process, serve, worker};
 
 /// How many runs when nothing is said: with a debug build on two cores some 15 seconds (5,000 take 45).
 const RUNS: usize = 1500;
@@ -274,12 +275,12 @@ async fn every_run_ends_once_and_is_told_of_once_whatever_is_killed() {
     let repeated = lives.values().filter(|life| life.attempt > 1).count();
     eprintln!("{repeated} runs took more than one attempt, {cancelled} were cancelled");
     for (id, follower) in followers {
-        let told = timeout(PATIENCE, follower).await.expect("the follower sees the end").unwrap();
+        let told = timeout(LONG_PATIENCE, follower).await.expect("the follower sees the end").unwrap();
         assert_eq!(told, numbers(&lives[&id]), "{id}: {:#?}", lives[&id]);
     }
     processes.apis.iter().chain(&processes.workers).for_each(Process::assert_calm);
     sky.events.set(lives.values().map(|life| life.events.len()).sum()).unwrap();
-    let told_of = timeout(PATIENCE, all).await.expect("the follower sees everything").unwrap();
+    let told_of = timeout(LONG_PATIENCE, all).await.expect("the follower sees everything").unwrap();
     assert_eq!(told_of.len(), runs);
     for (id, told) in told_of {
         assert_eq!(told, numbers(&lives[&id]), "{id}: {:#?}", lives[&id]);

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::processes::{serve, worker};
 use super::truth::life;
 use super::work::{Workshop, quick};
 use super::{SHORT_LEASE, eventually};
 use crate::support::postgres::TestDb;
+use crate::support::processes::{serve, worker};
 use agentevals::ids::RunId;
 
 /// Results as they are answered, without what is different each time.

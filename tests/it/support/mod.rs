@@ -1,15 +1,19 @@
 //! Builders of traces in few words, and the shortest way from text to turns and reports.
 
+pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod faulty;
 pub(crate) mod http_server;
 pub(crate) mod postgres;
+pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod runs;
 pub(crate) mod sinks;
 pub(crate) mod tls;
 
+use std::future::Future;
 use std::io::Write;
+use std::time::Duration;
 
 use agentevals::eval_set::EvalSet;
 use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Report};
@@ -19,6 +23,7 @@ use agentevals::metrics::trajectory::TrajectoryOptions;
 use agentevals::trace::{DEFAULT_MAX_BYTES, Document, Join, Trace, Warning, load};
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 /// Trace id of all spans that are built here, unless a test gives another.
 pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -305,4 +310,22 @@ pub(crate) fn agentevals() -> assert_cmd::Command {
         }
     }
     command
+}
+
+/// Against hanging; no process takes that long.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits for what has to come about.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let end = Instant::now() + LONG_PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "this did not come about: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -12,15 +12,15 @@ use super::client::Api;
 use super::eventually;
 
 /// A process to be started.
-pub(super) struct Launch(Command);
+pub(crate) struct Launch(Command);
 
 /// The HTTP API, at a free port.
-pub(super) fn serve() -> Launch {
+pub(crate) fn serve() -> Launch {
     Launch::new("serve").with(&["--port", "0"])
 }
 
 /// A worker.
-pub(super) fn worker() -> Launch {
+pub(crate) fn worker() -> Launch {
     Launch::new("worker")
 }
 
@@ -39,41 +39,41 @@ impl Launch {
     }
 
     /// Adds arguments.
-    pub(super) fn with(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.0.args(arguments);
         self
     }
 
     /// Sets a variable of the environment.
-    pub(super) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
     /// Keeps runs in this database.
-    pub(super) fn over(self, url: &str) -> Self {
+    pub(crate) fn over(self, url: &str) -> Self {
         self.with(&["--storage", "postgres"]).env("AGENTEVALS_DATABASE_URL", url)
     }
 
     /// Executes so many runs at a time, whose code evaluators are in this folder.
-    pub(super) fn slots(self, slots: u32, evaluators: &Path) -> Self {
+    pub(crate) fn slots(self, slots: u32, evaluators: &Path) -> Self {
         self.with(&["--workers", &slots.to_string(), "--code-evaluators-dir", evaluators.to_str().unwrap()])
     }
 
     /// Takes submissions that name evaluators in this folder, and executes none.
-    pub(super) fn without_slots(self, evaluators: &Path) -> Self {
+    pub(crate) fn without_slots(self, evaluators: &Path) -> Self {
         self.slots(0, evaluators)
     }
 
     /// Starts the process and waits for nothing.
-    pub(super) fn start(mut self) -> Process {
+    pub(crate) fn start(mut self) -> Process {
         let log = NamedTempFile::new().unwrap();
         self.0.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
         Process { child: self.0.spawn().unwrap(), log }
     }
 
     /// Starts the process and waits until it works.
-    pub(super) async fn ready(self) -> Process {
+    pub(crate) async fn ready(self) -> Process {
         let mut process = self.start();
         // `serve` without slots says only the one, `worker` only the other.
         process.logged_any(&["serving http://", "takes runs"]).await;
@@ -81,7 +81,7 @@ impl Launch {
     }
 
     /// Starts `serve` and waits until it answers.
-    pub(super) async fn answering(self) -> (Process, Api) {
+    pub(crate) async fn answering(self) -> (Process, Api) {
         let mut process = self.start();
         process.logged_any(&["serving http://"]).await;
         let api = Api::at(process.address().unwrap());
@@ -90,33 +90,33 @@ impl Launch {
 }
 
 /// A process that was started, killed when it is dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: NamedTempFile,
 }
 
 impl Process {
     /// What it has said.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log.path()).unwrap()).into_owned()
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         let log = self.log();
         let (_, rest) = log.split_once("serving http://")?;
         rest.split(',').next()?.parse().ok()
     }
 
     /// The name that its worker has in runs and events.
-    pub(super) fn worker_name(&self) -> String {
+    pub(crate) fn worker_name(&self) -> String {
         let log = self.log();
         let (_, rest) = log.split_once("worker `").unwrap();
         rest.split('`').next().unwrap().to_owned()
     }
 
     /// Waits until it has said this.
-    pub(super) async fn logged(&mut self, text: &str) {
+    pub(crate) async fn logged(&mut self, text: &str) {
         self.logged_any(&[text]).await;
     }
 
@@ -133,35 +133,35 @@ impl Process {
     }
 
     /// Sends a signal.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
     }
 
     /// Whether it goes on.
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends it as a crash does.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 
     /// Checks that nothing went wrong in the process itself.
-    pub(super) fn assert_calm(&self) {
+    pub(crate) fn assert_calm(&self) {
         let log = self.log();
         assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         eventually("the process ends", || std::future::ready(self.child.try_wait().unwrap())).await
     }
 
     /// Asks it to end, and checks that it does so in good order.
-    pub(super) async fn terminated(mut self) {
+    pub(crate) async fn terminated(mut self) {
         self.signal(Signal::TERM);
         let status = self.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.log());

@@ -10,13 +10,13 @@ use super::eventually;
 
 /// The API of one process.
 #[derive(Clone)]
-pub(super) struct Api {
+pub(crate) struct Api {
     http: Client,
     base: String,
 }
 
 impl Api {
-    pub(super) fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: SocketAddr) -> Self {
         Self { http: http(), base: format!("http://{address}") }
     }
 
@@ -25,12 +25,12 @@ impl Api {
     }
 
     /// Submits a run; answers with the status and what was said, or with nothing if no answer came.
-    pub(super) async fn try_submit(&self, submission: &Value) -> Option<(u16, Value)> {
+    pub(crate) async fn try_submit(&self, submission: &Value) -> Option<(u16, Value)> {
         answer(self.submission(submission)).await
     }
 
     /// The same, to be answered when the run has ended.
-    pub(super) async fn try_submit_and_wait(&self, submission: &Value) -> Option<(u16, Value)> {
+    pub(crate) async fn try_submit_and_wait(&self, submission: &Value) -> Option<(u16, Value)> {
         answer(self.submission(submission).header("prefer", "wait=60")).await
     }
 
@@ -40,14 +40,14 @@ impl Api {
     }
 
     /// Submits a run that is taken.
-    pub(super) async fn submit(&self, submission: &Value) -> RunId {
+    pub(crate) async fn submit(&self, submission: &Value) -> RunId {
         let (status, answer) = self.try_submit(submission).await.unwrap();
         assert_eq!(status, 202, "{answer:#}");
         answer["data"]["runId"].as_str().unwrap().parse().unwrap()
     }
 
     /// Submits a run until it is taken, as one does who got no answer.
-    pub(super) async fn submit_persistently(&self, submission: &Value) -> Value {
+    pub(crate) async fn submit_persistently(&self, submission: &Value) -> Value {
         eventually("the run is taken", || async {
             let (status, answer) = self.try_submit(submission).await?;
             assert!([202, 503].contains(&status), "{status}: {answer:#}");
@@ -57,13 +57,13 @@ impl Api {
     }
 
     /// The run, if there is an answer.
-    pub(super) async fn run(&self, id: RunId) -> Option<Value> {
+    pub(crate) async fn run(&self, id: RunId) -> Option<Value> {
         let (status, mut answer) = answer(self.get(&format!("/api/runs/{id}"))).await?;
         (status == 200).then(|| answer["data"].take())
     }
 
     /// The run once it has ended.
-    pub(super) async fn finished(&self, id: RunId) -> Value {
+    pub(crate) async fn finished(&self, id: RunId) -> Value {
         eventually("the run ends", || async {
             let run = self.run(id).await?;
             let is_over = ["succeeded", "failed", "cancelled"].iter().any(|status| run["status"] == *status);
@@ -73,24 +73,24 @@ impl Api {
     }
 
     /// What is answered at a path, whatever it is.
-    pub(super) async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         self.get(path).send().await.unwrap().text().await.unwrap()
     }
 
     /// The results of a run.
-    pub(super) async fn results(&self, id: RunId) -> Vec<Value> {
+    pub(crate) async fn results(&self, id: RunId) -> Vec<Value> {
         let (status, answer) = answer(self.get(&format!("/api/runs/{id}/results"))).await.unwrap();
         assert_eq!(status, 200, "{answer:#}");
         answer["data"].as_array().unwrap().clone()
     }
 
     /// Asks for a run to be stopped.
-    pub(super) async fn cancel(&self, id: RunId) -> Value {
+    pub(crate) async fn cancel(&self, id: RunId) -> Value {
         self.try_cancel(id).await.unwrap()
     }
 
     /// The same, if there is an answer.
-    pub(super) async fn try_cancel(&self, id: RunId) -> Option<Value> {
+    pub(crate) async fn try_cancel(&self, id: RunId) -> Option<Value> {
         let request = self.http.post(format!("{}/api/runs/{id}/cancel", self.base));
         let (status, mut answer) = answer(request).await?;
         assert_eq!(status, 200, "{answer:#}");
@@ -98,12 +98,12 @@ impl Api {
     }
 
     /// Follows a run after an event, if the process answers and there is anything to come.
-    pub(super) async fn follow(&self, id: RunId, after: Option<&str>) -> Option<Follower> {
+    pub(crate) async fn follow(&self, id: RunId, after: Option<&str>) -> Option<Follower> {
         self.follow_path(&format!("/api/runs/{id}/events"), after).await
     }
 
     /// Follows all runs after an event, or from now on.
-    pub(super) async fn follow_all(&self, after: Option<&str>) -> Option<Follower> {
+    pub(crate) async fn follow_all(&self, after: Option<&str>) -> Option<Follower> {
         self.follow_path("/api/runs/events", after).await
     }
 
@@ -124,7 +124,7 @@ impl Api {
 }
 
 /// A client that asks nobody else.
-pub(super) fn http() -> Client {
+pub(crate) fn http() -> Client {
     // The client wants one, although nothing here is encrypted; only the first call installs it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().build().unwrap()
@@ -139,20 +139,20 @@ async fn answer(request: RequestBuilder) -> Option<(u16, Value)> {
 
 /// An event that was told.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) id: String,
-    pub(super) data: Value,
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) data: Value,
 }
 
 /// A stream of events.
-pub(super) struct Follower {
+pub(crate) struct Follower {
     response: Response,
     buffer: Vec<u8>,
 }
 
 impl Follower {
     /// The next event; none when the stream has ended, whichever way. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
             while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
