@@ -51,9 +51,11 @@
 {{- include "agentevals.variable" (list "AGENTEVALS_MIGRATE_LOCK_TIMEOUT" $root.Values.migrations.lockTimeoutS) }}
 {{- end }}
 
-{{/* What every process that knows runs is told: (list . CONCURRENT-RUNS). */}}
+{{/* What every process that knows runs is told: (list . CONCURRENT-RUNS). Values of credentials reach only those that
+execute runs; the others need their names, to refuse what names another. */}}
 {{- define "agentevals.env.runs" -}}
 {{- $root := first . }}
+{{- $executes := gt (int (last .)) 0 }}
 {{- $timeout := $root.Values.database.connectTimeoutS }}
 {{- include "agentevals.variable" (list "AGENTEVALS_STORAGE_BACKEND" "postgres") }}
 {{ include "agentevals.env.database" (list $root (include "agentevals.database.secret" $root) $timeout) | trim }}
@@ -78,7 +80,9 @@
 {{- $names := list }}
 {{- range .env }}
 {{- $names = append $names .name }}
+{{- if $executes }}
 {{ include "agentevals.secretVariable" (list .name .secret .key) }}
+{{- end }}
 {{- end }}
 {{- include "agentevals.variable" (list "AGENTEVALS_CREDENTIAL_ENV" (join "," $names)) }}
 {{- include "agentevals.variable" (list "AGENTEVALS_CREDENTIAL_DIR" (ternary "/etc/agentevals/credentials" "" (not (empty .directorySecret)))) }}
@@ -109,8 +113,9 @@
 {{- else }}
 {{- include "agentevals.variable" (list "AGENTEVALS_TOKENS_FILE" (printf "/etc/agentevals/tokens/%s" (include "agentevals.tokens.key" $))) }}
 {{- end }}
-{{- include "agentevals.variable" (list "AGENTEVALS_CORS_ORIGINS" (join "," .corsOrigins)) }}
-{{- include "agentevals.variable" (list "AGENTEVALS_ALLOWED_HOSTS" (join "," .allowedHosts)) }}
+{{- /* Also when empty: the program's default is for development. */}}
+- name: AGENTEVALS_CORS_ORIGINS
+  value: {{ join "," .corsOrigins | quote }}
 {{- end }}
 {{- with .Values.runs }}
 {{- include "agentevals.variable" (list "AGENTEVALS_RUN_DEADLINE_S" .deadlineS) }}

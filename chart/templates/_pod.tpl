@@ -76,6 +76,7 @@ securityContext:
 {{- define "agentevals.mounts" -}}
 {{- $root := first . }}
 {{- $component := last . }}
+{{- $executes := gt (int (get $root.Values $component).concurrentRuns) 0 }}
 - name: tmp
   mountPath: /tmp
 {{- if and (eq $component "api") (not $root.Values.auth.insecureNoAuth) }}
@@ -83,7 +84,7 @@ securityContext:
   mountPath: /etc/agentevals/tokens
   readOnly: true
 {{- end }}
-{{- if $root.Values.credentials.directorySecret }}
+{{- if and $executes $root.Values.credentials.directorySecret }}
 - name: credentials
   mountPath: /etc/agentevals/credentials
   readOnly: true
@@ -106,6 +107,7 @@ securityContext:
 {{- define "agentevals.volumes" -}}
 {{- $root := first . }}
 {{- $component := last . }}
+{{- $executes := gt (int (get $root.Values $component).concurrentRuns) 0 }}
 - name: tmp
   emptyDir: {sizeLimit: 1Gi}
 {{- if and (eq $component "api") (not $root.Values.auth.insecureNoAuth) }}
@@ -113,10 +115,10 @@ securityContext:
   secret:
     secretName: {{ include "agentevals.tokens.secret" $root }}
 {{- end }}
-{{- with $root.Values.credentials.directorySecret }}
+{{- if and $executes $root.Values.credentials.directorySecret }}
 - name: credentials
   secret:
-    secretName: {{ . }}
+    secretName: {{ $root.Values.credentials.directorySecret }}
 {{- end }}
 {{- with $root.Values.codeEvaluators }}
 - name: evaluators
