@@ -64,6 +64,11 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.runs }}
+{{- if and .leaseS .heartbeatS (lt (float64 .leaseS) (mulf 2 .heartbeatS)) }}
+{{- fail "runs.leaseS is less than twice runs.heartbeatS, so that a late sign of life would lose the run; raise it" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.ingress.enabled (empty .Values.ingress.hosts) }}
 {{- fail "ingress.enabled needs ingress.hosts, such as [{host: agentevals.example.org, paths: [{path: /, pathType: Prefix}]}]" }}
 {{- end }}

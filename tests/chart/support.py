@@ -91,14 +91,14 @@ def pod(objects, component):
 
 
 def environment(spec):
-    """Name to value, or to the Secret and key it comes from, of a pod's only container."""
+    """Name to value, or to what it comes from (Secret and key), of a pod's only container."""
     [container] = spec["containers"]
     variables = {}
     for entry in container.get("env", []):
         assert entry["name"] not in variables, f"{entry['name']} is set twice"
         if "valueFrom" in entry:
-            reference = entry["valueFrom"]["secretKeyRef"]
-            variables[entry["name"]] = (reference["name"], reference["key"])
+            [reference] = entry["valueFrom"].values()
+            variables[entry["name"]] = tuple(reference.values())
         else:
             assert isinstance(entry["value"], str), entry
             variables[entry["name"]] = entry["value"]
