@@ -55,7 +55,11 @@ machine() {
 case "${1:-}" in
   tools) tools ;;
   machine) machine ;;
-  test) tools; shift; exec "$python" -m pytest -q -p no:cacheprovider --ignore tests/chart/test_run.py tests/chart "$@" ;;
+  test)
+    tools
+    shift
+    exec "$python" -m pytest -q -p no:cacheprovider --ignore tests/chart/test_run.py "${@:-tests/chart}"
+    ;;
   run)
     tools
     [ -n "${2:-}" ] || cargo build --locked

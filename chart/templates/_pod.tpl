@@ -76,7 +76,6 @@ securityContext:
 {{- define "agentevals.mounts" -}}
 {{- $root := first . }}
 {{- $component := last . }}
-{{- $executes := gt (int (get $root.Values $component).concurrentRuns) 0 }}
 - name: tmp
   mountPath: /tmp
 {{- if and (eq $component "api") (not $root.Values.auth.insecureNoAuth) }}
@@ -84,7 +83,7 @@ securityContext:
   mountPath: /etc/agentevals/tokens
   readOnly: true
 {{- end }}
-{{- if and $executes $root.Values.credentials.directorySecret }}
+{{- if $root.Values.credentials.directorySecret }}
 - name: credentials
   mountPath: /etc/agentevals/credentials
   readOnly: true
@@ -115,10 +114,15 @@ securityContext:
   secret:
     secretName: {{ include "agentevals.tokens.secret" $root }}
 {{- end }}
-{{- if and $executes $root.Values.credentials.directorySecret }}
+{{- with $root.Values.credentials.directorySecret }}
 - name: credentials
+  {{- /* To accept names of files, a process needs the folder, and not what is in them. */}}
+  {{- if $executes }}
   secret:
-    secretName: {{ $root.Values.credentials.directorySecret }}
+    secretName: {{ . }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
 {{- end }}
 {{- with $root.Values.codeEvaluators }}
 - name: evaluators

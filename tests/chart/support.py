@@ -97,8 +97,8 @@ def environment(spec):
     for entry in container.get("env", []):
         assert entry["name"] not in variables, f"{entry['name']} is set twice"
         if "valueFrom" in entry:
-            [reference] = entry["valueFrom"].values()
-            variables[entry["name"]] = tuple(reference.values())
+            [(kind, source)] = entry["valueFrom"].items()
+            variables[entry["name"]] = (source["name"], source["key"]) if kind == "secretKeyRef" else source
         else:
             assert isinstance(entry["value"], str), entry
             variables[entry["name"]] = entry["value"]
