@@ -8,7 +8,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value, json};
 
-use super::{Api, submission};
+use super::{Api, access, submission};
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -77,6 +77,8 @@ fn mend(document: &mut Value) {
     for name in CLOSED {
         schemas[name]["additionalProperties"] = json!(false);
     }
+    access::describe(document);
+    let schemas = &mut document["components"]["schemas"];
     let variants = schemas.as_object_mut().map(fold_variants).unwrap_or_default();
     let types = schemas.as_object().map(types).unwrap_or_default();
     visit(document, &mut |object| {
@@ -160,8 +162,10 @@ fn spell_headers(object: &mut Members) {
 }
 
 fn spelled(name: &str) -> String {
-    if name == "ETAG" {
-        return "ETag".to_owned();
+    match name {
+        "ETAG" => return "ETag".to_owned(),
+        "WWW-AUTHENTICATE" => return "WWW-Authenticate".to_owned(),
+        _ => {}
     }
     let words = name.split('-').map(|word| {
         let (first, rest) = word.split_at(1);

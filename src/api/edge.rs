@@ -1,4 +1,4 @@
-//! Around every request: its id, one shape of failures, panics, the access log.
+//! Around every request: its id, who may send it, one shape of failures, panics, the access log.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::document;
+use super::access::{Caller, Guard};
+use super::operations::Operations;
 use super::problem::Problem;
 
 /// The header that names a request, both ways.
@@ -23,14 +24,14 @@ const MAX_ID: usize = 64;
 /// An endpoint that answers everything, and never with an error.
 pub(super) struct Edge<E> {
     inner: E,
-    methods: Arc<[(String, Vec<Method>)]>,
+    guard: Guard,
+    operations: Arc<Operations>,
 }
 
 impl<E> Edge<E> {
-    /// Wraps an endpoint; `extra` are paths outside the document, which answer to GET.
-    pub(super) fn new(inner: E, extra: &[&str]) -> Self {
-        let extra = extra.iter().map(|path| ((*path).to_owned(), vec![Method::GET]));
-        Self { inner, methods: document::methods().into_iter().chain(extra).collect() }
+    /// Wraps an endpoint that answers to these operations.
+    pub(super) fn new(inner: E, guard: Guard, operations: Arc<Operations>) -> Self {
+        Self { inner, guard, operations }
     }
 
     fn problem(&self, error: poem::Error, path: &str) -> Problem {
@@ -42,7 +43,7 @@ impl<E> Edge<E> {
         if error.is::<NotFoundError>() {
             Problem::new(status, "not_found", format!("there is nothing at `{path}`; see /docs"))
         } else if error.is::<MethodNotAllowedError>() {
-            let allowed = self.allowed(path);
+            let allowed = self.operations.allowed(path);
             let detail = format!("`{path}` does not answer to this method; allowed: {allowed}");
             Problem::new(status, "method_not_allowed", detail).with_header(header::ALLOW, allowed)
         } else if status.is_client_error() {
@@ -51,21 +52,17 @@ impl<E> Edge<E> {
             Problem::internal(anyhow::anyhow!("{error}"))
         }
     }
-
-    /// The methods that the best described path answers to.
-    fn allowed(&self, path: &str) -> String {
-        let matching = self.methods.iter().filter(|(template, _)| matches(template, path));
-        let best = matching.min_by_key(|(template, _)| template.matches('{').count());
-        let methods = best.into_iter().flat_map(|(_, methods)| methods);
-        let names = methods.map(|method| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
-        names.collect::<Vec<_>>().join(", ")
-    }
 }
 
-fn matches(template: &str, path: &str) -> bool {
-    let fits = |(wanted, given): (&str, &str)| wanted.starts_with('{') || wanted == given;
-    template.split('/').count() == path.split('/').count()
-        && template.split('/').zip(path.split('/')).all(fits)
+impl<E: Endpoint> Edge<E> {
+    /// The answer, and on the way to it whose token was shown.
+    async fn answer(&self, request: Request, caller: &mut Caller) -> poem::Result<Response> {
+        if let Some(answer) = self.guard.preflight(&request)? {
+            return Ok(answer);
+        }
+        *caller = self.guard.admit(&request).await?;
+        self.inner.call(request).await.map(IntoResponse::into_response)
+    }
 }
 
 impl<E: Endpoint> Endpoint for Edge<E> {
@@ -75,16 +72,18 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let started = Instant::now();
         let id = request_id(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        let (reader, mut caller) = (self.guard.reader(&request), None);
+        let answer = AssertUnwindSafe(self.answer(request, &mut caller)).catch_unwind().await;
         let mut response = match answer {
-            Ok(Ok(answer)) => answer.into_response(),
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => answer_problem(self.problem(error, &path), &id),
             Err(panic) => answer_problem(Problem::panicked(&*panic), &id),
         };
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        log(&method, &path, response.status(), started, &id);
+        self.guard.share(&mut response, reader);
+        log(&method, &path, response.status(), started, &id, caller.as_deref());
         Ok(response)
     }
 }
@@ -107,8 +106,8 @@ fn answer_problem(problem: Problem, id: &str) -> Response {
     problem.into_response(id)
 }
 
-/// Writes the access log: never the query or the body, which may hold secrets.
-fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &str) {
+/// Writes the access log: never the query, the token or the body, which may hold secrets or are one.
+fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &str, caller: Option<&str>) {
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
     let status = status.as_u16();
     info!(
@@ -117,6 +116,7 @@ fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &s
         http.status = status,
         duration_ms,
         request.id = %id,
+        token.name = caller,
         "{method} {path} {status} in {duration_ms:.1} ms"
     );
 }

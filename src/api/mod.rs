@@ -2,8 +2,10 @@
 //!
 //! A handler converts, calls one function of [`RunService`], and converts back. What goes out is in `answer`, what
 //! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
-//! becomes a `problem`; `edge` is around everything. The OpenAPI document is made from these types.
+//! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from
+//! these types.
 
+pub mod access;
 mod answer;
 mod body;
 mod cursor;
@@ -12,12 +14,15 @@ mod edge;
 mod event_stream;
 mod events;
 mod health;
+mod operations;
 mod params;
 mod problem;
 mod responses;
 mod runs;
 mod submission;
 mod values;
+
+use std::sync::Arc;
 
 use poem::endpoint::make_sync;
 use poem::web::Html;
@@ -26,10 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use document::openapi_document;
 
+use self::access::{AccessSettings, Guard};
 use self::body::BodyLimit;
 use self::edge::Edge;
 use self::events::EventsApi;
 use self::health::HealthApi;
+use self::operations::Operations;
 use self::runs::RunsApi;
 
 use crate::runs::service::RunService;
@@ -45,6 +52,8 @@ pub struct ApiSettings {
     pub max_body_bytes: usize,
     /// What may be submitted.
     pub rules: SubmissionRules,
+    /// Who is let in.
+    pub access: AccessSettings,
 }
 
 impl ApiSettings {
@@ -54,7 +63,11 @@ impl ApiSettings {
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES, rules: SubmissionRules::default() }
+        Self {
+            max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
+            rules: SubmissionRules::default(),
+            access: AccessSettings::default(),
+        }
     }
 }
 
@@ -76,5 +89,6 @@ pub fn app(
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", document::service(api))
         .data(BodyLimit::new(settings.max_body_bytes));
-    Edge::new(routes, &["/openapi.json", "/docs"])
+    let operations = Arc::new(Operations::new(&["/openapi.json", "/docs"]));
+    Edge::new(routes, Guard::new(settings.access, operations.clone()), operations)
 }

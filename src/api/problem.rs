@@ -12,6 +12,7 @@ use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaRespon
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::answer::Described;
 use super::answer::RunAnswer;
@@ -230,6 +231,23 @@ impl<F: Failures> ApiResponse for Failed<F> {
     fn register(registry: &mut Registry) {
         ProblemDocument::register(registry);
     }
+}
+
+/// How requests are refused that are not let in, as the document has it: an answer for each status.
+pub(super) fn refusals() -> [(&'static str, Value); 2] {
+    let schema = json!({"$ref": format!("#/components/schemas/{}", ProblemDocument::name())});
+    let answer = |description: &str, challenge: &str| {
+        json!({
+            "description": description,
+            "headers": {"WWW-AUTHENTICATE": {"description": challenge, "schema": {"type": "string"}}},
+            "content": {CONTENT_TYPE: {"schema": schema}},
+        })
+    };
+    let forbidden = "The token does not have the scope, or a browser asks for a page of another site.";
+    [
+        ("401", answer("There is no token, or it is not known.", "What to send: a bearer token (RFC 6750).")),
+        ("403", answer(forbidden, "The scope that is missing (RFC 6750), if that is the reason.")),
+    ]
 }
 
 fn described(status: u16) -> MetaResponse {

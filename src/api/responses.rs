@@ -78,6 +78,14 @@ pub(super) enum Requeued {
     ),
 }
 
+/// A deletion that was done.
+#[derive(ApiResponse)]
+pub(super) enum Deleted {
+    /// The run is gone, with its specification, results and events.
+    #[oai(status = 204)]
+    Gone,
+}
+
 macro_rules! failures {
     ($($name:ident: $statuses:expr, $doc:literal;)*) => {
         $(
@@ -96,4 +104,5 @@ failures! {
     Listing: [422], "What can go wrong with a list of runs.";
     Reading: [404, 422], "What can go wrong with one run.";
     Retrying: [404, 409, 422], "What can go wrong with a retry.";
+    Deleting: [404, 409, 422], "What can go wrong with a deletion.";
 }

@@ -13,15 +13,15 @@ use super::cursor::{self, Cursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
-use super::responses::{Accepted, Cancelled, Fetched, Listed, Requeued, ResultsListed};
-use super::responses::{Listing, Reading, Retrying, Submitting};
+use super::responses::{Accepted, Cancelled, Deleted, Fetched, Listed, Requeued, ResultsListed};
+use super::responses::{Deleting, Listing, Reading, Retrying, Submitting};
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
 use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, Verdict};
 use crate::runs::redacted;
 use crate::runs::service::RunService;
-use crate::runs::store::{self, ResultFilter, Retried, RunFilter};
+use crate::runs::store::{self, Deletion, ResultFilter, Retried, RunFilter};
 use crate::runs::submission::{self, SubmissionRules};
 
 /// The resource `runs`.
@@ -195,6 +195,23 @@ impl RunsApi {
             Retried::Refused(run) => Err(not_retryable(&run).into()),
         }
     }
+
+    /// Delete a run
+    ///
+    /// Deletes a finished run with its specification, results and events; one that is not finished has to be cancelled
+    /// first. Its id and `Idempotency-Key` can be used again.
+    #[oai(path = "/api/runs/:runId", method = "delete", operation_id = "delete_run")]
+    async fn delete(
+        &self,
+        /// The run.
+        #[oai(name = "runId")]
+        run_id: RunPath,
+    ) -> Result<Deleted, Failed<Deleting>> {
+        match found(run_id, self.service.delete(run_id.0).await)? {
+            Deletion::Done => Ok(Deleted::Gone),
+            Deletion::Refused(status) => Err(not_final(status).into()),
+        }
+    }
 }
 
 impl RunsApi {
@@ -246,6 +263,12 @@ fn not_retryable(run: &Run) -> Problem {
     let status = Named(run.status).name();
     let detail = format!("the run is {status}; only failed and cancelled runs can be retried");
     Problem::new(StatusCode::CONFLICT, "not_retryable", detail)
+}
+
+fn not_final(status: Status) -> Problem {
+    let status = Named(status).name();
+    let detail = format!("the run is {status}; only finished runs can be deleted, so cancel it first");
+    Problem::new(StatusCode::CONFLICT, "run_not_final", detail)
 }
 
 /// Whether `tag` is among those of `If-None-Match`, compared weakly as RFC 9110 has it.

@@ -9,6 +9,7 @@ mod run;
 mod serve;
 mod service;
 mod settings;
+mod token;
 mod validate;
 mod worker;
 
@@ -25,6 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use migrate::MigrateArguments;
 pub use run::RunArguments;
 pub use serve::ServeArguments;
+pub use token::TokenArguments;
 pub use validate::ValidateArguments;
 pub use worker::WorkArguments;
 
@@ -56,6 +58,7 @@ enum Command {
     Serve(Box<ServeArguments>),
     Worker(Box<WorkArguments>),
     Migrate(Box<MigrateArguments>),
+    Token(TokenArguments),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
@@ -106,6 +109,7 @@ impl Arguments {
             Command::Serve(arguments) => serve::serve(&arguments),
             Command::Worker(arguments) => worker::work(&arguments),
             Command::Migrate(arguments) => migrate::migrate(&arguments),
+            Command::Token(arguments) => token::token(&arguments),
             Command::Openapi => openapi::openapi(),
         }
         .map(ExitCode::from)

@@ -44,7 +44,8 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<u8> {
 }
 
 async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
-    let (address, workers) = (arguments.server.address()?, arguments.workers.settings()?);
+    let (address, workers) = (arguments.server.address(), arguments.workers.settings()?);
+    let access = arguments.server.access()?;
     let code = CodePolicy::for_requests(arguments.workers.code_evaluators()?);
     let opened = service::open_unless_stopped(&arguments.storage, &arguments.workers, &stop).await?;
     let Some(storage) = opened else { return Ok(()) };
@@ -58,6 +59,7 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
         rules: arguments.submissions.rules(&code),
+        access,
     };
     let app = api::app(runs, settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {

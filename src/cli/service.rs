@@ -12,6 +12,7 @@ use crate::config::{Backend, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
 use crate::runs::execution::Evaluation;
 use crate::runs::hints::Hints;
+use crate::runs::retention;
 use crate::runs::store::RunStore;
 use crate::runs::worker::{Stop, WorkerSettings, work};
 use crate::shutdown;
@@ -24,9 +25,10 @@ use crate::storage::postgres::{
 pub(super) struct Storage {
     pub(super) store: Arc<dyn RunStore>,
     pub(super) hints: Hints,
-    /// Ends the listener.
+    /// Ends the tasks.
     closed: CancellationToken,
-    listener: Option<JoinHandle<()>>,
+    /// The listener, and what deletes old runs.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Storage {
@@ -38,13 +40,22 @@ impl Storage {
         arguments: &StorageArguments,
         workers: &WorkerArguments,
     ) -> anyhow::Result<Self> {
+        let mut storage = Self::connect(arguments, workers).await?;
+        if let Some(age) = arguments.retention() {
+            let (store, closed) = (storage.store.clone(), storage.closed.clone());
+            storage.tasks.push(tokio::spawn(retention::keep_for(age, store, closed)));
+        }
+        Ok(storage)
+    }
+
+    async fn connect(arguments: &StorageArguments, workers: &WorkerArguments) -> anyhow::Result<Self> {
         let (hints, closed) = (Hints::default(), CancellationToken::new());
         if arguments.backend() == Backend::Memory {
             warn!(
                 "runs are kept in memory and are lost when this process ends; --storage postgres keeps them"
             );
             let store = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
-            return Ok(Self { store, hints, closed, listener: None });
+            return Ok(Self { store, hints, closed, tasks: Vec::new() });
         }
         let settings = arguments.database()?;
         let settings = DatabaseSettings {
@@ -57,14 +68,14 @@ impl Storage {
         let database = Database::connect(&settings).await.context("connecting to the database")?;
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
         let store = Arc::new(PostgresStore::open(database).await?);
-        Ok(Self { store, hints, closed, listener: Some(listener) })
+        Ok(Self { store, hints, closed, tasks: vec![listener] })
     }
 
-    /// Gives the listening connection up.
+    /// Gives the listening connection up and deletes no more.
     pub(super) async fn close(self) {
         self.closed.cancel();
-        if let Some(listener) = self.listener {
-            let _ = listener.await;
+        for task in self.tasks {
+            let _ = task.await;
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
 
+mod access;
 mod database;
 mod server;
 mod storage;
@@ -9,6 +10,7 @@ mod worker;
 
 use std::time::Duration;
 
+pub use access::AccessArguments;
 pub use database::{DatabaseArguments, SchemaArguments};
 pub use server::{LogArguments, ServerArguments, SubmissionArguments};
 pub use storage::{Backend, StorageArguments};
@@ -29,6 +31,28 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
 /// Longest time that can be set: thirty days, more than anything here should take.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A positive whole number with its unit: s, m, h or d.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number with its unit, as `30d`, `12h`, `90m` or `60s`".to_owned();
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(expected()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| expected())?;
+    match number.checked_mul(seconds).map(Duration::from_secs) {
+        Some(Duration::ZERO) => Err("must be more than 0".to_owned()),
+        Some(age) if age <= OLDEST => Ok(age),
+        _ => Err(format!("must be at most {} days", OLDEST.as_secs() / (24 * 3600))),
+    }
+}
+
+/// Greatest age that can be set: a hundred years, which every clock can be turned back by.
+const OLDEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
+
 /// Seconds without a fraction.
 fn parse_whole_seconds(text: &str) -> Result<Duration, String> {
     match parse_seconds(text)? {
@@ -42,5 +66,22 @@ fn parse_a_second_or_more(text: &str) -> Result<Duration, String> {
     match parse_seconds(text)? {
         short if short < Duration::from_secs(1) => Err("must be at least 1 s".to_owned()),
         duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_units() {
+        for (text, seconds) in [("60s", 60), ("90m", 5400), ("12h", 43_200), ("30d", 2_592_000)] {
+            assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "d", "30", "0d", "-1d", "1.5h", "1w", "36501d", "18446744073709551615d", "30dd", "3\u{e9}"]
+        {
+            assert!(parse_age(text).is_err(), "{text}");
+        }
     }
 }

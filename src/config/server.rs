@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::parse_whole_seconds;
+use super::{AccessArguments, parse_whole_seconds};
 use crate::api::ApiSettings;
+use crate::api::access::AccessSettings;
 use crate::evaluators::CodePolicy;
 use crate::runs::submission::SubmissionRules;
 
@@ -26,27 +26,22 @@ pub struct ServerArguments {
     #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = ApiSettings::DEFAULT_MAX_BODY_BYTES as u64, value_name = "BYTES",
         value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     max_body_bytes: u64,
-    /// Listen beyond this machine although anyone who reaches the port may do anything
-    #[arg(long, env = "AGENTEVALS_INSECURE_NO_AUTH", value_parser = clap::builder::BoolishValueParser::new(),
-        action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "false",
-        value_name = "BOOL")]
-    insecure_no_auth: bool,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 impl ServerArguments {
     /// The address to listen on.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// Who is let in there.
     ///
     /// # Errors
-    /// It can be reached from other machines, and nothing was said about that.
-    pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        if !self.host.is_loopback() && !self.insecure_no_auth {
-            bail!(
-                "--host {} lets other machines in, and the service asks nobody who they are; listen on 127.0.0.1 \
-                 behind a proxy that does, or say --insecure-no-auth",
-                self.host
-            );
-        }
-        Ok(SocketAddr::new(self.host, self.port))
+    /// As [`AccessArguments::settings`].
+    pub fn access(&self) -> anyhow::Result<AccessSettings> {
+        self.access.settings(self.host)
     }
 
     /// Largest request that is read, in bytes.

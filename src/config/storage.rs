@@ -1,8 +1,10 @@
 //! Where runs are kept.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
-use super::{DatabaseArguments, SchemaArguments};
+use super::{DatabaseArguments, SchemaArguments, parse_age};
 use crate::storage::postgres::DatabaseSettings;
 
 /// Where runs are kept.
@@ -30,6 +32,9 @@ pub struct StorageArguments {
     database: DatabaseArguments,
     #[command(flatten)]
     schema: SchemaArguments,
+    /// How long finished runs are kept, as `30d`, `12h`, `90m` or `60s`; for ever if left out
+    #[arg(long, env = "AGENTEVALS_RETENTION", value_parser = parse_age, value_name = "AGE")]
+    retention: Option<Duration>,
 }
 
 impl StorageArguments {
@@ -44,6 +49,11 @@ impl StorageArguments {
     /// As [`DatabaseArguments::settings`].
     pub fn database(&self) -> anyhow::Result<DatabaseSettings> {
         self.database.settings()
+    }
+
+    /// How long finished runs are kept; `None` for ever.
+    pub fn retention(&self) -> Option<Duration> {
+        self.retention
     }
 
     /// Whether a start brings the schema up to date.

@@ -1,5 +1,6 @@
 //! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]) and evaluated ([`execution`]), and how changes are told of ([`hints`]).
+//! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
+//! told of ([`hints`]).
 //!
 //! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
 
@@ -10,6 +11,7 @@ pub mod hints;
 pub mod model;
 mod outcome;
 mod redaction;
+pub mod retention;
 pub mod service;
 mod spec;
 pub mod store;

@@ -9,7 +9,9 @@ use tracing::warn;
 use super::batch::Batcher;
 use super::hints::Hints;
 use super::model::{NewRun, Run, RunEvent, StoredResult, Submitted};
-use super::store::{FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError};
+use super::store::{
+    Deletion, FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError,
+};
 use super::watch::Hub;
 use crate::ids::RunId;
 
@@ -106,6 +108,15 @@ impl RunService {
         self.store.retry(id).await
     }
 
+    /// Deletes a finished run with all that belongs to it; `None` when there is no such run. Its id and key are free
+    /// again.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
+        self.store.delete(id).await
+    }
+
     /// The run once it is terminal, or as it stands when patience is over; `None` when there is no such run.
     ///
     /// # Errors
@@ -120,7 +131,8 @@ impl RunService {
     }
 
     /// Events of a run after number `after`: those stored, then those to come. Ends after the last event of a
-    /// finished run, and early when the reader does not keep up; it resumes with the number it saw last.
+    /// finished run or when it is deleted, and early when the reader does not keep up; it resumes with the number it saw
+    /// last.
     pub fn watch(&self, run: &Run, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         match run.status.is_terminal() {
             true => self.replay(run.id, after).left_stream(),

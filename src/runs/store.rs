@@ -95,6 +95,15 @@ pub enum Retried {
     Refused(Run),
 }
 
+/// What became of a request to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// There is no such run any more.
+    Done,
+    /// It is not finished, but in this status.
+    Refused(Status),
+}
+
 /// Order of events over all runs: events are handed out only when no earlier one can still appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedPosition {
@@ -157,6 +166,15 @@ pub trait RunStore: Send + Sync {
 
     /// Queues a failed or cancelled run again. `None` when there is no such run.
     async fn retry(&self, id: RunId) -> Result<Option<Retried>>;
+
+    /// Deletes a finished run with all that belongs to it. `None` when there is no such run.
+    async fn delete(&self, id: RunId) -> Result<Option<Deletion>>;
+
+    /// Deletes the oldest runs that finished longer ago than `age`, at most `limit`; answers how many.
+    async fn purge(&self, age: Duration, limit: usize) -> Result<usize>;
+
+    /// Those of these runs that there are not, say because they were deleted.
+    async fn missing(&self, runs: &[RunId]) -> Result<Vec<RunId>>;
 
     /// Claims the most urgent due runs, by priority then age, each under a new lease.
     async fn claim(&self, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>>;

@@ -3,7 +3,7 @@
 //!
 //! One task per process serves all watchers. A hint marks runs as changed; one query reads the new events of all
 //! changed runs that somebody watches, and while it is under way further hints collect for the next. A watcher that
-//! does not keep up is let go; it resumes from the last event it saw.
+//! does not keep up is let go; it resumes from the last event it saw. So is one whose run was deleted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -197,6 +197,7 @@ impl Task {
         // One more than are told, to see whether the last one told is the last of its run.
         let events = self.store.events(&wanted, READ_LIMIT + 1).await?;
         let is_whole = events.len() <= READ_LIMIT;
+        let told: HashSet<RunId> = events.iter().map(|event| event.run).collect();
         let mut events = events.into_iter().peekable();
         for _ in 0..READ_LIMIT {
             let Some(event) = events.next() else { break };
@@ -210,7 +211,22 @@ impl Task {
             }
         }
         if is_whole {
+            // Whoever has nothing new may have been deleted.
+            self.changed = wanted.into_iter().map(|(run, _)| run).filter(|run| !told.contains(run)).collect();
+            self.let_go_of_the_missing().await?;
             self.changed.clear();
+        }
+        Ok(())
+    }
+
+    /// Ends the watching of those changed runs that there are not.
+    async fn let_go_of_the_missing(&mut self) -> Result<(), StoreError> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let runs: Vec<_> = self.changed.iter().copied().collect();
+        for run in self.store.missing(&runs).await? {
+            self.runs.remove(&run);
         }
         Ok(())
     }

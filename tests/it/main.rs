@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod cli;
 mod database;
+mod deletion;
 mod evaluators;
 mod events;
 mod execution;

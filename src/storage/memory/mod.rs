@@ -21,8 +21,8 @@ use crate::runs::model::{
     StoredResult, Submitted,
 };
 use crate::runs::store::{
-    FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,
-    Scan,
+    Deletion, FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore,
+    SHUTDOWN, Scan,
 };
 
 /// How much is kept.
@@ -159,6 +159,37 @@ impl RunStore for MemoryStore {
         Ok(retried)
     }
 
+    async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
+        Ok(self.change(|state| {
+            let status = state.runs.get(&id)?.run.status;
+            if !status.is_terminal() {
+                return Some(Deletion::Refused(status));
+            }
+            state.delete(id);
+            Some(Deletion::Done)
+        }))
+    }
+
+    async fn purge(&self, age: Duration, limit: usize) -> Result<usize> {
+        let Some(end) = chrono::Duration::from_std(age).ok().and_then(|age| now().checked_sub_signed(age))
+        else {
+            return Ok(0);
+        };
+        Ok(self.change(|state| {
+            let is_old = |id: &RunId| {
+                state.runs.get(id).is_some_and(|entry| entry.run.finished_at.is_some_and(|at| at < end))
+            };
+            let old: Vec<_> = state.by_age.iter().map(|(_, id)| *id).filter(is_old).take(limit).collect();
+            old.iter().for_each(|id| state.delete(*id));
+            old.len()
+        }))
+    }
+
+    async fn missing(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
+        let state = self.state();
+        Ok(runs.iter().filter(|run| !state.runs.contains_key(run)).copied().collect())
+    }
+
     async fn claim(&self, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
         let now = Instant::now();
         Ok(self.change(|state| {
@@ -286,8 +317,8 @@ impl RunStore for MemoryStore {
     }
 
     async fn feed_end(&self) -> Result<FeedPosition> {
-        let end = self.state().feed.last().copied();
-        Ok(end.unwrap_or(FeedPosition::START))
+        // Not the last event there is: later ones may have been forgotten with their runs.
+        Ok(FeedPosition { transaction: self.state().feed_length + 1, ..FeedPosition::START })
     }
 
     async fn check(&self) -> Result<()> {

@@ -137,6 +137,12 @@ impl State {
         Ok(())
     }
 
+    /// Forgets a run and has its watchers told.
+    pub(super) fn delete(&mut self, id: RunId) {
+        self.forget(id);
+        self.changed.insert(id);
+    }
+
     pub(super) fn forget(&mut self, id: RunId) {
         let Some(entry) = self.runs.remove(&id) else { return };
         self.by_age.remove(&(entry.run.created_at, id));

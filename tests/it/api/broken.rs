@@ -10,7 +10,8 @@ use agentevals::runs::model::{
     Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
 };
 use agentevals::runs::store::{
-    FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
+    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    StoreError,
 };
 use async_trait::async_trait;
 
@@ -68,6 +69,9 @@ failing! {
     results(RunId, &ResultFilter) -> Vec<StoredResult>;
     cancel(RunId) -> Option<Run>;
     retry(RunId) -> Option<Retried>;
+    delete(RunId) -> Option<Deletion>;
+    purge(Duration, usize) -> usize;
+    missing(&[RunId]) -> Vec<RunId>;
     claim(&str, usize, Duration) -> Vec<Claimed>;
     heartbeat(&[Lease], Duration) -> Vec<Held>;
     record(&[Record]) -> Vec<bool>;

@@ -10,7 +10,8 @@ use super::harness::Api;
 use super::schema;
 use crate::support::agentevals;
 
-fn document() -> Value {
+/// The document.
+pub(super) fn document() -> Value {
     serde_json::from_str(&agentevals::api::openapi_document()).unwrap()
 }
 
@@ -19,7 +20,7 @@ fn root() -> PathBuf {
 }
 
 /// Every operation: path, method, description.
-fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+pub(super) fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, methods)| {
         methods.as_object().unwrap().iter().map(move |(method, operation)| (&**path, &**method, operation))

@@ -115,7 +115,7 @@ async fn unknown_paths_and_methods_are_problems_too() {
     }
     for (method, path, allowed) in [
         (Method::DELETE, "/api/runs", "POST, GET, HEAD"),
-        (Method::PUT, "/api/runs/7", "GET, HEAD"),
+        (Method::PUT, "/api/runs/7", "GET, HEAD, DELETE"),
         (Method::POST, "/api/runs/events", "GET, HEAD"),
         (Method::GET, "/api/runs/7/cancel", "POST"),
         (Method::POST, "/livez", "GET, HEAD"),
@@ -189,16 +189,16 @@ async fn request_ids_are_taken_over_if_they_are_harmless() {
 
 /// What is logged while it lives, on this thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+    pub(super) fn capture(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
         tracing::subscriber::set_default(subscriber)
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP API, driven through the real router on the memory store.
 
+mod access;
 mod broken;
 mod document;
 mod events;

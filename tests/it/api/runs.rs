@@ -212,10 +212,24 @@ async fn only_failed_and_cancelled_runs_are_retried() {
 }
 
 #[tokio::test]
+async fn a_finished_run_can_be_deleted() {
+    let api = Api::default();
+    let id = api.submitted(json!({})).await;
+    let problem = api.call_on("delete_run", id).send().await.expect_problem(409, "run_not_final");
+    assert!(problem["detail"].as_str().unwrap().starts_with("the run is queued; "), "{problem}");
+    api.call_on("cancel_run", id).send().await.expect(200);
+    let answer = api.call_on("delete_run", id).send().await;
+    assert_eq!((answer.status.as_u16(), &*answer.text), (204, ""));
+    for operation in ["get_run", "delete_run"] {
+        api.call_on(operation, id).send().await.expect_problem(404, "run_not_found");
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_does_not_exist_is_not_found() {
     let api = Api::default();
     let id = RunId::new_v7();
-    for operation in ["get_run", "list_results", "cancel_run", "retry_run", "watch_run"] {
+    for operation in ["get_run", "list_results", "cancel_run", "retry_run", "delete_run", "watch_run"] {
         let problem = api.call_on(operation, id).send().await.expect_problem(404, "run_not_found");
         assert!(problem["detail"].as_str().unwrap().contains(&id.to_string()));
     }

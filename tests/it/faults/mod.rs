@@ -3,6 +3,7 @@
 //! Jobs are held by an evaluator that waits for a file (`work`), so that nothing here sleeps for luck. What came of it
 //! is read from the tables (`truth`).
 
+mod access;
 mod cancelling;
 mod client;
 mod crashes;

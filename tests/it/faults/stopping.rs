@@ -150,7 +150,7 @@ async fn a_service_that_stops_lets_its_own_runs_finish() {
 async fn a_second_signal_does_not_wait_for_requests() {
     let (mut serve, _) = serve().answering().await;
     let mut upload = TcpStream::connect(serve.address().unwrap()).await.unwrap();
-    let head = b"POST /api/runs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+    let head = b"POST /api/runs HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\n\
         content-length: 1000\r\nexpect: 100-continue\r\n\r\n";
     upload.write_all(head).await.unwrap();
     // The server reads the body, which never comes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::model::{Claimed, Ending, NewRun, Record, Run, Submitted, Verdict};
-use agentevals::runs::store::{Retried, RunFilter};
+use agentevals::runs::store::{Deletion, Retried, RunFilter};
 use fastrand::Rng;
 
 use crate::support::runs::{
@@ -26,6 +26,7 @@ enum Step {
     Settle,
     Cancel(usize),
     Retry(usize),
+    Delete(usize),
 }
 
 fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
@@ -34,7 +35,7 @@ fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
     for _ in 0..count {
         let any = rng.usize(..1000);
         // Mostly of late, sometimes of old.
-        steps.push(match rng.u8(..20) {
+        steps.push(match rng.u8(..21) {
             0..=3 => {
                 let runs: Vec<_> = (0..rng.usize(1..4)).map(|_| submission(rng, &mut stored)).collect();
                 Step::Submit(runs)
@@ -56,6 +57,7 @@ fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
             15 => Step::Release(any),
             16 | 17 => Step::Settle,
             18 => Step::Cancel(any),
+            19 => Step::Delete(any),
             _ => Step::Retry(any),
         });
     }
@@ -165,6 +167,14 @@ impl Side {
                 },
                 None => String::new(),
             },
+            Step::Delete(number) => match run(*number) {
+                Some(run) => match store.delete(run).await.unwrap() {
+                    None => "none".to_owned(),
+                    Some(Deletion::Done) => "deleted".to_owned(),
+                    Some(Deletion::Refused(status)) => format!("refused {status:?}"),
+                },
+                None => String::new(),
+            },
         }
     }
 
@@ -246,5 +256,5 @@ async fn agree(seed: u64) {
         }
     }
     assert_eq!(sides[0].state().await, sides[1].state().await, "seed {seed}");
-    assert_eq!(done.len(), 10, "every kind of step");
+    assert_eq!(done.len(), 11, "every kind of step");
 }

@@ -9,7 +9,8 @@ use agentevals::runs::model::{
     Claimed, Failure, Lease, NewRun, Record, Run, RunEvent, StoredResult, Submitted,
 };
 use agentevals::runs::store::{
-    FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan, StoreError,
+    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
+    StoreError,
 };
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -128,6 +129,9 @@ pass_on! {
     results(id: RunId, filter: &ResultFilter) -> Vec<StoredResult>;
     cancel(id: RunId) -> Option<Run>;
     retry(id: RunId) -> Option<Retried>;
+    delete(id: RunId) -> Option<Deletion>;
+    purge(age: Duration, limit: usize) -> usize;
+    missing(runs: &[RunId]) -> Vec<RunId>;
     claim(worker: &str, limit: usize, lease: Duration) -> Vec<Claimed>;
     heartbeat(leases: &[Lease], lease: Duration) -> Vec<Held>;
     requeue(lease: Lease, reason: &Failure, delay: Duration) -> bool;

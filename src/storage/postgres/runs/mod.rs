@@ -21,8 +21,8 @@ use crate::runs::model::{
     Verdict, name_of,
 };
 use crate::runs::store::{
-    FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore, SHUTDOWN,
-    Scan, StoreError,
+    Deletion, FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore,
+    SHUTDOWN, Scan, StoreError,
 };
 
 /// Keeps runs in PostgreSQL.
@@ -136,6 +136,31 @@ impl RunStore for PostgresStore {
         let retried = self.database.execute(&sql::RETRY, &[&id.0]).await?;
         let outcome = if retried == 0 { Retried::Refused } else { Retried::Queued };
         Ok(self.run(id).await?.map(outcome))
+    }
+
+    async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
+        if !self.database.query(&sql::DELETE, &[&id.0, &None::<i64>, &0_i64]).await?.is_empty() {
+            return Ok(Some(Deletion::Done));
+        }
+        match self.run(id).await? {
+            // It ended after the attempt to delete it.
+            Some(run) if run.status.is_terminal() => {
+                Err(StoreError::Unavailable(format!("run `{id}` is being changed")))
+            }
+            run => Ok(run.map(|run| Deletion::Refused(run.status))),
+        }
+    }
+
+    async fn purge(&self, age: Duration, limit: usize) -> Result<usize> {
+        let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&None::<uuid::Uuid>, &milliseconds(age), &count(limit)];
+        Ok(self.database.query(&sql::DELETE, parameters).await?.len())
+    }
+
+    async fn missing(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
+        let runs: Vec<_> = runs.iter().map(|run| run.0).collect();
+        let rows = self.database.query(&sql::MISSING, &[&runs]).await?;
+        rows.iter().map(|row| rows::column(row, "run_id").map(RunId)).collect()
     }
 
     async fn claim(&self, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {

@@ -19,6 +19,8 @@ pub(super) static LIST_UNFINISHED: Query = query!(
 pub(super) static RESULTS: Query = query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID]);
 pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
+pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
+pub(super) static MISSING: Query = query!("runs/missing", [UUID_ARRAY]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
 pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
 pub(super) static RECORD: Query = query!(
@@ -67,7 +69,7 @@ pub(super) static ADOPT: Query = query!("events/adopt");
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
+pub(in crate::storage::postgres) static ALL: [&Query; 23] = [
     &SUBMIT,
     &FIND,
     &GET,
@@ -77,6 +79,8 @@ pub(in crate::storage::postgres) static ALL: [&Query; 21] = [
     &RESULTS,
     &CANCEL,
     &RETRY,
+    &DELETE,
+    &MISSING,
     &CLAIM,
     &HEARTBEAT,
     &RECORD,
