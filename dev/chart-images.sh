@@ -25,14 +25,14 @@ program() {
 # Debian with PostgreSQL and busybox; the user is the one that docker.io/library/postgres has.
 stand_in() {
   local root=$home/base version=1 marker=$home/base.version
-  version=$(sha256sum tests/chart/images/postgres.sh "$0" | sha256sum)
+  version=$(sha256sum tests/chart/postgres.sh "$0" | sha256sum)
   if [ "$(cat "$marker" 2>/dev/null)" = "$version" ] && podman image exists "$base"; then return; fi
   rm -rf "$root"
   debootstrap --variant=minbase --include=postgresql,busybox bookworm "$root" >"$home/debootstrap.log"
   sed -i 's/^postgres:x:[0-9]*:[0-9]*:/postgres:x:999:999:/' "$root/etc/passwd"
   sed -i 's/^postgres:x:[0-9]*:/postgres:x:999:/' "$root/etc/group"
   chroot "$root" sh -c 'ln -sf /usr/lib/postgresql/*/bin/pg_isready /usr/bin/ && ln -s /bin/busybox /usr/local/bin/wget'
-  install -m 755 tests/chart/images/postgres.sh "$root/usr/local/bin/"
+  install -m 755 tests/chart/postgres.sh "$root/usr/local/bin/"
   tar -C "$root" --exclude=./var/cache --exclude=./var/lib/apt -c . |
     podman import --change 'ENTRYPOINT ["/usr/local/bin/postgres.sh"]' - "$base" >/dev/null
   rm -rf "$root"

@@ -47,9 +47,21 @@ tools() {
 }
 
 machine() {
-  local wanted=(podman buildah catatonit runc debootstrap)
+  local wanted=(podman catatonit runc debootstrap)
   command -v "${wanted[@]}" >/dev/null && return
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${wanted[@]}"
+}
+
+# In a network of its own, so that its ports are free; podman as root, so that users and groups are those of a cluster.
+run() {
+  local binary=${1:-target/debug/agentevals}
+  [ "$(id -u)" = 0 ] || { echo "error: the chart is run with root's podman; say sudo" >&2; exit 1; }
+  tools
+  machine
+  [ -n "$1" ] || cargo build --locked
+  dev/chart-images.sh "$binary"
+  AGENTEVALS_BINARY=$(realpath "$binary") exec unshare --net -- \
+    sh -c 'ip link set lo up && exec "$@"' sh "$python" -m pytest -q -x -p no:cacheprovider tests/chart/test_run.py
 }
 
 case "${1:-}" in
@@ -60,11 +72,7 @@ case "${1:-}" in
     shift
     exec "$python" -m pytest -q -p no:cacheprovider --ignore tests/chart/test_run.py "${@:-tests/chart}"
     ;;
-  run)
-    tools
-    [ -n "${2:-}" ] || cargo build --locked
-    AGENTEVALS_BINARY=$(realpath "${2:-target/debug/agentevals}") exec "$python" -m pytest -q -x -p no:cacheprovider tests/chart/test_run.py
-    ;;
+  run) run "${2:-}" ;;
   docs) tools; exec "$python" tests/chart/values_table.py ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -6,6 +6,8 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from support import NAMESPACE
+
 # Kinds of the chart by group version; helm maps each kind that it renders to its path.
 KINDS = {
     "v1": ["Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Pod"],
@@ -45,6 +47,8 @@ def _answers(objects):
         "/version": {"major": "1", "minor": "37", "gitVersion": "v1.37.0"},
         "/api": {"kind": "APIVersions", "versions": ["v1"]},
         "/apis": _groups(),
+        # Releases that helm has stored: none.
+        f"/api/v1/namespaces/{NAMESPACE}/secrets": {"kind": "SecretList", "apiVersion": "v1", "items": []},
     }
     for group_version in KINDS:
         answers[("/apis/" if "/" in group_version else "/api/") + group_version] = _resources(group_version)

@@ -61,6 +61,15 @@ def refusal(values, helm_name="helm4"):
     return done.stderr
 
 
+def notes(address, values, helm_name="helm4", release="r"):
+    """What `helm install` prints in the end; it asks a cluster."""
+    flags = ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", address, "--namespace", NAMESPACE]
+    install = ["install", release, str(CHART), *flags]
+    done = with_values(values, lambda path: helm(helm_name, *install, "-f", path))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("NOTES:\n")[1]
+
+
 def of_kind(objects, *kinds):
     return [it for it in objects if it["kind"] in kinds]
 
