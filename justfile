@@ -55,3 +55,23 @@ psql *arguments:
 [positional-arguments]
 migrate *arguments:
     AGENTEVALS_DATABASE_URL="$(dev/postgres.sh url)" cargo run -- migrate "$@"
+
+# Installs what the tests of the chart need: helm 3 and 4, Python packages, podman.
+setup:
+    dev/chart.sh tools
+    dev/chart.sh machine
+
+# Tests the Helm chart as it is rendered, and runs it where podman can; arguments go to pytest instead.
+[positional-arguments]
+chart-test *arguments:
+    dev/chart.sh test "$@"
+    test $# -gt 0 || dev/chart.sh run-if-possible
+
+# Runs the Helm chart's pods on this machine, with this build of agentevals.
+[positional-arguments]
+chart-run *binary:
+    dev/chart.sh run "$@"
+
+# Writes the table of values in chart/README.md again.
+chart-docs:
+    dev/chart.sh docs

@@ -34,7 +34,8 @@ stand_in() {
   chroot "$root" sh -c 'ln -sf /usr/lib/postgresql/*/bin/pg_isready /usr/bin/ && ln -s /bin/busybox /usr/local/bin/wget'
   install -m 755 tests/chart/postgres.sh "$root/usr/local/bin/"
   tar -C "$root" --exclude=./var/cache --exclude=./var/lib/apt -c . |
-    podman import --change 'ENTRYPOINT ["/usr/local/bin/postgres.sh"]' - "$base" >/dev/null
+    podman import --change 'ENTRYPOINT ["/usr/local/bin/postgres.sh"]' \
+      --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$base" >/dev/null
   rm -rf "$root"
   echo "$version" >"$marker"
 }

@@ -39,7 +39,7 @@ class Node:
     def __init__(self, folder):
         self.folder = folder
         self.secrets = {}
-        self.hosts = {}
+        self.hosts = {"localhost": "127.0.0.1"}
         self.pods = {}
         self.numbers = itertools.count(11)
         configuration = folder / "containers.conf"
@@ -72,10 +72,13 @@ class Node:
         for key in NOT_FOR_PODMAN:
             own.pop(key, None)
         own["hostNetwork"] = True
-        own["hostAliases"] = [{"ip": ip, "hostnames": [host]} for host, ip in self.hosts.items()]
         group = spec["securityContext"]["fsGroup"]
         own["volumes"] = [self.volume(name, volume, group) for volume in spec.get("volumes", [])]
+        hosts = self.folder / "hosts"
+        hosts.write_text("".join(f"{ip} {host}\n" for host, ip in self.hosts.items()))
+        own["volumes"].append({"name": "hosts", "hostPath": {"path": str(hosts), "type": "File"}})
         for container in own["containers"]:
+            container.setdefault("volumeMounts", []).append({"name": "hosts", "mountPath": "/etc/hosts"})
             for key in NOT_FOR_ITS_CONTAINER:
                 container.pop(key, None)
             for variable in container.get("env", []):

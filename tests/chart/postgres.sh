@@ -5,7 +5,7 @@ set -eu
 bin=$(echo /usr/lib/postgresql/*/bin)
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
-  "$bin/initdb" -D "$PGDATA" -U "$POSTGRES_USER" --pwfile /tmp/password --auth-local trust --auth-host scram-sha-256
+  "$bin/initdb" -D "$PGDATA" -E UTF8 -U "$POSTGRES_USER" --pwfile /tmp/password --auth-local trust --auth-host scram-sha-256
   rm /tmp/password
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
   "$bin/pg_ctl" -D "$PGDATA" -w -o "-c listen_addresses=''" start

@@ -47,6 +47,17 @@ def test_the_table_of_values_is_up_to_date():
     assert values_table.with_table(readme) == readme, "run `just chart-docs`"
 
 
+@pytest.mark.parametrize("readme", ["README.md", "chart/README.md"])
+def test_the_commands_that_are_documented_install_it(readme):
+    text = (ROOT / readme).read_text().replace("\\\n", " ")
+    commands = re.findall(r"(?m)^helm (install .*)$", text)
+    assert commands
+    for command in commands:
+        arguments = ["template", *shlex.split(command)[1:]]
+        done = helm("helm4", *arguments, cwd=ROOT)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
 def leaves(values, path=()):
     """Paths of the values; what is empty or a list is one."""
     for key, value in values.items():

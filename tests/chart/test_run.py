@@ -50,7 +50,8 @@ class Release:
         node.keep(self.objects)
         service = one(self.objects, "Service", "agentevals")
         self.port = service["spec"]["ports"][0]["port"]
-        node.hosts = {service["metadata"]["name"]: API, one(self.objects, "Service", "-postgresql")["metadata"]["name"]: DATABASE}
+        node.hosts[service["metadata"]["name"]] = API
+        node.hosts[one(self.objects, "Service", "-postgresql")["metadata"]["name"]] = DATABASE
         self.service = Service(API, self.port, pod(self.objects, "api")["containers"][0]["ports"][0]["containerPort"])
         self.api = {}
 
