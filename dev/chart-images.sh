@@ -22,7 +22,7 @@ program() {
   rm -rf "$root"
 }
 
-# Debian with PostgreSQL and busybox; the user is the one that docker.io/library/postgres has.
+# Debian with PostgreSQL and busybox; user and signal are those that docker.io/library/postgres has.
 stand_in() {
   local root=$home/base version=1 marker=$home/base.version
   version=$(sha256sum tests/chart/postgres.sh "$0" | sha256sum)
@@ -35,7 +35,7 @@ stand_in() {
   install -m 755 tests/chart/postgres.sh "$root/usr/local/bin/"
   tar -C "$root" --exclude=./var/cache --exclude=./var/lib/apt -c . |
     podman import --change 'ENTRYPOINT ["/usr/local/bin/postgres.sh"]' \
-      --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$base" >/dev/null
+      --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change 'STOPSIGNAL SIGINT' - "$base" >/dev/null
   rm -rf "$root"
   echo "$version" >"$marker"
 }

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -68,6 +69,13 @@ def notes(address, values, helm_name="helm4", release="r"):
     done = with_values(values, lambda path: helm(helm_name, *install, "-f", path))
     assert done.returncode == 0, done.stderr
     return done.stdout.split("NOTES:\n")[1]
+
+
+def first_run(notes):
+    """The command in the notes that submits a first run, its words, and what it submits."""
+    command = notes[notes.index("  curl -sS") : notes.index("Its `verdict`")]
+    words = shlex.split(command)
+    return command, words, json.loads(words[words.index("-d") + 1])
 
 
 def of_kind(objects, *kinds):

@@ -11,7 +11,7 @@ import yaml
 import values_table
 from cluster import cluster
 from combinations import COMBINATIONS, SECRET, TOKEN, bundled, external
-from support import CHART, HELMS, NEWEST, ROOT, environment, helm, notes, pods, render, with_values
+from support import CHART, HELMS, NEWEST, ROOT, environment, first_run, helm, notes, pods, render, with_values
 
 
 @pytest.mark.parametrize("helm_name", HELMS)
@@ -142,9 +142,7 @@ def test_the_notes_are_commands_that_could_be_run(helm_name, address):
         values = COMBINATIONS[name]
         text = notes(address, values, helm_name)
         assert SECRET not in text and TOKEN[-20:] not in text, name
-        command = text[text.index("  curl -sS") : text.index("Its `verdict`")]
-        words = shlex.split(command)
-        submission = json.loads(words[words.index("-d") + 1])
+        _, words, submission = first_run(text)
         assert submission["spec"]["evalConfig"]["evaluators"][0]["name"] == "response_match_score"
         is_open = values.get("auth", {}).get("insecureNoAuth", False)
         assert ("authorization: Bearer $TOKEN" in words) is not is_open, name

@@ -16,7 +16,7 @@ import pytest
 from cluster import cluster
 from combinations import merged
 from node import Node, Service, eventually, probe
-from support import HELMS, PREFIX, notes, one, pod, render
+from support import first_run, notes, one, pod, render
 
 BINARY = os.environ["AGENTEVALS_BINARY"]
 IMAGE = {"repository": "localhost/agentevals-chart", "tag": "test"}
@@ -106,24 +106,28 @@ def release(node):
         yield release
     finally:
         release.service.close()
-        for name in node.pods:
+        for name in node.pods:  # shown when something failed
             print(f"---- {name}\n{node.logs(name)[-3000:]}")
 
 
 @pytest.fixture(scope="module")
-def first_run(release):
-    """What the command in the notes answers, run as a shell runs it."""
+def notes_command():
     with cluster() as address:
-        text = notes(address, TRIAL, release="trial")
-    command = text[text.index("  curl -sS") : text.index("Its `verdict`")]
+        return first_run(notes(address, TRIAL, release="trial"))
+
+
+@pytest.fixture(scope="module")
+def run(release, notes_command):
+    """What the command in the notes answers, run as a shell runs it."""
     environment = {**os.environ, "API": f"http://{API}:{release.port}", "TOKEN": TOKEN}
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env=environment)
+    command = ["bash", "-c", notes_command[0]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["data"]
 
 
-def test_the_command_in_the_notes_submits_a_run_that_passes(first_run):
-    assert (first_run["status"], first_run["verdict"]) == ("succeeded", "passed")
+def test_the_command_in_the_notes_submits_a_run_that_passes(run):
+    assert (run["status"], run["verdict"]) == ("succeeded", "passed")
 
 
 def test_pods_run_as_they_were_restricted(release):
@@ -144,9 +148,9 @@ def test_the_pod_of_helm_test_is_content(release):
     assert code == 0 and "401 Unauthorized, as configured" in log, log
 
 
-def test_every_pod_can_be_replaced_under_load_and_no_run_is_lost(release, first_run):
+def test_every_pod_can_be_replaced_under_load_and_no_run_is_lost(release, notes_command):
     submitted, failures, stop = [], [], threading.Event()
-    spec = release.ask(f"/api/runs/{first_run['runId']}")["data"]["spec"]
+    spec = notes_command[2]["spec"]
 
     def submit():
         while not stop.is_set():
@@ -182,7 +186,7 @@ def test_every_pod_can_be_replaced_under_load_and_no_run_is_lost(release, first_
         assert (found["status"], found["verdict"], found["attempt"]) == ("succeeded", "passed", 1)
 
 
-def test_a_new_pod_of_the_database_has_the_old_data(release, first_run):
+def test_a_new_pod_of_the_database_has_the_old_data(release, run):
     node = release.node
     assert node.stop("postgresql") == 0
     node.remove("postgresql")
@@ -190,7 +194,7 @@ def test_a_new_pod_of_the_database_has_the_old_data(release, first_run):
     [container] = release.spec("api")["containers"]
     for name, address in release.api.items():
         eventually(f"{name} is ready again", lambda: probe(container, "readinessProbe", address))
-    found = release.ask(f"/api/runs/{first_run['runId']}")["data"]
+    found = release.ask(f"/api/runs/{run['runId']}")["data"]
     assert found["verdict"] == "passed"
 
 
