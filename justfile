@@ -63,3 +63,23 @@ container:
 # Starts the image with nothing but its rights and submits a run to it.
 container-test:
     dev/container.sh test
+
+# Installs what the tests of the chart need: helm 3 and 4, Python packages, podman.
+setup:
+    dev/chart.sh tools
+    dev/chart.sh machine
+
+# Tests the Helm chart as it is rendered, and runs it where podman can; arguments go to pytest instead.
+[positional-arguments]
+chart-test *arguments:
+    dev/chart.sh test "$@"
+    test $# -gt 0 || dev/chart.sh run-if-possible
+
+# Runs the Helm chart's pods on this machine, with this build of agentevals.
+[positional-arguments]
+chart-run *binary:
+    dev/chart.sh run "$@"
+
+# Writes the table of values in chart/README.md again.
+chart-docs:
+    dev/chart.sh docs
