@@ -106,6 +106,7 @@ execute runs; the others need their names, to refuse what names another. */}}
 {{- include "agentevals.variable" (list "AGENTEVALS_HOST" .listenAddress) }}
 {{- include "agentevals.variable" (list "AGENTEVALS_PORT" .port) }}
 {{- include "agentevals.variable" (list "AGENTEVALS_MAX_BODY_BYTES" .maxBodyBytes) }}
+{{- include "agentevals.variable" (list "AGENTEVALS_MAX_CONCURRENT_EVALUATIONS" .concurrentEvaluations) }}
 {{- end }}
 {{- with .Values.auth }}
 {{- if .insecureNoAuth }}

@@ -90,7 +90,7 @@ EVERY_SETTING = {
     "database": {"schema": "evals", "connectTimeoutS": 30},
     "migrations": {"connectTimeoutS": 20, "lockTimeoutS": 10, "backoffLimit": 3, "serviceAccountName": "dba"},
     "auth": {"corsOrigins": ["https://a.example.org", "https://b.example.org"]},
-    "api": {"replicas": 5, "concurrentRuns": 2, "port": 9000, "maxBodyBytes": 134217728, "listenAddress": "::"},
+    "api": {"replicas": 5, "concurrentRuns": 2, "port": 9000, "maxBodyBytes": 134217728, "concurrentEvaluations": 8, "listenAddress": "::"},
     "worker": {"replicas": 7, "concurrentRuns": 16, "terminationGracePeriodS": 900},
     "runs": {
         "deadlineS": 600, "maxDeadlineS": 7200, "maxAttempts": 5, "attemptsLimit": 20, "leaseS": 60,

@@ -39,6 +39,7 @@ def test_settings_arrive_as_the_program_reads_them():
         "AGENTEVALS_HOST": "::",
         "AGENTEVALS_PORT": "9000",
         "AGENTEVALS_MAX_BODY_BYTES": "134217728",
+        "AGENTEVALS_MAX_CONCURRENT_EVALUATIONS": "8",
         "AGENTEVALS_TOKENS_FILE": "/etc/agentevals/tokens/list",
         "AGENTEVALS_CORS_ORIGINS": "https://a.example.org,https://b.example.org",
         "AGENTEVALS_RUN_DEADLINE_S": "600",
