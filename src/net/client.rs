@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use tracing::warn;
 
 use super::call::{Answer, Call, CallError};
 use super::rules::{OutboundRules, Refusal};
@@ -47,9 +48,9 @@ impl Outbound {
     pub fn new(rules: OutboundRules) -> anyhow::Result<Self> {
         // Only the first call in a process installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let rules = Arc::new(rules);
-        let others = client(&rules, 0)?;
-        let by_port = rules.ports().map(|port| Ok((port, client(&rules, port)?)));
+        let (rules, trusted) = (Arc::new(rules), trusted_authorities());
+        let others = client(&rules, 0, &trusted)?;
+        let by_port = rules.ports().map(|port| Ok((port, client(&rules, port, &trusted)?)));
         let by_port = by_port.collect::<anyhow::Result<_>>()?;
         Ok(Self { shared: Arc::new(Clients { rules, by_port, others }) })
     }
@@ -102,9 +103,20 @@ impl Outbound {
     }
 }
 
+/// The authorities that this machine trusts. There may be none, in a bare container: then only http can be called.
+fn trusted_authorities() -> Vec<Certificate> {
+    let native = rustls_native_certs::load_native_certs();
+    let trusted: Vec<_> = native.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+    if trusted.is_empty() {
+        warn!("this machine trusts no certificate authority: no https server can be called; install some");
+    }
+    trusted
+}
+
 /// A client whose connections lead only where the rules allow at `port`; 0 for ports that no rule names.
-fn client(rules: &Arc<OutboundRules>, port: u16) -> anyhow::Result<Client> {
+fn client(rules: &Arc<OutboundRules>, port: u16, trusted: &[Certificate]) -> anyhow::Result<Client> {
     Client::builder()
+        .tls_certs_only(trusted.iter().cloned())
         .user_agent(USER_AGENT)
         .dns_resolver(Arc::new(GuardedResolver { rules: rules.clone(), port }))
         .redirect(reqwest::redirect::Policy::none())

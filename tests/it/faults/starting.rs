@@ -165,3 +165,15 @@ async fn the_health_of_a_service_is_an_exit_code() {
     assert_eq!(gone.status.code(), Some(2), "{said}");
     assert!(said.contains(&port) && said.contains("refused"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_trusts_no_authority_serves_all_the_same() {
+    let nothing = tempfile::tempdir().unwrap();
+    let (file, folder) = (nothing.path().join("none.pem"), nothing.path().to_str().unwrap());
+    let launch = serve().env("SSL_CERT_FILE", file.to_str().unwrap()).env("SSL_CERT_DIR", folder);
+    let (process, api) = launch.answering().await;
+    assert!(process.log().contains("trusts no certificate authority"), "{}", process.log());
+    let run = api.submit(&quick(RunId::new_v7())).await;
+    assert_eq!(api.finished(run).await["status"], "succeeded");
+    process.terminated().await;
+}
