@@ -1,8 +1,8 @@
 //! `agentevals healthcheck`: asks a service whether it lives, for containers without a shell.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -10,7 +10,7 @@ use clap::Args;
 use super::EXIT_PASSED;
 
 /// More than any status line has.
-const MAX_STATUS_BYTES: u64 = 1024;
+const MAX_STATUS_BYTES: usize = 1024;
 
 /// Ask the service on this machine whether it lives
 ///
@@ -43,15 +43,26 @@ pub(super) fn healthcheck(arguments: &HealthcheckArguments) -> anyhow::Result<u8
     }
 }
 
-/// Sends a request and answers with the status line, which is all that is read.
+/// Sends a request and answers with the status line, which is all that is read, within `timeout` in all.
 fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<String> {
+    let end = Instant::now() + timeout;
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut status = String::new();
-    BufReader::new(stream.take(MAX_STATUS_BYTES)).read_line(&mut status)?;
-    Ok(status)
+    let (mut answer, mut part) = (Vec::new(), [0; 64]);
+    while !answer.contains(&b'\n') && answer.len() < MAX_STATUS_BYTES {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            read => answer.extend_from_slice(&part[..read]),
+        }
+    }
+    let status = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(status).into_owned())
 }
 
 /// The address at which a service that listens everywhere is reached from here.

@@ -59,8 +59,9 @@ impl AccessArguments {
             }
             warn!("there are no tokens: anyone who reaches {host} may do anything");
         }
-        // Other addresses have names that nobody told us.
-        let hosts = (is_open && host.is_loopback()).then(|| self.allowed_hosts.clone());
+        // Other addresses have names that nobody told us, unless somebody did.
+        let are_known = host.is_loopback() || self.allowed_hosts != Hosts::default();
+        let hosts = (is_open && are_known).then(|| self.allowed_hosts.clone());
         Ok(AccessSettings { tokens, origins: self.cors_origins.clone(), hosts })
     }
 }

@@ -83,14 +83,22 @@ fn cluster(host: Option<String>, port: Option<String>) -> anyhow::Result<Option<
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Variable(String);
 
+/// Beginnings of the names of variables that configure this program; they hold its database's password and its tokens.
+const OWN_VARIABLES: [&str; 2] = ["AGENTEVALS_", "PG"];
+
 impl FromStr for Variable {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.is_empty() || text.contains(['=', '\0']) {
-            true => Err(format!("`{text}` is no name of a variable")),
-            false => Ok(Self(text.to_owned())),
+        if text.is_empty() || text.contains(['=', '\0']) {
+            return Err(format!("`{text}` is no name of a variable"));
         }
+        if OWN_VARIABLES.iter().any(|prefix| text.starts_with(prefix)) {
+            return Err(format!(
+                "`{text}` configures the service itself; keep what runs may send apart from it"
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -150,5 +158,13 @@ mod tests {
         assert_eq!(found("fd00::1", "6443").unwrap().unwrap().url.as_str(), "https://[fd00::1]:6443/");
         assert!(found("10.0.0.1", "tcp://").is_err());
         assert!(cluster(None, Some("443".to_owned())).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_configures_the_service_is_not_given_away() {
+        for name in ["AGENTEVALS_DATABASE_URL", "AGENTEVALS_TOKENS", "PGPASSWORD"] {
+            let refusal = credentials(&["--credential-env", name]).unwrap_err().to_string();
+            assert!(refusal.contains("configures the service itself"), "{refusal}");
+        }
     }
 }

@@ -13,3 +13,6 @@ mod rules;
 pub use call::{Answer, Call, CallError};
 pub use client::Outbound;
 pub use rules::{OutboundRules, Refusal};
+
+/// Longest URL that a request may name: what is longer is no address, and is repeated in texts.
+pub const MAX_URL_BYTES: usize = 4 << 10;

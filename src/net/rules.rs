@@ -40,7 +40,8 @@ impl Refusal {
     pub(super) fn of(host: &str, address: IpAddr, what: &str) -> Self {
         let whose = match host.trim_matches(['[', ']']) == address.to_string() {
             true => format!("`{host}`"),
-            false => format!("`{host}` leads to {address}, which"),
+            // Not where: whoever names hosts is not to learn the addresses of a network that is not theirs.
+            false => format!("`{host}` leads to what"),
         };
         Self(format!(
             "{whose} is not public ({what}); an operator can allow it with AGENTEVALS_OUTBOUND_ALLOW"

@@ -135,6 +135,11 @@ fn every_fault_is_explained_where_it_is() {
             "/spec/target/baseUrl",
             "absolute http or https URL",
         ),
+        (
+            http(&format!(r#""base_url":"http://h/{}",{trace_id}"#, "x".repeat(5000))),
+            "/spec/target/base_url",
+            "URL of at most 4096 bytes",
+        ),
         (http(r#""base_url":"http://h""#), "/spec/target/trace_id", "missing"),
         (
             http(&format!(r#""base_url":"http://169.254.169.254/latest",{trace_id}"#)),

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use crate::json::checked::{Cursor, Object};
-use crate::net::OutboundRules;
+use crate::net::{MAX_URL_BYTES, OutboundRules};
 use crate::runs::credentials::HeaderSources;
 
 /// What may stand in the URL for the id of the trace; where none does, the id follows the path.
@@ -39,8 +39,8 @@ impl HttpTarget {
 /// The URL of a trace. Faults do not quote the text, which may hold a password.
 fn read_url(cursor: &Cursor<'_, '_>, trace: &str, rules: &OutboundRules) -> Option<Url> {
     let text = cursor.string()?;
-    let Some(url) = url_of(&text, trace) else {
-        cursor.fault("expected an absolute http or https URL");
+    let Some(url) = url_of(&text, trace).filter(|_| text.len() <= MAX_URL_BYTES) else {
+        cursor.fault(format!("expected an absolute http or https URL of at most {MAX_URL_BYTES} bytes"));
         return None;
     };
     rules.check(&url).map_err(|refusal| cursor.fault(refusal.to_string())).ok()?;

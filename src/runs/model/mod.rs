@@ -80,9 +80,17 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with a stable code and a text.
+    /// Longest text that is kept: it is stored with the run and its events, logged, and sent to sinks.
+    const MAX_MESSAGE_BYTES: usize = 8 << 10;
+
+    /// A failure with a stable code and a text, of which only the beginning is kept when it is very long.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        let mut message = message.into();
+        if message.len() > Self::MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(Self::MAX_MESSAGE_BYTES));
+            message.push('…');
+        }
+        Self { code: code.to_owned(), message }
     }
 }
 
@@ -325,4 +333,17 @@ impl Record {
 /// The name of `value` in one of the `NAMES` tables.
 pub fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_very_long_failure_the_beginning_is_kept() {
+        let failure = Failure::new("x", "é".repeat(1 << 20));
+        assert_eq!(failure.message.chars().count(), Failure::MAX_MESSAGE_BYTES / 2 + 1);
+        assert!(failure.message.ends_with("é…"));
+        assert_eq!(Failure::new("x", "short").message, "short");
+    }
 }

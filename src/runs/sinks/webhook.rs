@@ -14,7 +14,7 @@ use super::SinkRules;
 use super::courier::{Failed, Sent};
 use super::signature::sign;
 use crate::json::checked::{Cursor, Object, Spelling};
-use crate::net::{Answer, Call, CallError, Outbound};
+use crate::net::{Answer, Call, CallError, MAX_URL_BYTES, Outbound};
 use crate::runs::credentials::{CredentialError, CredentialRefs, Credentials, HeaderSources, SecretSource};
 
 /// How much of an answer is taken in; nothing but its beginning is shown, and that only of failures.
@@ -25,9 +25,6 @@ const EXCERPT_CHARS: usize = 160;
 
 /// From which length on a part of a path is taken for a token.
 const TOKEN_BYTES: usize = 12;
-
-/// Longest URL.
-const MAX_URL_BYTES: usize = 4 << 10;
 
 /// The headers of a message.
 const ID: HeaderName = HeaderName::from_static("webhook-id");

@@ -82,6 +82,19 @@ async fn a_server_with_tokens_listens_to_other_machines_and_lets_in_who_has_one(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_that_were_given_are_the_only_ones_without_tokens() {
+    let launch =
+        serve().with(&["--host", "0.0.0.0", "--insecure-no-auth", "--allowed-hosts", "good.example"]);
+    let (process, _) = launch.answering().await;
+    for (host, status) in [("good.example", 200), ("evil.example", 403)] {
+        let url = format!("http://127.0.0.1:{}/api/runs", process.address().unwrap().port());
+        let answer = http().get(url).header("host", host).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{host}");
+    }
+    process.terminated().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_exchanged_without_a_restart() {
     let ((old, old_line), (new, new_line)) = (made("ci", &["runs:read"]), made("ci", &["runs:read"]));
     let file = File::new(&old_line);
