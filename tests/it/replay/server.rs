@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Mutex;
 
 use reqwest::{Client, Method};
 use serde_json::{Map, Value, json};
@@ -75,7 +76,12 @@ impl Server {
         }
         let trace = recordings.iter().find_map(inline_trace).expect("a trace was recorded");
         let traces = HttpServer::start(move |_, request| trace_server(&request.target, &trace)).await;
-        let receiver = HttpServer::start(|number, request| receiver(number, &request.target)).await;
+        let seen = Mutex::new(BTreeSet::new());
+        let receiver = HttpServer::start(move |_, request| {
+            let id = request.header("webhook-id").unwrap_or_default().to_owned();
+            receiver(&request.target, seen.lock().unwrap().insert(id))
+        });
+        let receiver = receiver.await;
         let launch = serve()
             .slots(4, evaluators.path())
             .env("AGENTEVALS_OUTBOUND_ALLOW", "127.0.0.1")
@@ -343,12 +349,13 @@ fn trace_server(target: &str, trace: &Value) -> Reply {
     }
 }
 
-fn receiver(number: usize, target: &str) -> Reply {
+/// The receiver of webhooks; some of its paths take a message only when it comes again.
+fn receiver(target: &str, is_first_time: bool) -> Reply {
     match target {
         "/s400" => Reply::status(400),
-        "/s429" => Reply::status(if number % 2 == 0 { 429 } else { 200 }),
+        "/s429" if is_first_time => Reply::status(429),
         "/s500" => Reply::status(500),
-        "/flaky" => Reply::status(if number % 2 == 0 { 503 } else { 200 }),
+        "/flaky" if is_first_time => Reply::status(503),
         "/slow" => Reply::hanging(),
         _ => Reply::status(200),
     }
