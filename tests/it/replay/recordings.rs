@@ -59,14 +59,8 @@ pub(super) struct File {
 impl Recording {
     /// The run that was asked about, by the path.
     pub(super) fn run(&self) -> Option<&str> {
-        let (id, _) = self
-            .request
-            .as_ref()?
-            .path
-            .strip_prefix("/api/runs/")?
-            .split_once('/')
-            .unwrap_or((self.request.as_ref()?.path.strip_prefix("/api/runs/")?, ""));
-        Some(id)
+        let path = self.request.as_ref()?.path.strip_prefix("/api/runs/")?;
+        path.split('/').next()
     }
 
     /// Whether it submits a run.
