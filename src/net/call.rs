@@ -37,7 +37,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// All of its body.
+    /// All of its body; of a failure the beginning, up to the limit.
     pub body: Vec<u8>,
 }
 
@@ -80,7 +80,7 @@ pub enum CallError {
         /// The limit.
         limit: Duration,
     },
-    /// The answer's body is too large.
+    /// The body of what would have been a success is too large.
     #[error("{origin} answered with more than {limit_bytes} bytes, the limit")]
     TooLarge {
         /// Whom was asked.

@@ -204,21 +204,25 @@ fn redirect(call: &mut Call, location: &HeaderValue) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Takes in the body, as far as the limit.
+/// Takes in the body. One that is larger than the limit is no answer, but of a failure the beginning is enough: its
+/// status says what to do.
 async fn take_in(mut response: Response, call: &Call) -> Result<Answer, CallError> {
     let (limit_bytes, status) = (call.max_answer_bytes, response.status());
     let too_large = || CallError::TooLarge { origin: origin(&call.url), limit_bytes, status };
     let declared = response.content_length().unwrap_or_default();
-    if declared > limit_bytes as u64 {
+    if declared > limit_bytes as u64 && status.is_success() {
         return Err(too_large());
     }
     let headers = std::mem::take(response.headers_mut());
-    let mut body = Vec::with_capacity(usize::try_from(declared).unwrap_or_default());
+    let mut body = Vec::with_capacity(usize::try_from(declared).unwrap_or_default().min(limit_bytes));
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&call.url, error))? {
-        if chunk.len() > limit_bytes - body.len() {
-            return Err(too_large());
+        let room = limit_bytes - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        match chunk.len() > room {
+            true if status.is_success() => return Err(too_large()),
+            true => break,
+            false => {}
         }
-        body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, headers, body })
 }

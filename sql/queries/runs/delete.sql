@@ -5,8 +5,8 @@
 -- Returns the runs deleted. One table, one `DELETE`: a table about runs that comes later gets one too.
 --
 -- A run is not younger than its end, so that the index `run_by_age` gives the order and where to stop although ends have
--- none: an index on them would make every end of a run more expensive. Passed over are old runs that ended late, and
--- those that another statement has in hand.
+-- none: an index on them would make every end of a run more expensive. Passed over are old runs that ended late,
+-- those with messages on their way to sinks, and those that another statement has in hand.
 WITH named AS (
     SELECT run_id
     FROM agentevals.run
@@ -14,10 +14,11 @@ WITH named AS (
     FOR UPDATE
 ), old AS (
     SELECT run_id
-    FROM agentevals.run
+    FROM agentevals.run AS r
     WHERE
         created_at < now() - $2 * interval '1 millisecond'
         AND finished_at < now() - $2 * interval '1 millisecond'
+        AND NOT EXISTS (SELECT FROM agentevals.delivery AS d WHERE d.run_id = r.run_id AND d.state = 'pending')
     ORDER BY created_at, run_id
     LIMIT $3
     FOR UPDATE SKIP LOCKED

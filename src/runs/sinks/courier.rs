@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::file::{self, AppendError};
 use super::lines::lines;
-use super::{Sink, SinkRules, Target};
+use super::{DEFAULT_ATTEMPTS, Sink, SinkRules, Target};
 use crate::net::Outbound;
 use crate::runs::credentials::{CredentialRefs, Credentials};
 use crate::runs::model::ClaimedDelivery;
@@ -97,8 +97,10 @@ impl Courier {
         claimed: &ClaimedDelivery,
         limit: Duration,
     ) -> Result<Sent, Failed> {
-        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| {
-            Failed::new(format!("the sink cannot be used where results are delivered: {fault}"))
+        // It was accepted with the run: another process, or this one when it is configured anew, may do better.
+        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| Failed {
+            max_attempts: DEFAULT_ATTEMPTS,
+            ..Failed::for_now(format!("the sink cannot be used where results are delivered: {fault}"))
         })?;
         let sent = tokio::time::timeout(limit, self.send(claimed, &sink, &refs)).await;
         let late = |_| Err(Failed::for_now(format!("not done within {} s", limit.as_secs_f64())));
@@ -140,7 +142,7 @@ impl Courier {
     async fn append(&self, path: String, payload: &str, timeout: Duration) -> Result<Sent, Failed> {
         let (folder, text) = (self.folder()?, text(payload)?);
         let append = move || {
-            file::append(&folder, &path, &text).map_err(|error| match error {
+            file::append(&folder, &path, &text, timeout).map_err(|error| match error {
                 AppendError::Refused(why) => Failed::new(why),
                 AppendError::Failed(error) => Failed::for_now(format!("file `{path}`: {error}")),
             })
@@ -149,7 +151,7 @@ impl Courier {
     }
 
     fn folder(&self) -> Result<PathBuf, Failed> {
-        self.files.clone().ok_or_else(|| Failed::new("files are not written where results are delivered"))
+        self.files.clone().ok_or_else(|| Failed::for_now("files are not written where results are delivered"))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Lines at the end of a file, below the folder that an operator has set aside.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Why nothing was appended.
 #[derive(Debug)]
@@ -31,13 +32,16 @@ pub(super) fn below(folder: &Path, path: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// How often a file that somebody else has locked is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Appends text in one write, while no other process of ours does; a part that was written is taken back.
 ///
 /// # Errors
-/// See [`AppendError`].
-pub(super) fn append(folder: &Path, path: &str, text: &str) -> Result<(), AppendError> {
+/// See [`AppendError`]; also when somebody else has the file locked for longer than `patience`.
+pub(super) fn append(folder: &Path, path: &str, text: &str, patience: Duration) -> Result<(), AppendError> {
     let mut file = open(folder, path)?;
-    file.lock().map_err(AppendError::Failed)?;
+    lock(&file, patience).map_err(AppendError::Failed)?;
     let length = file.metadata().map_err(AppendError::Failed)?.len();
     match file.write_all(text.as_bytes()) {
         Ok(()) => Ok(()),
@@ -45,6 +49,21 @@ pub(super) fn append(folder: &Path, path: &str, text: &str) -> Result<(), Append
             // No line of somebody else can have come behind it.
             let _ = file.set_len(length);
             Err(AppendError::Failed(error))
+        }
+    }
+}
+
+/// Waits for the file's lock, but not for ever: the thread is needed for other files.
+fn lock(file: &File, patience: Duration) -> std::io::Result<()> {
+    let end = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
+                return Err(std::io::Error::new(ErrorKind::ResourceBusy, "somebody else has it locked"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
         }
     }
 }
@@ -112,14 +131,27 @@ mod tests {
         fs::create_dir(inside.path().join("real")).unwrap();
         symlink(inside.path().join("real"), inside.path().join("link")).unwrap();
         for path in ["folder/there", "folder/new", "file", "dangling", "real"] {
-            let refused = append(inside.path(), path, "x\n");
+            let refused = append(inside.path(), path, "x\n", Duration::ZERO);
             assert!(matches!(refused, Err(AppendError::Refused(_))), "{path}: {refused:?}");
         }
         assert_eq!(fs::read_to_string(outside.path().join("there")).unwrap(), "");
         assert!(!outside.path().join("not there").exists() && !outside.path().join("new").exists());
-        append(inside.path(), "link/a", "x\n").unwrap();
-        append(inside.path(), "link/a", "y\n").unwrap();
+        append(inside.path(), "link/a", "x\n", Duration::ZERO).unwrap();
+        append(inside.path(), "link/a", "y\n", Duration::ZERO).unwrap();
         assert_eq!(fs::read_to_string(inside.path().join("real/a")).unwrap(), "x\ny\n");
-        assert!(matches!(append(inside.path(), "no/folder", "x"), Err(AppendError::Failed(_))));
+        let nowhere = append(inside.path(), "no/folder", "x", Duration::ZERO);
+        assert!(matches!(nowhere, Err(AppendError::Failed(_))));
+    }
+
+    #[test]
+    fn a_file_that_somebody_keeps_locked_is_given_up_for_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = File::create(folder.path().join("a")).unwrap();
+        held.lock().unwrap();
+        let patience = Duration::from_millis(50);
+        let refused = append(folder.path(), "a", "x\n", patience).unwrap_err();
+        assert!(matches!(&refused, AppendError::Failed(error) if error.to_string().contains("locked")));
+        held.unlock().unwrap();
+        append(folder.path(), "a", "x\n", patience).unwrap();
     }
 }

@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
+use percent_encoding::percent_decode_str;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
@@ -87,8 +90,10 @@ impl Webhook {
         match outbound.call(call).await {
             Ok(answer) => judge(&answer, &secrets),
             Err(CallError::TooLarge { status, .. }) if status.is_success() => Ok(Sent::answered(status)),
+            // Who may be called is a matter of configuration too.
             Err(error) => {
-                Err(Failed { is_transient: error.is_transient(), ..Failed::new(error.to_string()) })
+                let is_transient = error.is_transient() || matches!(error, CallError::Refused(_));
+                Err(Failed { is_transient, ..Failed::new(error.to_string()) })
             }
         }
     }
@@ -122,8 +127,9 @@ fn text_value(text: &str) -> Result<HeaderValue, Failed> {
 }
 
 impl From<CredentialError> for Failed {
+    /// For now: a file may be exchanged at this moment, and another process may have what this one lacks.
     fn from(error: CredentialError) -> Self {
-        Self { is_transient: error.is_transient(), ..Self::new(error.to_string()) }
+        Self { is_transient: true, ..Self::new(error.to_string()) }
     }
 }
 
@@ -189,7 +195,7 @@ fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
     let values = headers.values().filter(|value| value.is_sensitive());
     let words = values.filter_map(|value| value.to_str().ok()).flat_map(str::split_whitespace);
     let mut secrets: Vec<_> = words.map(str::to_owned).collect();
-    secrets.extend(url.password().map(str::to_owned));
+    secrets.extend(user_secrets(url));
     secrets.extend(url.query().map(str::to_owned));
     secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     // Short ones are in every text.
@@ -200,19 +206,36 @@ fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
     secrets
 }
 
+/// User and password of a URL: as written, as meant, and as the header that is made of them.
+fn user_secrets(url: &Url) -> Vec<String> {
+    let parts = [url.username(), url.password().unwrap_or_default()];
+    let meant = parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned());
+    let header = STANDARD.encode(meant.join(":"));
+    parts.map(str::to_owned).into_iter().chain(meant).chain([header]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_shown_of_an_answer_is_short_printable_and_holds_no_secret() {
-        let url = Url::parse("https://u:pass-word@h/hooks/T012x8Ab93kfQ/x?token=s3cr3t&n=1").unwrap();
+        let url = Url::parse("https://us%40er:pass-w%6frd@h/hooks/T012x8Ab93kfQ/x?token=s3cr3t&n=1").unwrap();
         let mut sensitive = HeaderValue::from_static("Bearer abc-def");
         sensitive.set_sensitive(true);
         let headers = HeaderMap::from_iter([(HeaderName::from_static("authorization"), sensitive)]);
         let secrets = secrets(&url, &headers);
-        for body in ["you sent abc-def", "pass-word", "token=s3cr3t&n=1", "s3cr3t", "/hooks/T012x8Ab93kfQ/x"]
-        {
+        for body in [
+            "you sent abc-def",
+            "pass-word",
+            "pass-w%6frd",
+            "us@er",
+            "us%40er",
+            "Basic dXNAZXI6cGFzcy13b3Jk",
+            "token=s3cr3t&n=1",
+            "s3cr3t",
+            "/hooks/T012x8Ab93kfQ/x",
+        ] {
             assert_eq!(excerpt(body.as_bytes(), &secrets), None, "{body}");
         }
         assert_eq!(

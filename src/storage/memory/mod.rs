@@ -194,7 +194,9 @@ impl RunStore for MemoryStore {
         };
         Ok(self.change(|state| {
             let is_old = |id: &RunId| {
-                state.runs.get(id).is_some_and(|entry| entry.run.finished_at.is_some_and(|at| at < end))
+                let entry = state.runs.get(id);
+                entry.is_some_and(|entry| entry.run.finished_at.is_some_and(|at| at < end))
+                    && !state.has_messages(*id)
             };
             let old: Vec<_> = state.by_age.iter().map(|(_, id)| *id).filter(is_old).take(limit).collect();
             old.iter().for_each(|id| state.delete(*id));

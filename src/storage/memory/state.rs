@@ -149,14 +149,22 @@ impl State {
             return Err(StoreError::Full(text));
         }
         while self.runs.len() >= limits.runs || self.spec_bytes + bytes > limits.spec_bytes {
-            let is_finished = |id: &RunId| self.runs.get(id).is_some_and(|e| e.run.status.is_terminal());
-            let Some(oldest) = self.by_age.iter().find(|(_, id)| is_finished(id)).copied() else {
+            let is_over = |id: &RunId| {
+                self.runs.get(id).is_some_and(|entry| entry.run.status.is_terminal())
+                    && !self.has_messages(*id)
+            };
+            let Some(oldest) = self.by_age.iter().find(|(_, id)| is_over(id)).copied() else {
                 let text = "too much waits in memory; try again later or use `--storage postgres`";
                 return Err(StoreError::Full(text.into()));
             };
             self.forget(oldest.1);
         }
         Ok(())
+    }
+
+    /// Whether messages of a run are on their way to sinks.
+    pub(super) fn has_messages(&self, run: RunId) -> bool {
+        self.in_line.range((run, 0, 0)..=(run, u16::MAX, u32::MAX)).next().is_some()
     }
 
     /// Forgets a run and has its watchers told.

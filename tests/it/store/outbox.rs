@@ -473,6 +473,14 @@ async fn messages_of_a_run_that_memory_forgets_are_gone() {
     store.submit(std::slice::from_ref(&run)).await.unwrap();
     store.cancel(run.id).await.unwrap();
     assert_eq!(store.deliveries(run.id, None, 10).await.unwrap().len(), 2);
+    let refused = store.submit(&[new_run()]).await.unwrap_err();
+    assert!(
+        matches!(refused, agentevals::runs::store::StoreError::Full(_)),
+        "messages are on their way: {refused}"
+    );
+    for message in store.claim_deliveries(&room(), MARGIN).await.unwrap() {
+        assert!(store.settle_delivery(message.lease, &DELIVERED).await.unwrap());
+    }
     store.submit(&[new_run()]).await.unwrap();
     assert!(store.deliveries(run.id, None, 10).await.unwrap().is_empty());
     assert!(store.claim_deliveries(&room(), MARGIN).await.unwrap().is_empty());

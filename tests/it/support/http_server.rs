@@ -83,6 +83,11 @@ impl Reply {
         Self { status: 200, headers: Vec::new(), body: Body::Endless }
     }
 
+    /// The same answer with another status.
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// A body that begins and never goes on.
     pub(crate) fn stalling() -> Self {
         Self { status: 200, headers: Vec::new(), body: Body::Stalls }
