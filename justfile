@@ -33,6 +33,28 @@ openapi:
     cargo run --quiet -- openapi > openapi/agentevals.json.new
     mv openapi/agentevals.json.new openapi/agentevals.json
 
+# Lints the OpenAPI document and names what would break clients of the last release.
+openapi-lint:
+    dev/openapi.sh lint
+
+# Keeps the OpenAPI document as that of a release, which later ones must not break.
+openapi-release: openapi
+    mkdir -p openapi/released
+    cp openapi/agentevals.json "openapi/released/agentevals-$(cargo pkgid | sed 's/.*[#@]//').json"
+
+# Sends requests made from the OpenAPI document to a live service; options go to schemathesis.
+[positional-arguments]
+api-fuzz *options:
+    dev/openapi.sh fuzz "$@"
+
+# Makes the TypeScript and the Python client.
+clients:
+    dev/clients.sh generate
+
+# Makes the clients, checks their types, and drives a live service with them.
+clients-test:
+    dev/clients.sh test
+
 # Starts a private PostgreSQL, migrates, serves with workers; Ctrl-C stops both.
 [positional-arguments]
 dev-pg *arguments:
@@ -64,8 +86,9 @@ container:
 container-test:
     dev/container.sh test
 
-# Installs what the tests of the chart need: helm 3 and 4, Python packages, podman.
+# Installs what the tests of chart, clients and API document need; those that need something also do it themselves.
 setup:
+    dev/setup.sh
     dev/chart.sh tools
     dev/chart.sh machine
 

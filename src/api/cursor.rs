@@ -1,6 +1,7 @@
 //! Places in lists and streams, as clients carry them: opaque text.
 
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,6 +17,9 @@ use crate::runs::store::FeedPosition;
 pub(super) trait Place: Copy + Send {
     /// What the place is in, for messages.
     const LIST: &'static str;
+
+    /// What its text looks like: base64url without padding.
+    const PATTERN: &'static str;
 
     /// Its bytes.
     fn to_bytes(self) -> Vec<u8>;
@@ -36,7 +40,7 @@ impl<P: Place> fmt::Display for Cursor<P> {
 
 impl<P: Place> FromText for Cursor<P> {
     fn schema() -> MetaSchemaRef {
-        let pattern = Some("^[A-Za-z0-9_-]+$".to_owned());
+        let pattern = Some(P::PATTERN.to_owned());
         MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, ..MetaSchema::new("string") }))
     }
 
@@ -47,11 +51,16 @@ impl<P: Place> FromText for Cursor<P> {
     }
 }
 
+/// Times in microseconds and transaction ids that places can have, so that their text begins with `A`; far from what
+/// PostgreSQL has no words for.
+const POSSIBLE: Range<i64> = 0..1 << 58;
+
 /// A place in the list of runs: creation time, then id.
 pub(super) type RunPlace = (DateTime<Utc>, RunId);
 
 impl Place for RunPlace {
     const LIST: &'static str = "`next` of a list of runs";
+    const PATTERN: &'static str = "^A[A-Za-z0-9_-]{31}$";
 
     fn to_bytes(self) -> Vec<u8> {
         [&self.0.timestamp_micros().to_be_bytes()[..], self.1.0.as_bytes()].concat()
@@ -59,7 +68,8 @@ impl Place for RunPlace {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (micros, id) = bytes.split_first_chunk()?;
-        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
+        let micros = i64::from_be_bytes(*micros);
+        let time = DateTime::from_timestamp_micros(Some(micros).filter(|micros| POSSIBLE.contains(micros))?)?;
         Some((time, RunId(Uuid::from_slice(id).ok()?)))
     }
 }
@@ -67,6 +77,7 @@ impl Place for RunPlace {
 /// In the results of a run: the ordinal.
 impl Place for u32 {
     const LIST: &'static str = "`next` of a list of results";
+    const PATTERN: &'static str = "^[A-Za-z0-9_-]{5}[AQgw]$";
 
     fn to_bytes(self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -80,6 +91,7 @@ impl Place for u32 {
 /// In the messages of a run: event, then sink.
 impl Place for (u32, u16) {
     const LIST: &'static str = "`next` of a list of deliveries";
+    const PATTERN: &'static str = "^[A-Za-z0-9_-]{8}$";
 
     fn to_bytes(self) -> Vec<u8> {
         [&self.0.to_be_bytes()[..], &self.1.to_be_bytes()[..]].concat()
@@ -93,6 +105,7 @@ impl Place for (u32, u16) {
 
 impl Place for FeedPosition {
     const LIST: &'static str = "an event of this stream";
+    const PATTERN: &'static str = "^A[A-Za-z0-9_-]{36}[AQgw]$";
 
     fn to_bytes(self) -> Vec<u8> {
         let (transaction, seq) = (self.transaction.to_be_bytes(), self.seq.to_be_bytes());
@@ -103,7 +116,9 @@ impl Place for FeedPosition {
         let (transaction, rest) = bytes.split_first_chunk()?;
         let (run, seq) = rest.split_last_chunk()?;
         let run = RunId(Uuid::from_slice(run).ok()?);
-        Some(Self { transaction: u64::from_be_bytes(*transaction), run, seq: u32::from_be_bytes(*seq) })
+        let transaction = i64::from_be_bytes(*transaction);
+        let transaction = Some(transaction).filter(|transaction| POSSIBLE.contains(transaction))?;
+        Some(Self { transaction: transaction.try_into().ok()?, run, seq: u32::from_be_bytes(*seq) })
     }
 }
 
@@ -143,6 +158,23 @@ mod tests {
         for text in ["", "!", "AAAA", &Cursor(7).to_string()] {
             assert!(Cursor::<FeedPosition>::from_text(text).is_err(), "{text}");
         }
+        // A time that PostgreSQL could not compare with.
+        let before_all = DateTime::from_timestamp_micros(i64::MIN / 2).unwrap();
+        assert!(carried((before_all, RunId::new_v7())).is_err());
+    }
+
+    #[test]
+    fn texts_look_as_described() {
+        fn check<P: Place>(place: P) {
+            let (text, pattern) = (Cursor(place).to_string(), regex::Regex::new(P::PATTERN).unwrap());
+            assert!(pattern.is_match(&text), "`{text}` does not look like {pattern}");
+        }
+        let run = RunId(Uuid::max());
+        check((DateTime::from_timestamp_micros(POSSIBLE.end - 1).unwrap(), run));
+        check((DateTime::from_timestamp_micros(0).unwrap(), run));
+        check(u32::MAX);
+        check((u32::MAX, u16::MAX));
+        check(FeedPosition { transaction: POSSIBLE.end as u64 - 1, run, seq: u32::MAX });
     }
 
     #[test]

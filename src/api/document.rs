@@ -8,7 +8,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value, json};
 
-use super::{Api, access, submission};
+use super::{Api, access, examples, submission};
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -102,13 +102,20 @@ fn mend(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     let variants = schemas.as_object_mut().map(fold_variants).unwrap_or_default();
     let types = schemas.as_object().map(types).unwrap_or_default();
+    let unions = schemas.as_object().map(unions).unwrap_or_default();
     visit(document, &mut |object| {
         point_at_folded(object, &variants);
         leave_out_defaults(object);
         spell_headers(object);
         leave_type_open(object);
-        say_type_of_nullable(object, &types);
+        offer_null(object, &types);
+        refer_to_unions(object, &unions);
+        take_headers_as_text(object);
+        take_streams_as_text(object);
     });
+    // Generators name the schemas of members after both; this one would be called like `RunSpec`.
+    document["components"]["schemas"]["Run"]["properties"]["spec"]["title"] = "StoredSpec".into();
+    examples::add(document);
 }
 
 /// Calls `change` on every object, outermost first.
@@ -166,13 +173,33 @@ fn types(schemas: &Members) -> BTreeMap<String, Value> {
     schemas.iter().map(|(name, schema)| (format!("{SCHEMAS}{name}"), schema["type"].clone())).collect()
 }
 
-/// `nullable` counts only beside a `type`; and what is said of a reference is said once.
-fn say_type_of_nullable(object: &mut Members, types: &BTreeMap<String, Value>) {
+/// What is said of a reference is said once; and a reference that may be null has null as its other choice, because
+/// `nullable` adds nothing to what the schema referred to allows, and counts only beside a `type`.
+fn offer_null(object: &mut Members, types: &BTreeMap<String, Value>) {
     let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut) else { return };
     parts.retain(|part| part.get("$ref").is_some() || part.get("properties").is_some());
     let known = parts.first().and_then(|part| types.get(part["$ref"].as_str()?)).cloned();
     if let (Some(known), Some(_)) = (known, object.get("nullable")) {
-        object.insert("type".to_owned(), known);
+        let nothing = json!({"type": known, "enum": [null], "nullable": true});
+        let reference = object.remove("allOf").map(|mut parts| parts[0].take());
+        object.remove("nullable");
+        object.insert("oneOf".to_owned(), json!([reference, nothing]));
+    }
+}
+
+/// References to schemas that are one of several.
+fn unions(schemas: &Members) -> Vec<String> {
+    let unions = schemas.iter().filter(|(_, schema)| schema.get("discriminator").is_some());
+    unions.map(|(name, _)| format!("{SCHEMAS}{name}")).collect()
+}
+
+/// A member that is described beside its reference to a union: generators take `allOf` there for a variant of the union.
+fn refer_to_unions(object: &mut Members, unions: &[String]) {
+    let is_union = |parts: &Value| unions.iter().any(|name| parts[0]["$ref"] == **name);
+    if object.get("allOf").is_some_and(is_union)
+        && let Some(parts) = object.remove("allOf")
+    {
+        object.insert("oneOf".to_owned(), parts);
     }
 }
 
@@ -185,6 +212,25 @@ fn spell_headers(object: &mut Members) {
     }
     let spelled = std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header));
     *headers = spelled.collect();
+}
+
+/// A header that can be a list is one text all the same, which generators of clients insist on.
+fn take_headers_as_text(object: &mut Members) {
+    if object.get("in") == Some(&"header".into()) && object["schema"]["type"] == "array" {
+        let items = object["schema"]["items"].take();
+        object.insert("schema".to_owned(), items);
+    }
+}
+
+/// OpenAPI 3.0 has no words for streams of events: the body is text, and an extension says what the data of each event
+/// is. As an array, which it is not, clients would wait for its end and read it as JSON.
+fn take_streams_as_text(object: &mut Members) {
+    let Some(Value::Object(content)) = object.get_mut("text/event-stream") else { return };
+    if let Some(data) = content.get_mut("schema").and_then(|schema| schema.get_mut("items")).map(Value::take)
+    {
+        content.insert("schema".to_owned(), json!({"type": "string", "format": "event-stream"}));
+        content.insert("x-event-data".to_owned(), data);
+    }
 }
 
 fn spelled(name: &str) -> String {

@@ -16,6 +16,7 @@ mod edge;
 mod evaluate;
 mod event_stream;
 mod events;
+mod examples;
 mod health;
 mod offer;
 mod operations;

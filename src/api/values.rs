@@ -1,9 +1,10 @@
 //! What the parameters of the API mean.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 
 use super::answer::{Named, Vocabulary};
@@ -72,6 +73,9 @@ impl<const DEFAULT: usize> FromText for PageSize<DEFAULT> {
     }
 }
 
+/// Every year of RFC 3339 with whatever zone, and within what PostgreSQL has words for.
+const YEARS: RangeInclusive<i32> = -1..=10_000;
+
 /// A moment; without a zone it is UTC.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Timestamp(pub(super) DateTime<Utc>);
@@ -90,6 +94,7 @@ impl FromText for Timestamp {
         });
         let local = || NaiveDateTime::from_str(text).ok().or_else(|| midnight(text));
         let time = zoned.map(|time| time.to_utc()).ok().or_else(|| Some(local()?.and_utc()));
+        let time = time.filter(|time| YEARS.contains(&time.year()));
         time.map(Self).ok_or_else(|| format!("`{text}` is no time; expected one like 2026-01-31T12:00:00Z"))
     }
 }
@@ -194,7 +199,8 @@ impl FromText for Prefer {
 /// The number of an event of one run.
 impl FromText for u32 {
     fn schema() -> MetaSchemaRef {
-        schema(MetaSchema { minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "uint32") })
+        let (minimum, maximum) = (Some(0.0), Some(u32::MAX.into()));
+        schema(MetaSchema { minimum, maximum, ..MetaSchema::new_with_format("integer", "uint32") })
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -218,7 +224,9 @@ mod tests {
         ] {
             assert_eq!(time(text).as_deref(), Ok(expected), "{text}");
         }
-        assert!(time("yesterday").unwrap_err().contains("`yesterday` is no time"));
+        for text in ["yesterday", "-5000-01-01", "+20000-01-01T00:00:00"] {
+            assert!(time(text).unwrap_err().contains(&format!("`{text}` is no time")), "{text}");
+        }
     }
 
     #[test]

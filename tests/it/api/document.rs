@@ -111,6 +111,64 @@ async fn the_example_fits_its_schema_and_is_accepted() {
     assert_eq!(run["data"]["runId"], example["runId"]);
 }
 
+/// Every kind of answer of every operation: where, media type, description.
+fn answers(document: &Value) -> Vec<(String, &str, &Value)> {
+    let mut answers = Vec::new();
+    for (path, method, operation) in operations(document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let media = response["content"].as_object().into_iter().flatten();
+            answers.extend(
+                media.map(|(kind, content)| (format!("{method} {path}: {status}"), &**kind, content)),
+            );
+        }
+    }
+    answers
+}
+
+#[test]
+fn every_answer_has_an_example_that_fits() {
+    let document = document();
+    for (about, kind, content) in answers(&document) {
+        let examples = content["examples"].as_object();
+        let examples =
+            examples.unwrap_or_else(|| panic!("{about}: none for {kind} in src/api/examples.json"));
+        for example in examples.values() {
+            let reference = example["$ref"].as_str().unwrap();
+            let value = &document.pointer(&reference[1..]).unwrap()["value"];
+            let faults = schema::faults(value, &content["schema"], &document);
+            assert_eq!(faults, Vec::<String>::new(), "{about}: {reference}");
+            if kind == "application/problem+json" {
+                assert!(about.ends_with(&value["status"].to_string()), "{about}: {reference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_data_of_streamed_events_is_described() {
+    let document = document();
+    let streams: Vec<_> =
+        answers(&document).into_iter().filter(|(_, kind, _)| *kind == "text/event-stream").collect();
+    assert!(!streams.is_empty());
+    for (about, _, content) in streams {
+        let data = content["x-event-data"]["$ref"].as_str().unwrap();
+        assert!(document.pointer(&data[1..]).unwrap()["properties"].is_object(), "{about}");
+    }
+}
+
+#[test]
+fn whatever_may_be_null_says_so_beside_its_type() {
+    fn check(value: &Value, at: &str) {
+        assert!(value.get("nullable").is_none() || value["type"].is_string(), "{at}");
+        assert!(value.get("nullable").is_none() || value.get("allOf").is_none(), "{at}");
+        for (name, member) in value.as_object().into_iter().flatten() {
+            check(member, &format!("{at}/{name}"));
+        }
+        value.as_array().into_iter().flatten().for_each(|item| check(item, at));
+    }
+    check(&document()["components"]["schemas"], "");
+}
+
 #[test]
 fn a_fetched_trace_with_credentials_of_every_kind_fits_the_schema() {
     let document = document();

@@ -1,0 +1,50 @@
+"""What `just api-fuzz` knows of the service besides its document; schemathesis loads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import schemathesis
+
+EVENT = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["id", "event", "data"],
+}
+
+MEANING = {
+    "submit_run": r"""
+        /labels/.*                                      # names have an alphabet, values no control characters
+        | /(deadlineS|maxAttempts)                      # the operator sets the limits
+        | /spec/target/(inline|baseUrl)(/.*)?           # a trace that can be read; an address that is allowed
+        | /spec/evalSet(/.*)?                           # described by ADK
+        | /spec/evalConfig/evaluators(/\d+(/(name|path))?)?    # metrics there are, each once; files there are
+        | /spec/evalConfig/evaluators/\d+/(config|env|trajectoryPaths|trajectoryTools)(/.*)?
+        | /spec/(credentialRefs|context/headers|sinks)(/.*)?    # what the operator allows
+        """,
+    "redeliver_run": r"/ids/\d+",  # deliveries of this very run
+}
+"""Members of requests that the document cannot describe to the end, by operation, as JSON pointers."""
+
+
+@schemathesis.hook
+def before_load_schema(_context: Any, document: dict[str, Any]) -> None:
+    """Of a stream, schemathesis takes the schema for that of one event, where the document means the text."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                if stream := response.get("content", {}).get("text/event-stream"):
+                    stream["schema"] = EVENT
+                    stream.pop("examples")
+
+
+@schemathesis.check
+def what_fits_the_document_is_refused_for_its_meaning_only(_context: Any, response: Any, case: Any) -> None:
+    """A body that fits its schema and is refused all the same has faults only where schemas end."""
+    meaning = MEANING.get(case.operation.definition.raw.get("operationId"))
+    if meaning is None or response.status_code != 422 or not case.meta.generation.mode.is_positive:
+        return
+    pattern = re.compile(meaning, re.VERBOSE | re.DOTALL)
+    unexpected = [fault for fault in response.json()["errors"] if not pattern.fullmatch(fault.get("pointer", ""))]
+    assert not unexpected, f"the document allows what is refused: {unexpected}"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The generated clients, as clients/README.md has them.
+#
+#   dev/clients.sh generate   makes both from openapi/agentevals.json
+#   dev/clients.sh test       makes them, checks their types strictly, and drives a live service with each, and with
+#                             what clients/README.md says
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+typescript() { npm --silent --prefix clients/typescript run "$@"; }
+export PYTHONDONTWRITEBYTECODE=1
+
+generate() {
+  dev/setup.sh node python
+  typescript build # its compiler is strict
+  local client=clients/python/agentevals_client
+  rm -rf "$client"
+  target/venv/bin/openapi-python-client generate --path openapi/agentevals.json --config clients/python/generator.yaml \
+    --meta none --output-path "$client" --fail-on-warning
+  touch "$client/py.typed"
+}
+
+check() {
+  generate
+  (cd clients/python && ../../target/venv/bin/mypy)
+  dev/with-server.sh dev/clients.sh drive
+}
+
+# Needs a server: see dev/with-server.sh.
+drive() {
+  typescript test
+  (cd clients/python && ../../target/venv/bin/python -m pytest)
+  target/venv/bin/python dev/clients-readme.py
+}
+
+case "${1:-}" in
+  generate) generate ;;
+  test) check ;;
+  drive) drive ;;
+  *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac

@@ -1,0 +1,90 @@
+//! Examples for the document: an answer of each kind and a problem of each kind, in `examples.json`.
+//!
+//! Answers that only wrap others, such as pages, are put together from those. Each example stands once among the
+//! components, and what it is an example of refers to it.
+
+use poem::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+type Members = Map<String, Value>;
+
+const SCHEMAS: &str = "#/components/schemas/";
+const EXAMPLES: &str = "#/components/examples/";
+
+/// Gives every answer of every operation an example.
+pub(super) fn add(document: &mut Value) {
+    let known: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
+    let schemas = document["components"]["schemas"].clone();
+    let mut examples = Members::new();
+    let operations = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = operations.flat_map(|(_, methods)| methods.as_object_mut().into_iter().flatten());
+    for (_, operation) in operations {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            let media = response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten();
+            for (media_type, content) in media {
+                let example = match media_type.as_str() {
+                    "application/problem+json" => problem(&known["problems"], status, &id),
+                    "text/event-stream" => events(content, &schemas, &known["answers"]),
+                    _ => answer(content, &schemas, &known["answers"]),
+                };
+                let Some((name, value)) = example else { continue };
+                content["examples"] = json!({ &name: {"$ref": format!("{EXAMPLES}{name}")} });
+                examples.insert(name, json!({ "value": value }));
+            }
+        }
+    }
+    document["components"]["examples"] = examples.into();
+}
+
+/// The problem that shows a status: one of this very operation, else one of any.
+fn problem(problems: &Value, status: &str, operation: &str) -> Option<(String, Value)> {
+    let status: u16 = status.parse().ok()?;
+    let of_status =
+        || problems.as_object().into_iter().flatten().filter(|(_, known)| known["status"] == status);
+    let is_of =
+        |known: &Value| known["operations"].as_array().map(|ids| ids.iter().any(|id| id == operation));
+    let own = of_status().find(|(_, known)| is_of(known) == Some(true));
+    let (name, known) = own.or_else(|| of_status().find(|(_, known)| is_of(known).is_none()))?;
+    let value = json!({
+        "type": "about:blank",
+        "title": StatusCode::from_u16(status).ok()?.canonical_reason(),
+        "status": status,
+        "detail": known["detail"],
+        "code": known["code"],
+        "errors": known.get("errors").unwrap_or(&json!([])),
+        "requestId": "31820748-dbf1-4115-b1ca-734467747f73",
+    });
+    Some((name.clone(), value))
+}
+
+/// An example of what a reference in `content` leads to, under that name.
+fn answer(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
+    let name = content["schema"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
+    Some((name.to_owned(), compose(&content["schema"], schemas, known)?))
+}
+
+/// A stream with one event.
+fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
+    let name = content["x-event-data"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
+    let data = compose(&content["x-event-data"], schemas, known)?;
+    let (id, event) = (&data["seq"], data["event"].as_str().unwrap_or("message"));
+    Some((format!("{name}Stream"), format!("id: {id}\nevent: {event}\ndata: {data}\n\n").into()))
+}
+
+/// An example of a schema: the known one, or one made of known ones.
+fn compose(schema: &Value, schemas: &Value, known: &Value) -> Option<Value> {
+    if let Some(reference) = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str()) {
+        let name = reference.strip_prefix(SCHEMAS)?;
+        return known.get(name).cloned().or_else(|| compose(schemas.get(name)?, schemas, known));
+    }
+    match schema["type"].as_str()? {
+        "object" => {
+            let members = schema["properties"].as_object()?.iter();
+            members.map(|(name, member)| Some((name.clone(), compose(member, schemas, known)?))).collect()
+        }
+        "array" => Some(json!([compose(&schema["items"], schemas, known)?])),
+        _ if schema["nullable"] == true => Some(Value::Null),
+        _ => None,
+    }
+}
