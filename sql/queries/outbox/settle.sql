@@ -2,7 +2,7 @@
 --
 -- $1 run id uuid   $2 sink smallint   $3 event integer   $4 lease id uuid   $5 state text   $6 wait in milliseconds
 -- bigint, null for none   $7 HTTP status smallint   $8 error text   $9 whether it was given back boolean, so that the
--- attempt does not count
+-- attempt does not count   $10 whether those behind it in line are given up with it boolean
 --
 -- Those behind it in line wait with it, so that claims need not walk over them, and go on with it. Returns nothing when
 -- the claim is not held any more.
@@ -20,14 +20,18 @@ WITH settled AS (
     RETURNING run_id, sink, event, due_at
 ), line AS (
     UPDATE agentevals.delivery AS d
-    SET due_at = s.due_at
+    SET
+        due_at = s.due_at,
+        state = CASE WHEN $10 THEN 'dead' ELSE d.state END,
+        last_error = CASE WHEN $10 THEN $8 ELSE d.last_error END,
+        settled_at = CASE WHEN $10 THEN now() END
     FROM settled AS s
     WHERE
         d.run_id = s.run_id
         AND d.sink = s.sink
         AND d.event > s.event
         AND d.state = 'pending'
-        AND d.due_at <> s.due_at
+        AND (d.due_at <> s.due_at OR $10)
 )
 SELECT event
 FROM settled

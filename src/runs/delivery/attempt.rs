@@ -54,7 +54,7 @@ fn settle(sent: Result<Sent, Failed>, attempt: u32, first_pause: Duration) -> Se
         return Settlement::Dead { status, error: text };
     }
     if attempt >= max_attempts {
-        return Settlement::Dead { status, error: format!("given up after {attempt} attempts: {text}") };
+        return Settlement::GivenUp { status, error: format!("given up after {attempt} attempts: {text}") };
     }
     let after = wait(attempt, first_pause).max(retry_after.unwrap_or_default()).min(MAX_WAIT);
     Settlement::Again { after, status, error: text }
@@ -88,7 +88,7 @@ fn tell(claimed: &ClaimedDelivery, settlement: &Settlement) {
                 "message `{id}` failed at attempt {attempt} and is tried again in {seconds:.1} s: {error}"
             );
         }
-        Settlement::Dead { error, .. } => {
+        Settlement::Dead { error, .. } | Settlement::GivenUp { error, .. } => {
             warn!(
                 run.id = %id.run,
                 "message `{id}` to {destination} is given up; POST /api/runs/{}/redeliver sends it again: {error}",
@@ -137,8 +137,9 @@ mod tests {
     fn what_will_not_be_different_and_what_was_tried_often_is_given_up() {
         let settled = |sent, attempt| settle(sent, attempt, Duration::from_secs(1));
         assert_eq!(settled(Ok(Sent { status: Some(204) }), 1), Settlement::Delivered { status: Some(204) });
-        let dead = |error: &str| Settlement::Dead { status: None, error: error.to_owned() };
-        assert_eq!(settled(failed(false, Some(1)), 1), dead("why"));
-        assert_eq!(settled(failed(true, None), 12), dead("given up after 12 attempts: why"));
+        let dead = Settlement::Dead { status: None, error: "why".to_owned() };
+        assert_eq!(settled(failed(false, Some(1)), 1), dead);
+        let error = "given up after 12 attempts: why".to_owned();
+        assert_eq!(settled(failed(true, None), 12), Settlement::GivenUp { status: None, error });
     }
 }

@@ -185,8 +185,16 @@ pub enum Settlement {
         /// Why.
         error: String,
     },
-    /// It is given up; later messages to the sink go on.
+    /// It is refused; later messages to the sink go on.
     Dead {
+        /// HTTP status of the answer.
+        status: Option<u16>,
+        /// Why.
+        error: String,
+    },
+    /// The sink is given up after many attempts; so are the later messages that wait for this one, since each would be
+    /// tried as long again.
+    GivenUp {
         /// HTTP status of the answer.
         status: Option<u16>,
         /// Why.

@@ -137,7 +137,9 @@ impl State {
             Settlement::Delivered { status } => {
                 stored.settle(DeliveryState::Delivered, status, None);
             }
-            Settlement::Dead { status, error } => stored.settle(DeliveryState::Dead, status, Some(error)),
+            Settlement::Dead { status, error } | Settlement::GivenUp { status, error } => {
+                stored.settle(DeliveryState::Dead, status, Some(error));
+            }
             Settlement::Again { after, status, error } => {
                 stored.due_at = Some(Instant::now() + after);
                 (stored.last_status, stored.last_error) = (status, Some(error));
@@ -151,9 +153,13 @@ impl State {
         // Those behind it in line wait with it and go on with it.
         let Some(entry) = self.runs.get_mut(&id.run) else { return true };
         let behind = (id.run, id.sink, id.event + 1)..=(id.run, id.sink, u32::MAX);
-        for (_, sink, event) in self.in_line.range(behind) {
-            if let Some(stored) = entry.deliveries.get_mut(&(*event, *sink)) {
-                stored.due_at = due_at;
+        let behind: Vec<_> = self.in_line.range(behind).copied().collect();
+        for line @ (_, sink, event) in behind {
+            let Some(stored) = entry.deliveries.get_mut(&(event, sink)) else { continue };
+            stored.due_at = due_at;
+            if let Settlement::GivenUp { error, .. } = settlement {
+                stored.settle(DeliveryState::Dead, None, Some(error.clone()));
+                self.in_line.remove(&line);
             }
         }
         true

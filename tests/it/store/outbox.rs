@@ -29,7 +29,8 @@ on_both! {
     a_message_is_claimed_with_all_that_a_deliverer_needs,
     only_the_first_message_in_line_can_be_claimed,
     what_waits_holds_up_its_own_line_and_no_other,
-    what_is_given_up_lets_the_rest_go_on,
+    what_is_refused_lets_the_rest_go_on,
+    what_is_given_up_takes_those_behind_it_along_and_no_others,
     a_claim_that_ended_is_granted_again_and_the_old_one_writes_nothing,
     what_was_given_back_is_due_at_once_and_the_attempt_does_not_count,
     two_deliverers_never_get_the_same_message,
@@ -263,7 +264,28 @@ async fn what_waits_holds_up_its_own_line_and_no_other(store: TestStore) {
     assert_eq!(store.claim_message().await.lease.delivery, DeliveryId { run, event: 5, sink: 0 });
 }
 
-async fn what_is_given_up_lets_the_rest_go_on(store: TestStore) {
+async fn what_is_given_up_takes_those_behind_it_along_and_no_others(store: TestStore) {
+    let claimed = claimed_with(&store, with_sinks(2)).await;
+    store.write(part(&claimed, [0])).await;
+    store.write(end(&claimed, succeeded())).await;
+    let run = claimed.lease.run;
+    let messages = store.claim_messages().await;
+    let first = messages.iter().find(|message| message.lease.delivery.sink == 0).unwrap();
+    let given_up = Settlement::GivenUp { status: Some(503), error: "given up".to_owned() };
+    store.settled(first, &given_up).await;
+    for message in store.messages(run).await {
+        let expected = if message.id.sink == 0 { DeliveryState::Dead } else { DeliveryState::Pending };
+        assert_eq!(message.state, expected, "{message:#?}");
+        assert_eq!(message.last_error.as_deref(), (message.id.sink == 0).then_some("given up"));
+        assert_eq!(message.settled_at.is_some(), message.id.sink == 0);
+    }
+    // Sent again, they come in order.
+    assert_eq!(store.redeliver(run, None).await.unwrap().len(), 2);
+    let again = store.claim_messages().await;
+    assert_eq!(again.iter().map(|message| message.phase).collect::<Vec<_>>(), [Phase::Partial]);
+}
+
+async fn what_is_refused_lets_the_rest_go_on(store: TestStore) {
     let run = three_in_line(&store).await;
     // Those behind it have waited with it.
     let first = store.claim_message().await;

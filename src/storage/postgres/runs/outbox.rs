@@ -31,10 +31,11 @@ impl Outbox for PostgresStore {
 
     async fn settle_delivery(&self, lease: DeliveryLease, settlement: &Settlement) -> Result<bool> {
         let Columns { state, wait_ms, status, error, is_given_back } = Columns::of(settlement);
+        let ends_line = matches!(settlement, Settlement::GivenUp { .. });
         let (run, sink, event) =
             (lease.delivery.run.0, sink(lease.delivery.sink), place(lease.delivery.event));
-        let parameters: [&(dyn ToSql + Sync); 9] =
-            [&run, &sink, &event, &lease.id.0, &state, &wait_ms, &status, &error, &is_given_back];
+        let parameters: [&(dyn ToSql + Sync); 10] =
+            [&run, &sink, &event, &lease.id.0, &state, &wait_ms, &status, &error, &is_given_back, &ends_line];
         Ok(!self.database.query(&sql::SETTLE_DELIVERY, &parameters).await?.is_empty())
     }
 
@@ -78,7 +79,7 @@ impl<'a> Columns<'a> {
         let state = match settlement {
             Settlement::Delivered { .. } => DeliveryState::Delivered,
             Settlement::Again { .. } | Settlement::GivenBack => DeliveryState::Pending,
-            Settlement::Dead { .. } => DeliveryState::Dead,
+            Settlement::Dead { .. } | Settlement::GivenUp { .. } => DeliveryState::Dead,
         };
         let state = name_of(&DeliveryState::NAMES, &state);
         let (mut wait_ms, is_given_back) = (None, *settlement == Settlement::GivenBack);
@@ -88,7 +89,9 @@ impl<'a> Columns<'a> {
                 wait_ms = Some(milliseconds(*after));
                 (*status, Some(text(error)))
             }
-            Settlement::Dead { status, error } => (*status, Some(text(error))),
+            Settlement::Dead { status, error } | Settlement::GivenUp { status, error } => {
+                (*status, Some(text(error)))
+            }
             Settlement::GivenBack => (None, None),
         };
         let status = status.and_then(|status| i16::try_from(status).ok());

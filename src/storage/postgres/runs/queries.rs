@@ -150,7 +150,7 @@ pub(super) static ADOPT: Query = query!("events/adopt");
 pub(super) static CLAIM_DELIVERIES: Query =
     query!("outbox/claim", [INT8, INT8, TEXT_ARRAY, INT8_ARRAY, INT8]);
 pub(super) static SETTLE_DELIVERY: Query =
-    query!("outbox/settle", [UUID, INT2, INT4, UUID, TEXT, INT8, INT2, TEXT, BOOL]);
+    query!("outbox/settle", [UUID, INT2, INT4, UUID, TEXT, INT8, INT2, TEXT, BOOL, BOOL]);
 pub(super) static NEXT_DELIVERY: Query = query!("outbox/next");
 pub(super) static DELIVERIES: Query = query!("outbox/list", [UUID, INT4, INT4, INT8]);
 pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRAY, INT2_ARRAY]);
