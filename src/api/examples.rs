@@ -68,8 +68,9 @@ fn answer(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Va
 fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
     let name = content["x-event-data"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
     let data = compose(&content["x-event-data"], schemas, known)?;
-    let (id, event) = (&data["seq"], data["event"].as_str().unwrap_or("message"));
-    Some((format!("{name}Stream"), format!("id: {id}\nevent: {event}\ndata: {data}\n\n").into()))
+    let id = data["seq"].as_u64().unwrap_or(1);
+    let event = data["event"].as_str().map(|event| format!("event: {event}\n")).unwrap_or_default();
+    Some((format!("{name}Stream"), format!("id: {id}\n{event}data: {data}\n\n").into()))
 }
 
 /// An example of a schema: the known one, or one made of known ones.
