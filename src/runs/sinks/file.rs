@@ -15,11 +15,20 @@ pub(super) enum AppendError {
     Failed(std::io::Error),
 }
 
+/// Longest path that a sink may name, and longest part of it: what file systems bear.
+const MAX_PATH_BYTES: usize = 1024;
+const MAX_PART_BYTES: usize = 255;
+
 /// The path below `folder` that `path`, relative to it or absolute, names without regard to links.
 ///
 /// # Errors
 /// It is not below, in words.
 pub(super) fn below(folder: &Path, path: &str) -> Result<PathBuf, String> {
+    if path.len() > MAX_PATH_BYTES || path.split('/').any(|part| part.len() > MAX_PART_BYTES) {
+        return Err(format!(
+            "a path of more than {MAX_PATH_BYTES} bytes, or {MAX_PART_BYTES} in a part, is no file"
+        ));
+    }
     let named = Path::new(path);
     let relative = match named.is_absolute() {
         true => named.strip_prefix(folder).unwrap_or(named),
@@ -118,6 +127,9 @@ mod tests {
             "/srv/out",
         ] {
             assert!(below(folder, path).unwrap_err().contains("below the folder"), "{path}");
+        }
+        for path in ["x".repeat(256), "x/".repeat(600) + "a"] {
+            assert!(below(folder, &path).unwrap_err().contains("is no file"), "{path}");
         }
     }
 
