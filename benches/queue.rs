@@ -14,7 +14,9 @@ use agentevals::evaluators::CodePolicy;
 use agentevals::ids::{LeaseId, RunId};
 use agentevals::net::{Outbound, OutboundRules};
 use agentevals::runs::credentials::Credentials;
-use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, Resources, UnitResults};
+use agentevals::runs::execution::{
+    Evaluation, ExecutedRun, ExecutionError, Executor, Resources, UnitResults,
+};
 use agentevals::runs::fetch::FetchLimits;
 use agentevals::runs::hints::Hints;
 use agentevals::runs::model::{
@@ -151,7 +153,7 @@ impl Executor for NoOp {
         claimed: &Claimed,
         _observer: &(dyn Fn(UnitResults) + Send + Sync),
         _cancel: &CancellationToken,
-    ) -> Result<Evaluated, ExecutionError> {
+    ) -> Result<ExecutedRun, ExecutionError> {
         if let Some(started) = &self.0 {
             let _ = started.send(claimed.lease.run);
         }
@@ -172,7 +174,7 @@ impl Executor for NoOp {
             latency_ms: Some(1),
         };
         let summary = Summary { trace_count: 1, ..Summary::default() };
-        Ok(Evaluated { verdict: Verdict::Passed, summary, results: vec![result], total: 1 })
+        Ok(ExecutedRun { verdict: Verdict::Passed, summary, results: vec![result], total: 1 })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::evaluation::{Report, TurnRef, UnitReport};
-use crate::metrics::{MetricResult, Status, catalog};
+use crate::metrics::{EvalStatus, MetricResult, catalog};
 
 /// Records in one request: well below the size that collectors accept by default.
 const RECORDS_PER_REQUEST: usize = 512;
@@ -154,7 +154,7 @@ fn records(report: &Report, eval_set_id: Option<&str>, with_explanations: bool) 
         let Some(last) = unit.turn_refs.last() else { continue };
         for metric in &unit.metrics {
             let scores = &metric.per_invocation_scores;
-            let mut add = |turn: &TurnRef, score: Option<f64>, status: Status| {
+            let mut add = |turn: &TurnRef, score: Option<f64>, status: EvalStatus| {
                 let mut attributes = attributes(unit, turn, metric, eval_set_id);
                 if let Some(score) = score {
                     attributes.push(
@@ -222,12 +222,12 @@ fn attributes(
     attributes
 }
 
-fn label(status: Status) -> Option<&'static str> {
+fn label(status: EvalStatus) -> Option<&'static str> {
     match status {
-        Status::Passed => Some("pass"),
-        Status::Failed => Some("fail"),
-        Status::NotEvaluated => Some("not_evaluated"),
-        Status::Informational => None,
+        EvalStatus::Passed => Some("pass"),
+        EvalStatus::Failed => Some("fail"),
+        EvalStatus::NotEvaluated => Some("not_evaluated"),
+        EvalStatus::Informational => None,
     }
 }
 

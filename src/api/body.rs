@@ -12,7 +12,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Described;
-use super::problem::{Fault, Problem};
+use super::problem::{Problem, ProblemError};
 use crate::json::{SyntaxError, checked};
 use crate::runs::submission::SubmissionError;
 
@@ -148,11 +148,11 @@ impl From<SubmissionError> for Problem {
 }
 
 /// Faults of a body, each with where it is.
-pub(super) fn faults(problems: Vec<checked::Problem>) -> Vec<Fault> {
-    let fault = |problem: checked::Problem| Fault {
+pub(super) fn faults(problems: Vec<checked::Fault>) -> Vec<ProblemError> {
+    let fault = |problem: checked::Fault| ProblemError {
         pointer: Some(problem.pointer),
         detail: problem.message,
-        ..Fault::default()
+        ..ProblemError::default()
     };
     problems.into_iter().map(fault).collect()
 }

@@ -14,7 +14,7 @@ use crate::ids::RunId;
 use crate::runs::store::FeedPosition;
 
 /// A place that can be carried.
-pub(super) trait Place: Copy + Send {
+pub(super) trait PagePosition: Copy + Send {
     /// What the place is in, for messages.
     const LIST: &'static str;
 
@@ -30,15 +30,15 @@ pub(super) trait Place: Copy + Send {
 
 /// A place as text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<P>(pub(super) P);
+pub(super) struct PageCursor<P>(pub(super) P);
 
-impl<P: Place> fmt::Display for Cursor<P> {
+impl<P: PagePosition> fmt::Display for PageCursor<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0.to_bytes()))
     }
 }
 
-impl<P: Place> FromText for Cursor<P> {
+impl<P: PagePosition> FromText for PageCursor<P> {
     fn schema() -> MetaSchemaRef {
         let pattern = Some(P::PATTERN.to_owned());
         MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, ..MetaSchema::new("string") }))
@@ -58,7 +58,7 @@ const POSSIBLE: Range<i64> = 0..1 << 58;
 /// A place in the list of runs: creation time, then id.
 pub(super) type RunPlace = (DateTime<Utc>, RunId);
 
-impl Place for RunPlace {
+impl PagePosition for RunPlace {
     const LIST: &'static str = "`next` of a list of runs";
     const PATTERN: &'static str = "^A[A-Za-z0-9_-]{31}$";
 
@@ -75,7 +75,7 @@ impl Place for RunPlace {
 }
 
 /// In the results of a run: the ordinal.
-impl Place for u32 {
+impl PagePosition for u32 {
     const LIST: &'static str = "`next` of a list of results";
     const PATTERN: &'static str = "^[A-Za-z0-9_-]{5}[AQgw]$";
 
@@ -89,7 +89,7 @@ impl Place for u32 {
 }
 
 /// In the messages of a run: event, then sink.
-impl Place for (u32, u16) {
+impl PagePosition for (u32, u16) {
     const LIST: &'static str = "`next` of a list of deliveries";
     const PATTERN: &'static str = "^[A-Za-z0-9_-]{8}$";
 
@@ -103,7 +103,7 @@ impl Place for (u32, u16) {
     }
 }
 
-impl Place for FeedPosition {
+impl PagePosition for FeedPosition {
     const LIST: &'static str = "an event of this stream";
     const PATTERN: &'static str = "^A[A-Za-z0-9_-]{36}[AQgw]$";
 
@@ -123,14 +123,14 @@ impl Place for FeedPosition {
 }
 
 /// Cuts what was read down to a page; one item more than the page holds says that there is another.
-pub(super) fn page<T, P: Place>(
+pub(super) fn page<T, P: PagePosition>(
     mut items: Vec<T>,
     size: usize,
     place: impl Fn(&T) -> P,
 ) -> (Vec<T>, Option<String>) {
     let has_more = items.len() > size;
     items.truncate(size);
-    let next = items.last().filter(|_| has_more).map(|last| Cursor(place(last)).to_string());
+    let next = items.last().filter(|_| has_more).map(|last| PageCursor(place(last)).to_string());
     (items, next)
 }
 
@@ -138,8 +138,8 @@ pub(super) fn page<T, P: Place>(
 mod tests {
     use super::*;
 
-    fn carried<P: Place>(place: P) -> Result<P, String> {
-        Cursor::from_text(&Cursor(place).to_string()).map(|Cursor(place)| place)
+    fn carried<P: PagePosition>(place: P) -> Result<P, String> {
+        PageCursor::from_text(&PageCursor(place).to_string()).map(|PageCursor(place)| place)
     }
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_or_one_of_another_list_is_refused() {
-        for text in ["", "!", "AAAA", &Cursor(7).to_string()] {
-            assert!(Cursor::<FeedPosition>::from_text(text).is_err(), "{text}");
+        for text in ["", "!", "AAAA", &PageCursor(7).to_string()] {
+            assert!(PageCursor::<FeedPosition>::from_text(text).is_err(), "{text}");
         }
         // A time that PostgreSQL could not compare with.
         let before_all = DateTime::from_timestamp_micros(i64::MIN / 2).unwrap();
@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn texts_look_as_described() {
-        fn check<P: Place>(place: P) {
-            let (text, pattern) = (Cursor(place).to_string(), regex::Regex::new(P::PATTERN).unwrap());
+        fn check<P: PagePosition>(place: P) {
+            let (text, pattern) = (PageCursor(place).to_string(), regex::Regex::new(P::PATTERN).unwrap());
             assert!(pattern.is_match(&text), "`{text}` does not look like {pattern}");
         }
         let run = RunId(Uuid::max());
@@ -180,6 +180,6 @@ mod tests {
     #[test]
     fn only_a_page_with_something_after_it_has_a_next() {
         assert_eq!(page(vec![1, 2], 2, |n| *n), (vec![1, 2], None));
-        assert_eq!(page(vec![1, 2, 3], 2, |n| *n), (vec![1, 2], Some(Cursor(2).to_string())));
+        assert_eq!(page(vec![1, 2, 3], 2, |n| *n), (vec![1, 2], Some(PageCursor(2).to_string())));
     }
 }

@@ -8,7 +8,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, 
 
 use super::answer::{DeliveryAnswer, DeliveryPage, Json, Nullable, Redelivered};
 use super::body::{check_media_type, faults, too_large};
-use super::cursor::{self, Cursor};
+use super::cursor::{self, PageCursor};
 use super::document::Tag;
 use super::params::{Query, RunPath};
 use super::problem::{Failed, Problem};
@@ -16,7 +16,7 @@ use super::responses::{DeliveriesListed, Reading, Redelivering, Requested};
 use super::runs::found;
 use super::values::PageSize;
 use crate::json;
-use crate::json::checked::{Cursor as Place, Problems, Spelling};
+use crate::json::checked::{Cursor, Faults, Spelling};
 use crate::runs::model::{DeliveryId, InvalidDeliveryId};
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionError;
@@ -39,12 +39,12 @@ impl DeliveriesApi {
         #[oai(name = "runId")]
         run_id: RunPath,
         /// `next` of the page before.
-        cursor: Query<Option<Cursor<(u32, u16)>>>,
+        cursor: Query<Option<PageCursor<(u32, u16)>>>,
         /// How many messages at most.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<DeliveriesListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);
-        let after = cursor.0.map(|Cursor(place)| place);
+        let after = cursor.0.map(|PageCursor(place)| place);
         let deliveries = found(run_id, self.service.deliveries(run_id.0, after, size + 1).await)?;
         let (deliveries, next) =
             cursor::page(deliveries, size, |delivery| (delivery.id.event, delivery.id.sink));
@@ -129,8 +129,8 @@ impl RedeliveryBody {
             return Ok(None);
         }
         let document = json::parse(&self.0).map_err(SubmissionError::Syntax)?;
-        let problems = Problems::default();
-        let id = |id: &Place<'_, '_>| {
+        let problems = Faults::default();
+        let id = |id: &Cursor<'_, '_>| {
             let text = id.string()?;
             let parsed = text.parse().ok().filter(|id: &DeliveryId| id.run == run);
             if parsed.is_none() {
@@ -138,7 +138,7 @@ impl RedeliveryBody {
             }
             parsed
         };
-        let root = Place::root(&document, &problems);
+        let root = Cursor::root(&document, &problems);
         let ids = root.object(Spelling::Snake).and_then(|object| {
             let ids = object.optional("ids", |ids| {
                 let named = ids.list(id)?;

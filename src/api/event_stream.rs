@@ -22,7 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RECONNECT_MS: u64 = 2000;
 
 /// What a stream tells of.
-pub(super) trait Told: Serialize + Type {
+pub(super) trait StreamEvent: Serialize + Type {
     /// What kind of event it is; empty if it has no name.
     fn name(&self) -> &'static str;
 }
@@ -33,7 +33,7 @@ pub(super) struct EventStream<T> {
     described: Described<T>,
 }
 
-impl<T: Told + 'static> EventStream<T> {
+impl<T: StreamEvent + 'static> EventStream<T> {
     /// A stream of events, each with its id.
     pub(super) fn new(events: impl Stream<Item = (String, T)> + Send + 'static) -> Self {
         Self::of(messages(events))
@@ -55,18 +55,18 @@ impl<T: Told + 'static> EventStream<T> {
 }
 
 /// The events as they are sent; ends at one that cannot be: left out it would be a gap.
-fn messages<T: Told>(events: impl Stream<Item = (String, T)>) -> impl Stream<Item = Event> {
+fn messages<T: StreamEvent>(events: impl Stream<Item = (String, T)>) -> impl Stream<Item = Event> {
     let messages = events.map(|(id, event)| message(id, &event));
     messages.take_while(|message| std::future::ready(message.is_some())).filter_map(std::future::ready)
 }
 
-fn message(id: String, event: &impl Told) -> Option<Event> {
+fn message(id: String, event: &impl StreamEvent) -> Option<Event> {
     let data = serde_json::to_string(event);
     let data = data.map_err(|error| error!("event `{id}` cannot be written: {error}")).ok()?;
     Some(Event::message(data).id(id).event_type(event.name()))
 }
 
-impl<T: Told> Payload for EventStream<T> {
+impl<T: StreamEvent> Payload for EventStream<T> {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
     /// The data of the events: OpenAPI 3.0 has no words for streams.

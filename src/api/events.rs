@@ -7,14 +7,14 @@ use poem_openapi::{ApiResponse, OpenApi};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{EventAnswer, Named};
-use super::cursor::Cursor;
+use super::cursor::PageCursor;
 use super::document::Tag;
 use super::event_stream::EventStream;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Failures};
 use super::runs::found;
 use super::values::Label;
-use crate::runs::model::Status;
+use crate::runs::model::RunStatus;
 use crate::runs::service::RunService;
 use crate::runs::store::{FeedEvent, FeedPosition, StoreError};
 
@@ -102,21 +102,21 @@ impl EventsApi {
     async fn watch_runs(
         &self,
         /// Events that put a run in this status; repeat it for several.
-        status: Query<Vec<Named<Status>>>,
+        status: Query<Vec<Named<RunStatus>>>,
         /// Events of runs with this label, as `key=value`; repeat it for several, which must all be there.
         label: Query<Vec<Label>>,
         /// `id` of the last event seen.
         #[oai(name = "Last-Event-ID")]
-        last_seen: Header<Option<Cursor<FeedPosition>>>,
+        last_seen: Header<Option<PageCursor<FeedPosition>>>,
         /// The same, for clients that cannot set headers; the header goes first.
         #[oai(name = "lastEventId")]
-        last_seen_query: Query<Option<Cursor<FeedPosition>>>,
+        last_seen_query: Query<Option<PageCursor<FeedPosition>>>,
     ) -> Result<AllWatched, Failed<WatchingAll>> {
-        let after = last_seen.0.or(last_seen_query.0).map(|Cursor(position)| position);
+        let after = last_seen.0.or(last_seen_query.0).map(|PageCursor(position)| position);
         let events = self.service.watch_all(after).await?;
         let events = events.filter(move |event| future::ready(is_wanted(event, &status.0, &label.0)));
         let events = events.map(|FeedEvent { position, event, .. }| {
-            (Cursor(position).to_string(), EventAnswer::from(event))
+            (PageCursor(position).to_string(), EventAnswer::from(event))
         });
         Ok(AllWatched::Events(EventStream::resumable(events, &self.shutdown)))
     }
@@ -124,7 +124,7 @@ impl EventsApi {
 
 fn is_wanted(
     FeedEvent { event, labels, .. }: &FeedEvent,
-    statuses: &[Named<Status>],
+    statuses: &[Named<RunStatus>],
     wanted: &[Label],
 ) -> bool {
     let has = |label: &Label| labels.get(&label.key) == Some(&label.value);

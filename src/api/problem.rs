@@ -24,7 +24,7 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    errors: Vec<Fault>,
+    errors: Vec<ProblemError>,
     persisted: Option<Box<RunAnswer>>,
     headers: Vec<(header::HeaderName, String)>,
     cause: Option<anyhow::Error>,
@@ -32,8 +32,8 @@ pub(super) struct Problem {
 
 /// One fault of a request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub(super) struct Fault {
+#[oai(rename = "Fault", skip_serializing_if_is_none)]
+pub(super) struct ProblemError {
     /// Which part of the form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) part: Option<String>,
@@ -67,18 +67,18 @@ impl Problem {
 
     /// A parameter that cannot be used.
     pub(super) fn parameter(parameter: &'static str, detail: String) -> Self {
-        let fault = Fault { parameter: Some(parameter.to_owned()), detail, ..Fault::default() };
+        let fault = ProblemError { parameter: Some(parameter.to_owned()), detail, ..ProblemError::default() };
         Self::invalid("invalid_parameter", vec![fault])
     }
 
     /// A request that can be read but not used; at least one fault.
-    pub(super) fn invalid(code: &'static str, errors: Vec<Fault>) -> Self {
+    pub(super) fn invalid(code: &'static str, errors: Vec<ProblemError>) -> Self {
         Self::of_faults(StatusCode::UNPROCESSABLE_ENTITY, code, errors)
     }
 
     /// A request with these faults; at least one.
-    pub(super) fn of_faults(status: StatusCode, code: &'static str, errors: Vec<Fault>) -> Self {
-        let place = |fault: &Fault| {
+    pub(super) fn of_faults(status: StatusCode, code: &'static str, errors: Vec<ProblemError>) -> Self {
+        let place = |fault: &ProblemError| {
             let places = [&fault.part, &fault.parameter, &fault.pointer].into_iter().flatten();
             let named: String =
                 places.filter(|name| !name.is_empty()).map(|name| format!("`{name}`: ")).collect();
@@ -203,7 +203,7 @@ struct ProblemDocument {
     /// What went wrong; stable, for programs.
     code: String,
     /// Every fault of the request; empty when it is not about one place.
-    errors: Vec<Fault>,
+    errors: Vec<ProblemError>,
     /// Names the request in the service's log; the same as the header `X-Request-Id`.
     request_id: String,
     /// `run_conflict`: the run that was stored under this id or key.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
 use super::body::JsonText;
-use super::cursor::{self, Cursor, RunPlace};
+use super::cursor::{self, PageCursor, RunPlace};
 use super::document::Tag;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
@@ -19,7 +19,7 @@ use super::submission::Submission;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
-use crate::runs::model::{NewRun, ResultStatus, Run, Status, Submitted, TargetKind, Verdict};
+use crate::runs::model::{NewRun, ResultStatus, Run, RunStatus, Submitted, TargetKind, Verdict};
 use crate::runs::redacted;
 use crate::runs::service::RunService;
 use crate::runs::store::{self, Deletion, ResultFilter, Retried, RunFilter};
@@ -76,7 +76,7 @@ impl RunsApi {
     async fn list(
         &self,
         /// In this status; repeat it for several.
-        status: Query<Vec<Named<Status>>>,
+        status: Query<Vec<Named<RunStatus>>>,
         /// With this verdict; repeat it for several.
         verdict: Query<Vec<Named<Verdict>>>,
         /// With this label, as `key=value`; repeat it for several, which must all be there.
@@ -98,7 +98,7 @@ impl RunsApi {
         /// The same as `createdBefore`, as the reference calls it; the earlier one holds.
         before: Query<Option<Timestamp>>,
         /// `next` of the page before.
-        cursor: Query<Option<Cursor<RunPlace>>>,
+        cursor: Query<Option<PageCursor<RunPlace>>>,
         /// How many runs at most.
         limit: Query<Option<PageSize<100>>>,
     ) -> Result<Listed, Failed<Listing>> {
@@ -112,7 +112,7 @@ impl RunsApi {
             target_kinds: target_kind.0.into_iter().map(|Named(kind)| kind).collect(),
             created_from: created_from.0.map(|Timestamp(time)| time),
             created_before: created_before.0.into_iter().chain(before.0).map(|Timestamp(time)| time).min(),
-            after: cursor.0.map(|Cursor(place)| place),
+            after: cursor.0.map(|PageCursor(place)| place),
             limit: size + 1,
         };
         let runs = self.service.list(&filter).await?;
@@ -162,7 +162,7 @@ impl RunsApi {
         #[oai(name = "evalCase")]
         eval_case: Query<Vec<String>>,
         /// `next` of the page before.
-        cursor: Query<Option<Cursor<u32>>>,
+        cursor: Query<Option<PageCursor<u32>>>,
         /// How many results at most.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<ResultsListed, Failed<Reading>> {
@@ -171,7 +171,7 @@ impl RunsApi {
             statuses: status.0.into_iter().map(|Named(status)| status).collect(),
             evaluators: evaluator.0,
             eval_cases: eval_case.0,
-            after: cursor.0.map(|Cursor(place)| place),
+            after: cursor.0.map(|PageCursor(place)| place),
             limit: size + 1,
         };
         let results = found(run_id, self.service.results(run_id.0, &filter).await)?;
@@ -283,7 +283,7 @@ fn not_retryable(run: &Run) -> Problem {
     Problem::new(StatusCode::CONFLICT, "not_retryable", detail)
 }
 
-fn not_final(status: Status) -> Problem {
+fn not_final(status: RunStatus) -> Problem {
     let status = Named(status).name();
     let detail = format!("the run is {status}; only finished runs can be deleted, so cancel it first");
     Problem::new(StatusCode::CONFLICT, "run_not_final", detail)

@@ -15,7 +15,7 @@ use super::events::EventArguments;
 use super::settings::{Output, RunSettings, ToolArgsMode, parse_match_type, parse_threshold};
 use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_USAGE, inputs, output, runtime};
 use crate::eval_set::EvalSet;
-use crate::evaluation::{Evaluator, GroupBy, Observer, Place, Report, UnitReport, Verdict, evaluate};
+use crate::evaluation::{Evaluator, GroupBy, Observer, Report, UnitPlace, UnitReport, Verdict, evaluate};
 use crate::metrics::trajectory::MatchType;
 use crate::trace::{self, DEFAULT_MAX_BYTES, Document, Format, Join, Trace};
 
@@ -212,7 +212,7 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn unit_done(&self, Place { total, .. }: Place, _: &UnitReport) {
+    fn unit_done(&self, UnitPlace { total, .. }: UnitPlace, _: &UnitReport) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if self.started.elapsed() < Self::PATIENCE || !console::user_attended_stderr() {
             return;

@@ -29,9 +29,9 @@ pub(super) fn validate(arguments: &ValidateArguments) -> anyhow::Result<u8> {
         let name = file.display();
         match check(&file) {
             Ok(what) => lines.push(format!("{name}: ok, {what}")),
-            Err(problems) => {
+            Err(faults) => {
                 code = EXIT_USAGE;
-                lines.extend(problems.iter().map(|problem| format!("{name}: {problem}")));
+                lines.extend(faults.iter().map(|fault| format!("{name}: {fault}")));
             }
         }
     }
@@ -66,35 +66,35 @@ fn looks_like_json(text: &str) -> bool {
 }
 
 fn check_eval_set(text: &str) -> Result<String, Vec<String>> {
-    let set = EvalSet::parse(text).map_err(|error| error.problems())?;
+    let set = EvalSet::parse(text).map_err(|error| error.faults())?;
     let what = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
     none_of(set.lint().iter().map(ToString::to_string).collect(), what)
 }
 
 fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
     let config = EvalConfig::parse(text).map_err(|error| match error {
-        ConfigError::Schema(problems) => problems.iter().map(ToString::to_string).collect(),
+        ConfigError::Schema(faults) => faults.iter().map(ToString::to_string).collect(),
         ConfigError::Syntax(error) => vec![error.to_string()],
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    let mut problems = Vec::new();
+    let mut faults = Vec::new();
     let evaluators = config.evaluators.unwrap_or_default();
     for (index, spec) in evaluators.iter().enumerate() {
         if let SpecKind::Code(code) = &spec.kind
             && !directory.join(&code.path).is_file()
         {
-            problems.push(format!("$.evaluators[{index}].path: there is no file `{}`", code.path));
+            faults.push(format!("$.evaluators[{index}].path: there is no file `{}`", code.path));
         }
     }
     if let Some(eval_set) = &config.eval_set
         && !directory.join(eval_set).is_file()
     {
-        problems.push(format!("$.eval_set: there is no file `{eval_set}`"));
+        faults.push(format!("$.eval_set: there is no file `{eval_set}`"));
     }
-    none_of(problems, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
+    none_of(faults, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
 }
 
-/// `what`, if there are no problems.
-fn none_of(problems: Vec<String>, what: String) -> Result<String, Vec<String>> {
-    if problems.is_empty() { Ok(what) } else { Err(problems) }
+/// `what`, if there are no faults.
+fn none_of(faults: Vec<String>, what: String) -> Result<String, Vec<String>> {
+    if faults.is_empty() { Ok(what) } else { Err(faults) }
 }

@@ -10,7 +10,7 @@ use select::start_key;
 pub use select::{CaseIndex, CaseMatch, NoMatch};
 
 use crate::invocation::ExpectedInvocation;
-use crate::json::checked::{Cursor, Problem};
+use crate::json::checked::{Cursor, Fault};
 
 /// A golden eval set.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ pub struct EvalSet {
     /// Its cases, in the order written.
     pub cases: Vec<EvalCase>,
     /// What is allowed but will not do what its writer hoped.
-    pub remarks: Vec<Problem>,
+    pub remarks: Vec<Fault>,
 }
 
 /// One case: a conversation as it should go.
@@ -53,11 +53,11 @@ impl EvalSet {
 
     /// What is wrong with the set although it can be read: duplicate ids, cases that can never be used, cases
     /// that cannot be told apart.
-    pub fn lint(&self) -> Vec<Problem> {
-        let mut problems = self.remarks.clone();
+    pub fn lint(&self) -> Vec<Fault> {
+        let mut faults = self.remarks.clone();
         let mut report = |index: usize, message: String| {
             let (path, pointer) = (format!("$.eval_cases[{index}]"), format!("/eval_cases/{index}"));
-            problems.push(Problem { path, pointer, message });
+            faults.push(Fault { path, pointer, message });
         };
         let mut by_id: HashMap<&str, usize> = HashMap::new();
         let mut by_start: HashMap<Vec<String>, usize> = HashMap::new();
@@ -85,6 +85,6 @@ impl EvalSet {
             }
             by_start.entry(texts).or_insert(index);
         }
-        problems
+        faults
     }
 }

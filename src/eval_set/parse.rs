@@ -5,7 +5,7 @@
 
 use super::{EvalCase, EvalSet};
 use crate::invocation::{Args, ExpectedInvocation, ToolCall};
-use crate::json::checked::{Cursor, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{self, SyntaxError, Value};
 
 /// Why a document is no eval set.
@@ -16,37 +16,37 @@ pub enum EvalSetError {
     Syntax(#[from] SyntaxError),
     /// It is not of the schema; at least one fault.
     #[error("{}", shown(.0))]
-    Schema(Vec<Problem>),
+    Schema(Vec<Fault>),
 }
 
 impl EvalSetError {
     /// The faults one by one.
-    pub fn problems(&self) -> Vec<String> {
+    pub fn faults(&self) -> Vec<String> {
         match self {
             Self::Syntax(error) => vec![error.to_string()],
-            Self::Schema(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::Schema(faults) => faults.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
 /// The first faults on one line.
-fn shown(problems: &[Problem]) -> String {
+fn shown(faults: &[Fault]) -> String {
     const SHOWN: usize = 3;
-    let mut text = problems.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    if problems.len() > SHOWN {
-        text.push_str(&format!("; and {} more (`agentevals validate` lists all)", problems.len() - SHOWN));
+    let mut text = faults.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if faults.len() > SHOWN {
+        text.push_str(&format!("; and {} more (`agentevals validate` lists all)", faults.len() - SHOWN));
     }
     text
 }
 
 pub(super) fn parse(text: &str) -> Result<EvalSet, EvalSetError> {
     let document = json::parse(text)?;
-    let problems = Problems::default();
-    let eval_set = read_eval_set(&Cursor::root(&document, &problems));
-    let problems = problems.into_vec();
+    let faults = Faults::default();
+    let eval_set = read_eval_set(&Cursor::root(&document, &faults));
+    let faults = faults.into_vec();
     match eval_set {
-        Some(eval_set) if problems.is_empty() => Ok(eval_set),
-        _ => Err(EvalSetError::Schema(problems)),
+        Some(eval_set) if faults.is_empty() => Ok(eval_set),
+        _ => Err(EvalSetError::Schema(faults)),
     }
 }
 
@@ -59,8 +59,9 @@ pub(super) fn read_eval_set(cursor: &Cursor<'_, '_>) -> Option<EvalSet> {
     object.optional("creation_timestamp", |time| time.number());
     let mut remarks = Vec::new();
     object.each_unknown(|member, _| {
-        remarks
-            .push(member.problem("unknown member, ignored; the set's own members are spelled in snake case"));
+        remarks.push(
+            member.to_fault("unknown member, ignored; the set's own members are spelled in snake case"),
+        );
     });
     Some(EvalSet { id: id?, cases: cases?, remarks })
 }
@@ -284,8 +285,8 @@ fn with_responses(mut calls: Vec<ToolCall>, responses: Vec<FunctionResponse>) ->
 mod tests {
     use super::*;
 
-    fn problems(text: &str) -> Vec<String> {
-        parse(text).unwrap_err().problems()
+    fn faults(text: &str) -> Vec<String> {
+        parse(text).unwrap_err().faults()
     }
 
     #[test]
@@ -295,7 +296,7 @@ mod tests {
             {"eval_id":"b","conversation":[{"user_content":{"parts":[{"type":"text","text":"x"}]}}]},
             {"eval_id":"c"}]}"#;
         assert_eq!(
-            problems(text),
+            faults(text),
             [
                 "$.eval_cases[0].conversation[0].user_content: missing",
                 "$.eval_cases[1].conversation[0].user_content.parts[0].type: unknown member",
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn camel_case_at_the_top_is_refused_with_the_remedy() {
-        let found = problems(r#"{"evalSetId":"s","evalCases":[]}"#);
+        let found = faults(r#"{"evalSetId":"s","evalCases":[]}"#);
         assert_eq!(found[0], "$.eval_set_id: missing; `evalSetId` is not read here, write `eval_set_id`");
     }
 

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use rayon::prelude::*;
 
 pub use conversion::{Converted, convert};
-pub use observer::{Observer, Place};
+pub use observer::{Observer, UnitPlace};
 pub use report::{Report, TurnRef, UnitReport, Verdict};
 pub use units::GroupBy;
 
@@ -100,7 +100,7 @@ pub async fn evaluate(
         if is_stopped() {
             return (None, None);
         }
-        let observed = Observed { observer, place: Place { index, total } };
+        let observed = Observed { observer, place: UnitPlace { index, total } };
         let (report, pending) = draft_unit(unit, cases.as_ref(), plan, observed);
         if pending.is_none() {
             observer.unit_done(observed.place, &report);
@@ -123,7 +123,7 @@ pub async fn evaluate(
 #[derive(Clone, Copy)]
 struct Observed<'o> {
     observer: &'o dyn Observer,
-    place: Place,
+    place: UnitPlace,
 }
 
 /// What custom evaluators, still to run, are given about a unit.
@@ -211,7 +211,7 @@ async fn run_custom(
     let jobs =
         units.flat_map(|(unit, pending)| custom.iter().map(move |(at, job)| (unit, pending, *at, *job)));
     let runs = jobs.map(|(unit, pending, at, evaluator)| async move {
-        observer.metric_started(Place { index: unit, total }, evaluator);
+        observer.metric_started(UnitPlace { index: unit, total }, evaluator);
         let started = Instant::now();
         let result = run_one_custom(evaluator, pending).await;
         (unit, at, MetricResult { duration_ms: milliseconds(started.elapsed()), ..result })
@@ -219,7 +219,7 @@ async fn run_custom(
     let mut left = vec![custom.len(); pending.len()];
     let mut running = stream::iter(runs).buffer_unordered(plan.max_concurrent_evals.max(1));
     while let Some((unit, at, result)) = running.next().await {
-        let place = Place { index: unit, total };
+        let place = UnitPlace { index: unit, total };
         reports[unit].metrics[at] = result;
         observer.metric_done(place, &reports[unit], at);
         left[unit] -= 1;

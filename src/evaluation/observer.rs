@@ -5,7 +5,7 @@ use crate::extraction::Conversation;
 
 /// Where an evaluation unit stands among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct UnitPlace {
     /// Its place, from 0, in the order of the report.
     pub index: usize,
     /// How many units there are.
@@ -19,16 +19,16 @@ pub trait Observer: Sync {
     fn grouped(&self, _total: usize) {}
 
     /// The conversation of a unit was extracted; the report has no metrics yet.
-    fn extracted(&self, _place: Place, _unit: &UnitReport, _conversation: &Conversation) {}
+    fn extracted(&self, _place: UnitPlace, _unit: &UnitReport, _conversation: &Conversation) {}
 
     /// A metric of a unit is about to be computed.
-    fn metric_started(&self, _place: Place, _evaluator: &Evaluator) {}
+    fn metric_started(&self, _place: UnitPlace, _evaluator: &Evaluator) {}
 
     /// The metric at this place of the report is done; others may not be.
-    fn metric_done(&self, _place: Place, _unit: &UnitReport, _metric: usize) {}
+    fn metric_done(&self, _place: UnitPlace, _unit: &UnitReport, _metric: usize) {}
 
     /// All metrics of a unit are done.
-    fn unit_done(&self, _place: Place, _unit: &UnitReport) {}
+    fn unit_done(&self, _place: UnitPlace, _unit: &UnitReport) {}
 }
 
 /// Nobody looks.

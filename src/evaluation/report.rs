@@ -8,7 +8,7 @@ use super::units::{Selected, Unit};
 use crate::eval_set::{CaseMatch, EvalSet};
 use crate::extraction::Conversation;
 use crate::extraction::performance::{Performance, RunPerformance};
-use crate::metrics::{MetricResult, Status};
+use crate::metrics::{EvalStatus, MetricResult};
 use crate::trace::Warning;
 
 /// What the agents' behaviour was worth.
@@ -189,8 +189,8 @@ impl Report {
             return Verdict::Errored;
         }
         let has = |status| metrics().any(|metric| metric.eval_status == status);
-        let not_evaluated = has(Status::NotEvaluated) || !self.unmatched_eval_cases.is_empty();
-        if has(Status::Failed) || (not_evaluated && !self.lenient) {
+        let not_evaluated = has(EvalStatus::NotEvaluated) || !self.unmatched_eval_cases.is_empty();
+        if has(EvalStatus::Failed) || (not_evaluated && !self.lenient) {
             return Verdict::Failed;
         }
         Verdict::Passed

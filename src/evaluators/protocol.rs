@@ -1,8 +1,8 @@
 //! Reading what an evaluator printed.
 
-use crate::json::checked::{Cursor, Problems, Spelling};
+use crate::json::checked::{Cursor, Faults, Spelling};
 use crate::json::{self, Value};
-use crate::metrics::Status;
+use crate::metrics::EvalStatus;
 use crate::metrics::custom::{EvaluatorError, EvaluatorOutput};
 
 /// Reads an evaluator's standard output.
@@ -17,12 +17,12 @@ pub(super) fn read_output(name: &str, stdout: &str) -> Result<EvaluatorOutput, E
             last_line().ok_or_else(|| invalid(format!("did not print one JSON document: {error}")))?
         }
     };
-    let problems = Problems::default();
-    let output = read_document(&Cursor::root(&value, &problems));
-    let problems = problems.into_vec();
-    match (output, problems.first()) {
+    let faults = Faults::default();
+    let output = read_document(&Cursor::root(&value, &faults));
+    let faults = faults.into_vec();
+    match (output, faults.first()) {
         (Some(output), None) => Ok(output),
-        (_, Some(problem)) => Err(invalid(format!("printed an invalid answer: {problem}"))),
+        (_, Some(fault)) => Err(invalid(format!("printed an invalid answer: {fault}"))),
         (None, None) => Err(invalid("printed an invalid answer".into())),
     }
 }
@@ -37,8 +37,11 @@ fn read_document(cursor: &Cursor<'_, '_>) -> Option<EvaluatorOutput> {
         }
         Some(number)
     });
-    let statuses =
-        [("PASSED", Status::Passed), ("FAILED", Status::Failed), ("NOT_EVALUATED", Status::NotEvaluated)];
+    let statuses = [
+        ("PASSED", EvalStatus::Passed),
+        ("FAILED", EvalStatus::Failed),
+        ("NOT_EVALUATED", EvalStatus::NotEvaluated),
+    ];
     let status = object.optional("status", |status| status.choice(&statuses));
     let per_invocation = object.optional("per_invocation_scores", |scores| {
         scores.list(|score| match score.value() {

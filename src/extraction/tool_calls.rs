@@ -11,7 +11,7 @@ use super::overlay::{Operation, View};
 use super::tree::Analysis;
 use crate::invocation::{Args, ToolCall};
 use crate::json::Value;
-use crate::trace::{Status, Warnings};
+use crate::trace::{SpanStatus, Warnings};
 
 /// A tool call known from spans.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(super) struct SpanCall<'v> {
     arguments: Option<&'v Value<'v>>,
     result: Option<&'v Value<'v>>,
     /// The outermost status that says anything.
-    status: Status,
+    status: SpanStatus,
     has_error_type: bool,
 }
 
@@ -93,7 +93,7 @@ impl<'v> SpanCall<'v> {
         self.call_id = self.call_id.or(view.tool_call_id.as_deref());
         self.arguments = self.arguments.or(view.tool_arguments.as_ref());
         self.result = self.result.or(view.tool_result.as_ref());
-        if self.status == Status::Unset {
+        if self.status == SpanStatus::Unset {
             self.status = analysis.trace.spans[span as usize].status;
         }
         self.has_error_type |= view.has_error_type;
@@ -139,7 +139,7 @@ impl<'v> SpanCall<'v> {
             name: name.to_owned(),
             args: Args::observed(arguments.unwrap_or_default().into_owned()),
             result: result.map(Value::into_owned),
-            failed: self.status == Status::Error || self.has_error_type,
+            failed: self.status == SpanStatus::Error || self.has_error_type,
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) struct Analysis<'t> {
     /// By span index.
     pub(super) views: Vec<View<'t>>,
     /// By span index.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<SpanPlace>,
     /// Span indexes, depth first, roots and children by start.
     pub(super) order: Vec<u32>,
     /// What could not be used.
@@ -18,7 +18,7 @@ pub(super) struct Analysis<'t> {
 
 /// Where a span stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SpanPlace {
     /// The anchor that the span belongs to: the nearest enclosing agentic anchor, else its root.
     pub(super) owner: u32,
     /// Nearest enclosing model call, not looking past agents, workflows and tools.
@@ -34,7 +34,7 @@ pub(super) struct Place {
 /// What a span passes down to its children.
 #[derive(Debug, Clone, Copy)]
 struct Context {
-    place: Place,
+    place: SpanPlace,
     /// Below an agent, workflow or tool span.
     covered: bool,
 }
@@ -85,12 +85,12 @@ fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: 
 }
 
 /// Walks the tree without recursion, whatever its depth.
-fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<Place>, Vec<u32>) {
+fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<SpanPlace>, Vec<u32>) {
     let nowhere =
-        Place { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
+        SpanPlace { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
     let mut places = vec![nowhere; views.len()];
     let mut order = Vec::with_capacity(views.len());
-    let at_root = |root: u32| Context { place: Place { owner: root, ..nowhere }, covered: false };
+    let at_root = |root: u32| Context { place: SpanPlace { owner: root, ..nowhere }, covered: false };
     let mut stack: Vec<_> = trace.roots.iter().rev().map(|root| (*root, at_root(*root))).collect();
     while let Some((span, Context { mut place, covered })) = stack.pop() {
         let view = &views[span as usize];
@@ -109,7 +109,7 @@ fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<Place>, Vec<u32>) {
 }
 
 /// The context of the children of a span.
-fn below(span: u32, operation: Operation, place: Place, covered: bool) -> Context {
+fn below(span: u32, operation: Operation, place: SpanPlace, covered: bool) -> Context {
     let mut place = place;
     match operation {
         Operation::Inference => {

@@ -8,7 +8,7 @@ use super::overlay::Operation;
 use super::tool_calls::{SpanCall, sort_by_start, span_calls, tool_calls};
 use super::tree::Analysis;
 use crate::invocation::{Invocation, TurnUsage};
-use crate::trace::{Status, Warnings};
+use crate::trace::{SpanStatus, Warnings};
 
 /// A turn before it becomes an [`Invocation`]: parts of it may still come from later traces.
 pub(super) struct Turn<'v> {
@@ -49,7 +49,7 @@ pub(super) fn turns_of<'v>(analysis: &'v Analysis<'v>, warnings: &mut Warnings) 
         let (has_call, has_tool) = (has(Operation::Inference), has(Operation::Tool));
         let (view, span) = (&analysis.views[anchor as usize], &analysis.trace.spans[anchor as usize]);
         let is_agentic = analysis.is_agentic_anchor(anchor);
-        let failed = span.status == Status::Error || view.has_error_type;
+        let failed = span.status == SpanStatus::Error || view.has_error_type;
         let is_turn = match is_agentic {
             true => has_call || has_tool || failed || !view.input.is_empty() || !view.output.is_empty(),
             false => has_call,

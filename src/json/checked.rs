@@ -10,7 +10,7 @@ use super::{Map, Value};
 
 /// One fault in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Fault {
     /// Where, for people: `$.eval_cases[0].eval_id`.
     pub path: String,
     /// Where, for programs: the JSON pointer `/eval_cases/0/eval_id` (RFC 6901).
@@ -19,7 +19,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.message)
     }
@@ -27,11 +27,11 @@ impl fmt::Display for Problem {
 
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Faults(RefCell<Vec<Fault>>);
 
-impl Problems {
+impl Faults {
     /// The faults, in the order found.
-    pub fn into_vec(self) -> Vec<Problem> {
+    pub fn into_vec(self) -> Vec<Fault> {
         self.0.into_inner()
     }
 }
@@ -83,13 +83,13 @@ impl Path<'_> {
 pub struct Cursor<'v, 'p> {
     value: &'v Value<'v>,
     path: Path<'p>,
-    problems: &'p Problems,
+    faults: &'p Faults,
 }
 
 impl<'v, 'p> Cursor<'v, 'p> {
     /// Stands on the whole document.
-    pub fn root(value: &'v Value<'v>, problems: &'p Problems) -> Self {
-        Self { value, path: Path::Root, problems }
+    pub fn root(value: &'v Value<'v>, faults: &'p Faults) -> Self {
+        Self { value, path: Path::Root, faults }
     }
 
     /// The value itself.
@@ -99,15 +99,15 @@ impl<'v, 'p> Cursor<'v, 'p> {
 
     /// Reports a fault of this value.
     pub fn fault(&self, message: impl Into<String>) {
-        let problem = self.problem(message);
-        self.problems.0.borrow_mut().push(problem);
+        let fault = self.to_fault(message);
+        self.faults.0.borrow_mut().push(fault);
     }
 
     /// Locates something about this value without reporting it.
-    pub fn problem(&self, message: impl Into<String>) -> Problem {
+    pub fn to_fault(&self, message: impl Into<String>) -> Fault {
         let mut pointer = String::new();
         self.path.write_pointer(&mut pointer);
-        Problem { path: self.path.to_string(), pointer, message: message.into() }
+        Fault { path: self.path.to_string(), pointer, message: message.into() }
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
@@ -168,7 +168,7 @@ impl<'v, 'p> Cursor<'v, 'p> {
         let mut out = Vec::with_capacity(items.len());
         for (index, value) in items.iter().enumerate() {
             let path = Path::Index(&self.path, index);
-            out.extend(read(&Cursor { value, path, problems: self.problems }));
+            out.extend(read(&Cursor { value, path, faults: self.faults }));
         }
         Some(out)
     }
@@ -176,7 +176,7 @@ impl<'v, 'p> Cursor<'v, 'p> {
     /// Reads the member of a map of anything by its exact name.
     pub fn member<T>(&self, name: &str, read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>) -> Option<T> {
         let value = self.map()?.get(name)?;
-        read(&Cursor { value, path: Path::Member(&self.path, name), problems: self.problems })
+        read(&Cursor { value, path: Path::Member(&self.path, name), faults: self.faults })
     }
 
     /// The value as an object with known members.
@@ -217,7 +217,7 @@ impl<'v> Object<'v, '_> {
             return None;
         }
         let path = Path::Member(&self.cursor.path, key);
-        read(&Cursor { value, path, problems: self.cursor.problems })
+        read(&Cursor { value, path, faults: self.cursor.faults })
     }
 
     /// Reads member `name`; its absence is a fault.
@@ -236,7 +236,7 @@ impl<'v> Object<'v, '_> {
             Some((key, _)) => format!("missing; `{key}` is not read here, write `{name}`"),
             None => "missing".to_owned(),
         };
-        Cursor { value: self.cursor.value, path, problems: self.cursor.problems }.fault(message);
+        Cursor { value: self.cursor.value, path, faults: self.cursor.faults }.fault(message);
         None
     }
 
@@ -269,7 +269,7 @@ impl<'v> Object<'v, '_> {
 
     fn stand_on<'k>(&'k self, key: &'k str) -> Cursor<'v, 'k> {
         let value = self.map.get(key).unwrap_or(self.cursor.value);
-        Cursor { value, path: Path::Member(&self.cursor.path, key), problems: self.cursor.problems }
+        Cursor { value, path: Path::Member(&self.cursor.path, key), faults: self.cursor.faults }
     }
 
     fn is_spelled(&self, key: &str, name: &str) -> bool {
@@ -324,8 +324,8 @@ mod tests {
     #[test]
     fn every_fault_is_reported_with_its_path() {
         let value = parse(r#"{"cases":[{"id":1},{"evalId":"x","extra":2}]}"#).unwrap();
-        let problems = Problems::default();
-        let root = Cursor::root(&value, &problems);
+        let faults = Faults::default();
+        let root = Cursor::root(&value, &faults);
         let object = root.object(Spelling::Snake).unwrap();
         object.required("cases", |cases| {
             cases.list(|case| {
@@ -335,7 +335,7 @@ mod tests {
                 id
             })
         });
-        let found: Vec<_> = problems.into_vec().iter().map(ToString::to_string).collect();
+        let found: Vec<_> = faults.into_vec().iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
@@ -349,19 +349,19 @@ mod tests {
     #[test]
     fn pointers_escape_what_has_a_meaning_in_them() {
         let value = parse(r#"{"a/b":[{"c~d":1}]}"#).unwrap();
-        let problems = Problems::default();
-        let root = Cursor::root(&value, &problems);
+        let faults = Faults::default();
+        let root = Cursor::root(&value, &faults);
         root.member("a/b", |list| list.list(|item| item.member("c~d", |leaf| leaf.string())));
-        assert_eq!(problems.into_vec()[0].pointer, "/a~1b/0/c~0d");
+        assert_eq!(faults.into_vec()[0].pointer, "/a~1b/0/c~0d");
     }
 
     #[test]
     fn a_member_in_both_spellings_is_refused() {
         let value = parse(r#"{"trace_id":"a","traceId":"b"}"#).unwrap();
-        let problems = Problems::default();
-        let root = Cursor::root(&value, &problems);
+        let faults = Faults::default();
+        let root = Cursor::root(&value, &faults);
         root.object(Spelling::SnakeOrCamel).unwrap().optional("trace_id", |id| id.string());
-        let found = problems.into_vec()[0].to_string();
+        let found = faults.into_vec()[0].to_string();
         assert_eq!(found, "$.traceId: means the same as `trace_id`; leave one out");
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use serde::Serialize;
 
-use super::{MetricResult, Status};
+use super::{EvalStatus, MetricResult};
 use crate::extraction::performance::Performance;
 use crate::invocation::{ExpectedInvocation, Invocation, ToolCall};
 use crate::json::Value;
@@ -102,7 +102,7 @@ pub struct EvaluatorOutput {
     /// In 0..=1.
     pub score: f64,
     /// Its own verdict; `None` leaves it to the threshold.
-    pub status: Option<Status>,
+    pub status: Option<EvalStatus>,
     /// Scores per turn, as given.
     pub per_invocation_scores: Vec<Option<f64>>,
     /// Its details, as given.

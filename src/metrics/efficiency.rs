@@ -1,6 +1,6 @@
 //! What a turn cost: calls, tokens, time. Numbers to watch, without a threshold.
 
-use super::{MetricResult, Status, mean};
+use super::{EvalStatus, MetricResult, mean};
 use crate::invocation::Invocation;
 use crate::json::Value;
 
@@ -33,8 +33,8 @@ pub fn evaluate(name: &str, metric: Efficiency, invocations: &[Invocation]) -> M
     }
     let details = Value::object(details);
     let mut result = MetricResult::scored(name, mean(&known), per_invocation, 0.0, Some(details));
-    result.eval_status = Status::Informational;
-    result.per_invocation_statuses.fill(Status::Informational);
+    result.eval_status = EvalStatus::Informational;
+    result.per_invocation_statuses.fill(EvalStatus::Informational);
     result
 }
 

@@ -15,7 +15,7 @@ use crate::json::Value;
 /// What a score was worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
+pub enum EvalStatus {
     /// At or above the threshold.
     Passed,
     /// Below the threshold.
@@ -26,7 +26,7 @@ pub enum Status {
     Informational,
 }
 
-impl Status {
+impl EvalStatus {
     /// The names used in results.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("PASSED", Self::Passed),
@@ -53,11 +53,11 @@ pub struct MetricResult {
     /// Overall score; `None` when there is none.
     pub score: Option<f64>,
     /// What the score was worth.
-    pub eval_status: Status,
+    pub eval_status: EvalStatus,
     /// One score per turn: observed turns first, then turns that are missing.
     pub per_invocation_scores: Vec<Option<f64>>,
     /// One status per entry of `per_invocation_scores`.
-    pub per_invocation_statuses: Vec<Status>,
+    pub per_invocation_statuses: Vec<EvalStatus>,
     /// Why the metric could not be computed.
     pub error: Option<String>,
     /// Kind of the error, stable.
@@ -81,10 +81,10 @@ impl MetricResult {
         Self {
             metric_name: name.to_owned(),
             score,
-            eval_status: Status::of(score, threshold),
+            eval_status: EvalStatus::of(score, threshold),
             per_invocation_statuses: per_invocation
                 .iter()
-                .map(|score| Status::of(*score, threshold))
+                .map(|score| EvalStatus::of(*score, threshold))
                 .collect(),
             per_invocation_scores: per_invocation,
             error: None,

@@ -17,13 +17,13 @@ pub struct OutboundRules(Vec<Allowed>);
 /// Something that may be called although it is not public.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Allowed {
-    what: Place,
+    what: Destination,
     /// Only at this port.
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Destination {
     Block(Block),
     /// A host by its name, in lower case; wherever the name leads.
     Host(String),
@@ -86,7 +86,7 @@ impl OutboundRules {
     }
 }
 
-impl Place {
+impl Destination {
     fn covers(&self, host: &str, address: IpAddr) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         match self {
@@ -123,13 +123,13 @@ impl FromStr for Allowed {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let port = |digits: &str| digits.parse::<u16>().ok().filter(|port| *port != 0);
         let parsed = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((inside, "")) => Place::parse(inside).map(|what| (what, None)),
+            Some((inside, "")) => Destination::parse(inside).map(|what| (what, None)),
             Some((inside, after)) => {
-                Place::parse(inside).zip(after.strip_prefix(':').and_then(port).map(Some))
+                Destination::parse(inside).zip(after.strip_prefix(':').and_then(port).map(Some))
             }
-            None => match (Place::parse(text), text.rsplit_once(':')) {
+            None => match (Destination::parse(text), text.rsplit_once(':')) {
                 (Some(what), _) => Some((what, None)),
-                (None, Some((before, digits))) => Place::parse(before).zip(port(digits).map(Some)),
+                (None, Some((before, digits))) => Destination::parse(before).zip(port(digits).map(Some)),
                 (None, None) => None,
             },
         };

@@ -15,9 +15,9 @@ use super::credentials::Credentials;
 use super::fetch::{FetchLimits, Fetcher};
 use super::model::{Claimed, Failure, Progress, ResultRecord, Summary, Verdict};
 use super::outcome::{Recorder, summarise};
-use super::spec::{BAD_TRACE, RunSpec, Target, Unusable, inline_document, load_document, repaired};
+use super::spec::{BAD_TRACE, RunSpec, RunTarget, Unusable, inline_document, load_document, repaired};
 use crate::evaluation::config::CodeRule;
-use crate::evaluation::{Observer, Place, UnitReport};
+use crate::evaluation::{Observer, UnitPlace, UnitReport};
 use crate::evaluators::CodePolicy;
 use crate::ids::RunId;
 use crate::net::Outbound;
@@ -25,7 +25,7 @@ use crate::trace::Document;
 
 /// What came out of a run.
 #[derive(Debug, Clone)]
-pub struct Evaluated {
+pub struct ExecutedRun {
     /// What the agent's behaviour was worth.
     pub verdict: Verdict,
     /// Counts and averages.
@@ -92,7 +92,7 @@ pub trait Executor: Send + Sync {
         claimed: &Claimed,
         observer: &(dyn Fn(UnitResults) + Send + Sync),
         cancel: &CancellationToken,
-    ) -> Result<Evaluated, ExecutionError>;
+    ) -> Result<ExecutedRun, ExecutionError>;
 }
 
 /// What runs may use of this process and the world around it.
@@ -130,7 +130,7 @@ impl Executor for Evaluation {
         claimed: &Claimed,
         observer: &(dyn Fn(UnitResults) + Send + Sync),
         cancel: &CancellationToken,
-    ) -> Result<Evaluated, ExecutionError> {
+    ) -> Result<ExecutedRun, ExecutionError> {
         let stop = cancel.child_token();
         let _stops_when_dropped = stop.clone().drop_guard();
         let (sender, mut finished) = mpsc::unbounded_channel();
@@ -177,7 +177,7 @@ struct Job {
 }
 
 impl Job {
-    fn run(self, runtime: &Handle) -> Result<Evaluated, ExecutionError> {
+    fn run(self, runtime: &Handle) -> Result<ExecutedRun, ExecutionError> {
         let text = repaired(&self.spec);
         // Whether code evaluators run here is asked when they do, so that other metrics are computed all the same.
         let rules = self.fetcher.rules(CodeRule::BelowDirectory);
@@ -187,7 +187,7 @@ impl Job {
         let unusable =
             |unusable: Unusable| ExecutionError::permanent(unusable.code(), unusable.faults().join("; "));
         let loaded = load_document(&document, spec.format).map_err(unusable)?;
-        let teller = Teller {
+        let reporter = UnitReporter {
             recorder: Recorder::new(&spec.parameters.evaluators),
             units: Mutex::default(),
             finished: &self.finished,
@@ -198,21 +198,21 @@ impl Job {
             parameters: spec.parameters,
             code: &self.code,
         };
-        let report = assessment.run(&teller, &self.stop, runtime).ok_or(ExecutionError::Cancelled)?;
-        let units = teller.units.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let report = assessment.run(&reporter, &self.stop, runtime).ok_or(ExecutionError::Cancelled)?;
+        let units = reporter.units.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut results: Vec<_> = units.into_iter().flatten().collect();
         results.sort_by_key(|result| result.ordinal);
         let summary = summarise(&report, &results);
-        Ok(Evaluated { verdict: report.verdict, total: summary.trace_count, summary, results })
+        Ok(ExecutedRun { verdict: report.verdict, total: summary.trace_count, summary, results })
     }
 
     /// The document with the traces, wherever it is.
     fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
         match &spec.target {
-            Target::Inline => {
+            RunTarget::Inline => {
                 inline_document(inline).map_err(|error| ExecutionError::permanent(BAD_TRACE, error))
             }
-            Target::Http(target) => {
+            RunTarget::Http(target) => {
                 let fetched = self.fetcher.fetch(self.run, target, &spec.credentials);
                 let fetched = runtime.block_on(self.stop.run_until_cancelled(fetched));
                 fetched.ok_or(ExecutionError::Cancelled)?
@@ -222,14 +222,14 @@ impl Job {
 }
 
 /// Keeps the results of each unit that is done and passes them on.
-struct Teller<'a> {
+struct UnitReporter<'a> {
     recorder: Recorder,
     units: Mutex<Vec<Vec<ResultRecord>>>,
     finished: &'a mpsc::UnboundedSender<UnitResults>,
 }
 
-impl Observer for Teller<'_> {
-    fn unit_done(&self, place: Place, unit: &UnitReport) {
+impl Observer for UnitReporter<'_> {
+    fn unit_done(&self, place: UnitPlace, unit: &UnitReport) {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let results = self.recorder.record(place.index, unit);
         let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);

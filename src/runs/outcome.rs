@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::model::{EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, Summary};
 use crate::evaluation::config::{EvaluatorSpec, SpecKind};
 use crate::evaluation::{Report, UnitReport};
-use crate::metrics::{MetricResult, Status};
+use crate::metrics::{EvalStatus, MetricResult};
 
 /// Makes result records of finished units.
 pub(super) struct Recorder {
@@ -61,9 +61,9 @@ impl Recorder {
 fn status_of(metric: &MetricResult) -> ResultStatus {
     match metric.eval_status {
         _ if metric.error.is_some() => ResultStatus::Errored,
-        Status::Passed => ResultStatus::Passed,
-        Status::Failed => ResultStatus::Failed,
-        Status::NotEvaluated | Status::Informational => ResultStatus::Skipped,
+        EvalStatus::Passed => ResultStatus::Passed,
+        EvalStatus::Failed => ResultStatus::Failed,
+        EvalStatus::NotEvaluated | EvalStatus::Informational => ResultStatus::Skipped,
     }
 }
 

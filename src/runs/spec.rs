@@ -9,7 +9,7 @@ use super::model::{StoredSink, TargetKind};
 use super::sinks::{self, SinkRules};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{CodeRule, Parameters};
-use crate::json::checked::{Cursor, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{self, Map, Reader, SyntaxError, Token, Value};
 use crate::net::OutboundRules;
 use crate::trace::{Document, Format, Join, Loaded, load};
@@ -36,7 +36,7 @@ pub(super) struct SpecRules<'r> {
 #[derive(Debug)]
 pub(super) struct RunSpec {
     /// Where the traces come from.
-    pub(super) target: Target,
+    pub(super) target: RunTarget,
     /// Format to assume of the trace.
     pub(super) format: Option<Format>,
     /// Credentials that it names.
@@ -51,7 +51,7 @@ pub(super) struct RunSpec {
 
 /// Where the traces come from.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum RunTarget {
     /// They are part of the specification.
     Inline,
     /// They are fetched.
@@ -64,7 +64,7 @@ pub(super) enum SpecError {
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Schema(Vec<Problem>),
+    Schema(Vec<Fault>),
 }
 
 impl RunSpec {
@@ -107,17 +107,17 @@ impl RunSpec {
     /// Reads a stored specification, and the text of its inline trace without building it; empty if there is none.
     pub(super) fn parse<'t>(text: &'t str, rules: &SpecRules<'_>) -> Result<(Self, &'t str), SpecError> {
         let (value, inline) = without_inline(text)?;
-        let problems = Problems::default();
-        let spec = Self::read(&Cursor::root(&value, &problems), rules);
-        let problems = problems.into_vec();
+        let faults = Faults::default();
+        let spec = Self::read(&Cursor::root(&value, &faults), rules);
+        let faults = faults.into_vec();
         match spec {
-            Some(spec) if problems.is_empty() => Ok((spec, inline.unwrap_or_default())),
-            _ => Err(SpecError::Schema(problems)),
+            Some(spec) if faults.is_empty() => Ok((spec, inline.unwrap_or_default())),
+            _ => Err(SpecError::Schema(faults)),
         }
     }
 }
 
-impl Target {
+impl RunTarget {
     /// The name of what it is.
     pub(super) fn kind(&self) -> TargetKind {
         match self {
@@ -135,7 +135,7 @@ impl Target {
 }
 
 /// Reads where the traces come from, and the format to assume.
-fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(Target, Option<Format>)> {
+fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(RunTarget, Option<Format>)> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let format = object.optional("trace_format", |format| {
         format.string()?.parse().map_err(|error: String| format.fault(error)).ok()
@@ -150,8 +150,8 @@ fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(Target
         Some(text)
     });
     let target = match kind?.as_str() {
-        "inline" => object.required(INLINE, |inline| inline.map()).map(|_| Target::Inline),
-        "http" => HttpTarget::read(&object, rules.outbound).map(Target::Http),
+        "inline" => object.required(INLINE, |inline| inline.map()).map(|_| RunTarget::Inline),
+        "http" => HttpTarget::read(&object, rules.outbound).map(RunTarget::Http),
         _ => None,
     };
     Some((target?, format))

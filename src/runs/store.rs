@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::model::{
-    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult,
-    Submitted, TargetKind, Verdict,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, RunStatus,
+    StoredResult, Submitted, TargetKind, Verdict,
 };
 use super::outbox::Outbox;
 use crate::ids::RunId;
@@ -39,7 +39,7 @@ pub const SHUTDOWN: (&str, &str) = ("shutdown", "its worker is shutting down");
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
     /// In one of these; empty for any.
-    pub statuses: Vec<Status>,
+    pub statuses: Vec<RunStatus>,
     /// With one of these; empty for any.
     pub verdicts: Vec<Verdict>,
     /// With all of these labels.
@@ -110,7 +110,7 @@ pub enum Deletion {
     /// There is no such run any more.
     Done,
     /// It is not finished, but in this status.
-    Refused(Status),
+    Refused(RunStatus),
 }
 
 /// Order of events over all runs: events are handed out only when no earlier one can still appear.

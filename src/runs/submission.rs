@@ -9,10 +9,10 @@ use super::digest::digest;
 use super::model::NewRun;
 use super::outcome::storable;
 use super::sinks::SinkRules;
-use super::spec::{RunSpec, SpecRules, Target, inline_document, load_document, member_text, repaired};
+use super::spec::{RunSpec, RunTarget, SpecRules, inline_document, load_document, member_text, repaired};
 use crate::evaluation::config::CodeRule;
 use crate::ids::RunId;
-use crate::json::checked::{Cursor, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{self, SyntaxError, Value};
 use crate::net::OutboundRules;
 
@@ -62,7 +62,7 @@ pub enum SubmissionError {
     Syntax(#[from] SyntaxError),
     /// The body says something that cannot be done; at least one fault.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Invalid(Vec<Problem>),
+    Invalid(Vec<Fault>),
 }
 
 /// Most labels a run may have.
@@ -84,22 +84,22 @@ const MAX_LABEL_VALUE_BYTES: usize = 255;
 pub fn parse(body: &str, rules: &SubmissionRules) -> Result<NewRun, SubmissionError> {
     let text = repaired(body);
     let document = json::parse(&text)?;
-    let problems = Problems::default();
-    let root = Cursor::root(&document, &problems);
+    let faults = Faults::default();
+    let root = Cursor::root(&document, &faults);
     let (fields, read) = read_fields(&root, rules).unzip();
     let read = read.flatten();
     let spec_text = member_text(&text, "spec")?.unwrap_or_default();
-    if let Some(read) = read.as_ref().filter(|read| matches!(read.target, Target::Inline)) {
+    if let Some(read) = read.as_ref().filter(|read| matches!(read.target, RunTarget::Inline)) {
         check_inline(&root, read, spec_text)?;
     }
-    let problems = problems.into_vec();
+    let faults = faults.into_vec();
     match (fields, read, document.get("spec")) {
-        (Some(fields), Some(read), Some(spec)) if problems.is_empty() => {
+        (Some(fields), Some(read), Some(spec)) if faults.is_empty() => {
             // The repaired text has the same length, so that a place in it is a place in the body.
             let start = spec_text.as_ptr().addr() - text.as_ptr().addr();
             Ok(fields.into_run(read, &body[start..start + spec_text.len()], spec, rules))
         }
-        _ => Err(SubmissionError::Invalid(problems)),
+        _ => Err(SubmissionError::Invalid(faults)),
     }
 }
 

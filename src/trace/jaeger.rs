@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::attributes::{Integer, integer};
 use super::decode::{DecodedSpan, Notes, Rejection, required_ids, times};
 use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES, join_key};
-use super::model::{Origin, Span, SpanEvent, Status};
+use super::model::{Origin, Span, SpanEvent, SpanStatus};
 use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
@@ -138,13 +138,13 @@ fn parent<'a>(references: &[Value<'a>], trace_id: &str) -> Option<Cow<'a, str>> 
     Id::read(Some(id.clone()), SPAN_ID_BYTES).into_known()
 }
 
-fn status(attributes: &Map<'_>) -> Status {
+fn status(attributes: &Map<'_>) -> SpanStatus {
     let code = attributes.get("otel.status_code").and_then(Value::as_str).unwrap_or_default();
     match &*code.to_ascii_uppercase() {
-        "OK" => Status::Ok,
-        "ERROR" => Status::Error,
-        _ if matches!(attributes.get("error"), Some(Value::Bool(true))) => Status::Error,
-        _ => Status::Unset,
+        "OK" => SpanStatus::Ok,
+        "ERROR" => SpanStatus::Error,
+        _ if matches!(attributes.get("error"), Some(Value::Bool(true))) => SpanStatus::Error,
+        _ => SpanStatus::Unset,
     }
 }
 

@@ -21,7 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use document::{DEFAULT_MAX_BYTES, Document, GZIP_MAGIC};
-pub use model::{LogRecord, Origin, Span, SpanEvent, Status, Trace, Warning, Warnings};
+pub use model::{LogRecord, Origin, Span, SpanEvent, SpanStatus, Trace, Warning, Warnings};
 
 /// The two formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -79,7 +79,7 @@ pub struct Origin<'a> {
 
 /// The status of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Status {
+pub enum SpanStatus {
     /// Nothing was said.
     #[default]
     Unset,
@@ -112,7 +112,7 @@ pub struct Span<'a> {
     /// End, nanoseconds since the Unix epoch.
     pub end_unix_nanos: i64,
     /// Status.
-    pub status: Status,
+    pub status: SpanStatus,
     /// Attributes in the order written.
     pub attributes: Map<'a>,
     /// Events in the order written.

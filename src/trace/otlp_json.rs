@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::attributes::{Integer, any_value, attributes, integer};
 use super::decode::{DecodedLog, DecodedSpan, Notes, Rejection, required_ids, times};
 use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES};
-use super::model::{LogRecord, Origin, Span, SpanEvent, Status};
+use super::model::{LogRecord, Origin, Span, SpanEvent, SpanStatus};
 use crate::json::{Map, Reader, SyntaxError, Value};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
@@ -27,7 +27,7 @@ pub(super) fn span<'a>(
         name: Cow::Borrowed(""),
         start_unix_nanos: 0,
         end_unix_nanos: 0,
-        status: Status::Unset,
+        status: SpanStatus::Unset,
         attributes: Map::default(),
         events: Vec::new(),
         origin: origin.clone(),
@@ -117,19 +117,19 @@ fn events<'a>(reader: &mut Reader<'a>, notes: &mut Notes) -> Result<Vec<SpanEven
     Ok(events)
 }
 
-fn status(reader: &mut Reader<'_>) -> Result<Status> {
-    let mut status = Status::Unset;
+fn status(reader: &mut Reader<'_>) -> Result<SpanStatus> {
+    let mut status = SpanStatus::Unset;
     reader.object(|reader, key| {
         if key != "code" {
             return reader.skip();
         }
         let code = reader.value()?;
         status = match (&code, code.as_int()) {
-            (Value::Str(name), _) if name == "STATUS_CODE_OK" => Status::Ok,
-            (Value::Str(name), _) if name == "STATUS_CODE_ERROR" => Status::Error,
-            (_, Some(1)) => Status::Ok,
-            (_, Some(2)) => Status::Error,
-            _ => Status::Unset,
+            (Value::Str(name), _) if name == "STATUS_CODE_OK" => SpanStatus::Ok,
+            (Value::Str(name), _) if name == "STATUS_CODE_ERROR" => SpanStatus::Error,
+            (_, Some(1)) => SpanStatus::Ok,
+            (_, Some(2)) => SpanStatus::Error,
+            _ => SpanStatus::Unset,
         };
         Ok(())
     })?;

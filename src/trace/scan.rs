@@ -49,10 +49,10 @@ pub(super) fn scan<'a>(document: &'a Document, format: Option<Format>, feed: Fee
                     false => unlisted += 1,
                 }
                 let next = match &fault {
-                    Fault::Syntax(_) => next_document(text, at),
-                    Fault::Shape(_) | Fault::Format(..) => at + end,
+                    ScanFault::Syntax(_) => next_document(text, at),
+                    ScanFault::Shape(_) | ScanFault::Format(..) => at + end,
                 };
-                if let Fault::Syntax(error) = &fault {
+                if let ScanFault::Syntax(error) = &fault {
                     read_again += (at + error.offset).saturating_sub(next);
                 }
                 at = next;
@@ -66,7 +66,7 @@ pub(super) fn scan<'a>(document: &'a Document, format: Option<Format>, feed: Fee
     }
     found.feed.close();
     if values == 0 {
-        errors.push(Fault::Shape("the document is empty".into()).locate(document, 0));
+        errors.push(ScanFault::Shape("the document is empty".into()).locate(document, 0));
     }
     if unlisted > 0 {
         errors.push(LoadError::More { document: document.name().to_owned(), count: unlisted });
@@ -98,19 +98,19 @@ fn next_document(text: &str, from: usize) -> usize {
     text.len()
 }
 
-enum Fault {
+enum ScanFault {
     Syntax(SyntaxError),
     Shape(String),
     Format(Format, &'static str),
 }
 
-impl From<SyntaxError> for Fault {
+impl From<SyntaxError> for ScanFault {
     fn from(error: SyntaxError) -> Self {
         Self::Syntax(error)
     }
 }
 
-impl Fault {
+impl ScanFault {
     fn locate(&self, document: &Document, base: usize) -> LoadError {
         let name = document.name().to_owned();
         match self {
@@ -138,13 +138,13 @@ fn scan_value<'a>(
     reader: &mut Reader<'a>,
     format: Option<Format>,
     found: &mut Found<'a>,
-) -> Result<(), Fault> {
+) -> Result<(), ScanFault> {
     match reader.peek()? {
         Token::Map => scan_object(reader, format, true, found),
         Token::List => scan_list(reader, format, found),
         _ => {
             let text = reader.raw()?;
-            Err(Fault::Shape(format!("found {}", excerpt(text))))
+            Err(ScanFault::Shape(format!("found {}", excerpt(text))))
         }
     }
 }
@@ -153,7 +153,7 @@ fn scan_list<'a>(
     reader: &mut Reader<'a>,
     format: Option<Format>,
     found: &mut Found<'a>,
-) -> Result<(), Fault> {
+) -> Result<(), ScanFault> {
     let mut items = 0;
     let mut unusable = 0;
     let mut first_fault = None;
@@ -162,7 +162,7 @@ fn scan_list<'a>(
         let item = reader.raw()?;
         let outcome = match item.starts_with('{') {
             true => scan_object(&mut Reader::new(item), format, true, found),
-            false => Err(Fault::Shape(format!("found a list with {}", excerpt(item)))),
+            false => Err(ScanFault::Shape(format!("found a list with {}", excerpt(item)))),
         };
         if let Err(fault) = outcome {
             unusable += 1;
@@ -172,7 +172,7 @@ fn scan_list<'a>(
     })?;
     match first_fault {
         Some(fault) if unusable == items => Err(fault),
-        None if items == 0 => Err(Fault::Shape("found an empty list".into())),
+        None if items == 0 => Err(ScanFault::Shape("found an empty list".into())),
         _ => {
             found.misplaced += unusable;
             Ok(())
@@ -188,7 +188,7 @@ fn scan_object<'a>(
     format: Option<Format>,
     may_be_envelope: bool,
     found: &mut Found<'a>,
-) -> Result<(), Fault> {
+) -> Result<(), ScanFault> {
     let mut is_export = false;
     let mut is_span = false;
     let mut data = None;
@@ -227,7 +227,7 @@ fn scan_object<'a>(
     if format == Some(Format::JaegerJson) {
         return match data {
             Some(data) if !is_export => scan_jaeger(data, found),
-            _ => Err(Fault::Format(Format::JaegerJson, "there is no list under `data`")),
+            _ => Err(ScanFault::Format(Format::JaegerJson, "there is no list under `data`")),
         };
     }
     if is_export {
@@ -238,7 +238,7 @@ fn scan_object<'a>(
         return Ok(());
     }
     match data {
-        _ if format == Some(Format::OtlpJson) => Err(Fault::Format(
+        _ if format == Some(Format::OtlpJson) => Err(ScanFault::Format(
             Format::OtlpJson,
             "there is no `resourceSpans`, `batches`, `trace`, `result` or span id",
         )),
@@ -247,17 +247,17 @@ fn scan_object<'a>(
             scan_object(&mut Reader::new(data), format, false, found)
         }
         Some(data) if data.starts_with('[') => scan_jaeger(data, found),
-        Some(data) => Err(Fault::Shape(format!("found `data` with {}", excerpt(data)))),
-        None if keys.is_empty() => Err(Fault::Shape("found an empty object".into())),
-        None => Err(Fault::Shape(format!("found an object with {}", keys.join(", ")))),
+        Some(data) => Err(ScanFault::Shape(format!("found `data` with {}", excerpt(data)))),
+        None if keys.is_empty() => Err(ScanFault::Shape("found an empty object".into())),
+        None => Err(ScanFault::Shape(format!("found an object with {}", keys.join(", ")))),
     }
 }
 
-fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), Fault> {
+fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), ScanFault> {
     match jaeger_traces(data, found)? {
         JaegerList::Traces => Ok(()),
-        JaegerList::Others => Err(Fault::Shape("found a list under `data` without a trace in it".into())),
-        JaegerList::Absent => Err(Fault::Format(Format::JaegerJson, "there is no list under `data`")),
+        JaegerList::Others => Err(ScanFault::Shape("found a list under `data` without a trace in it".into())),
+        JaegerList::Absent => Err(ScanFault::Format(Format::JaegerJson, "there is no list under `data`")),
     }
 }
 

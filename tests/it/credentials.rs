@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use agentevals::json::checked::{Cursor, Problems};
+use agentevals::json::checked::{Cursor, Faults};
 use agentevals::json::parse;
 use agentevals::runs::credentials::{
     Cluster, CredentialError, CredentialRefs, CredentialRules, Credentials, HeaderSources, Secret,
@@ -96,16 +96,14 @@ fn read(
     rules: &CredentialRules,
 ) -> Result<(CredentialRefs, HeaderSources), Vec<String>> {
     let text = json!({"credential_refs": refs, "headers": headers}).to_string();
-    let (document, problems) = (parse(&text).unwrap(), Problems::default());
-    let root = Cursor::root(&document, &problems);
+    let (document, faults) = (parse(&text).unwrap(), Faults::default());
+    let root = Cursor::root(&document, &faults);
     let refs = root.member("credential_refs", |refs| CredentialRefs::read(refs, rules)).unwrap_or_default();
     let headers = root.member("headers", |headers| HeaderSources::read(headers, rules, &refs));
-    let problems = problems.into_vec();
+    let faults = faults.into_vec();
     match headers {
-        Some(headers) if problems.is_empty() => Ok((refs, headers)),
-        _ => {
-            Err(problems.iter().map(|problem| format!("{}: {}", problem.pointer, problem.message)).collect())
-        }
+        Some(headers) if faults.is_empty() => Ok((refs, headers)),
+        _ => Err(faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect()),
     }
 }
 
@@ -233,10 +231,10 @@ fn there_is_a_limit_to_all_of_it() {
 fn a_signing_secret_is_referred_to_and_not_written() {
     let rules = Vault::new().rules();
     let read = |text: &str| {
-        let (document, problems) = (parse(text).unwrap(), Problems::default());
+        let (document, faults) = (parse(text).unwrap(), Faults::default());
         let refs = CredentialRefs::default();
-        let source = SecretSource::read(&Cursor::root(&document, &problems), &rules, &refs);
-        (source, problems.into_vec().first().map(|problem| problem.message.clone()))
+        let source = SecretSource::read(&Cursor::root(&document, &faults), &rules, &refs);
+        (source, faults.into_vec().first().map(|fault| fault.message.clone()))
     };
     assert_eq!(read(r#"{"fromEnv": "SET"}"#), (Some(SecretSource::Env("SET".to_owned())), None));
     let (source, fault) = read(r#""hunter2""#);

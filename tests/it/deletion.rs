@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{EventKind, NewRun, Record, Status, Submitted};
+use agentevals::runs::model::{EventKind, NewRun, Record, RunStatus, Submitted};
 use agentevals::runs::retention;
 use agentevals::runs::service::RunService;
 use agentevals::runs::store::{Deletion, FeedPosition, Retried, RunFilter};
@@ -96,14 +96,14 @@ async fn a_run_that_is_not_finished_is_not_deleted(store: TestStore) {
         assert_eq!(store.get(run).await.status, status);
     };
     let run = store.submit_one(new_run()).await;
-    refused(run, Status::Queued).await;
+    refused(run, RunStatus::Queued).await;
     let claimed = store.claim_one().await;
-    refused(run, Status::Running).await;
+    refused(run, RunStatus::Running).await;
     store.cancel(run).await.unwrap();
-    refused(run, Status::Running).await;
+    refused(run, RunStatus::Running).await;
     store.write(end(&claimed, failed())).await;
     store.retry(run).await.unwrap();
-    refused(run, Status::Queued).await;
+    refused(run, RunStatus::Queued).await;
     store.cancel(run).await.unwrap();
     assert_eq!(store.delete(run).await.unwrap(), Some(Deletion::Done));
 }
@@ -115,7 +115,7 @@ async fn deleting_and_retrying_at_the_same_time_leave_all_or_nothing(store: Test
         let (deleted, retried) = join(store.delete(run), store.retry(run)).await;
         match (deleted, retried.unwrap()) {
             (Ok(Some(Deletion::Done)), None) => assert_eq!(store.events_of(run).await, []),
-            (Ok(Some(Deletion::Refused(Status::Queued))), Some(Retried::Queued(_))) => {
+            (Ok(Some(Deletion::Refused(RunStatus::Queued))), Some(Retried::Queued(_))) => {
                 assert_eq!(store.kinds(run).await.len(), 3);
                 store.cancel(run).await.unwrap();
                 assert_eq!(store.delete(run).await.unwrap(), Some(Deletion::Done));
@@ -177,7 +177,7 @@ async fn only_what_finished_long_enough_ago_is_purged(store: TestStore) {
         if ended.elapsed() < age {
             assert_eq!(purged, 1);
             assert_eq!(store.run(old).await.unwrap(), None);
-            assert_eq!(store.get(late).await.status, Status::Succeeded);
+            assert_eq!(store.get(late).await.status, RunStatus::Succeeded);
             return;
         }
     }

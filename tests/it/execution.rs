@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agentevals::evaluation::config::CodeRule;
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, UnitResults};
+use agentevals::runs::execution::{Evaluation, ExecutedRun, ExecutionError, Executor, UnitResults};
 use agentevals::runs::model::{EvaluatorType, NewRun, ResultRecord, ResultStatus, Verdict, name_of};
 use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn submit(body: &str) -> NewRun {
     parse(body, &rules).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn execute(run: &NewRun, code: CodePolicy) -> (Result<Evaluated, ExecutionError>, Vec<UnitResults>) {
+fn execute(run: &NewRun, code: CodePolicy) -> (Result<ExecutedRun, ExecutionError>, Vec<UnitResults>) {
     let seen = Mutex::new(Vec::new());
     let observer = |unit| seen.lock().unwrap().push(unit);
     let outcome = runtime().block_on(async {

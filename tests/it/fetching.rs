@@ -7,9 +7,9 @@ use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
 use agentevals::net::Outbound;
 use agentevals::runs::credentials::{Cluster, CredentialRules, Credentials, Secret};
-use agentevals::runs::execution::{Evaluated, Evaluation, ExecutionError, Executor, Resources};
+use agentevals::runs::execution::{Evaluation, ExecutedRun, ExecutionError, Executor, Resources};
 use agentevals::runs::fetch::FetchLimits;
-use agentevals::runs::model::{EventKind, Failure, NewRun, Status, Verdict};
+use agentevals::runs::model::{EventKind, Failure, NewRun, RunStatus, Verdict};
 use agentevals::runs::submission::{SubmissionRules, parse};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,7 +58,7 @@ fn submit(spec: &Value, resources: &Resources) -> NewRun {
     parse(&json!({"spec": spec}).to_string(), &rules).unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn execute(spec: &Value, resources: Resources) -> Result<Evaluated, ExecutionError> {
+async fn execute(spec: &Value, resources: Resources) -> Result<ExecutedRun, ExecutionError> {
     let run = submit(spec, &resources);
     let (claimed, cancel) = (claimed(run.id, &run.spec), CancellationToken::new());
     Evaluation::new(resources).execute(&claimed, &|_| {}, &cancel).await
@@ -301,7 +301,7 @@ async fn a_server_that_is_away_for_a_while_costs_attempts_and_nothing_else(store
     let server = HttpServer::scripted([away.clone(), away, Reply::json(&trace())]).await;
     let run = submitted(&store, &server.url("/"), |_| {}).await;
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.verdict, run.attempt), (Status::Succeeded, Some(Verdict::Passed), 3));
+    assert_eq!((run.status, run.verdict, run.attempt), (RunStatus::Succeeded, Some(Verdict::Passed), 3));
     assert_eq!(store.places(run.id).await, [0]);
     let text =
         format!("fetching {}: the answer was 503 Service Unavailable", server.url(&format!("/{TRACE}")));
@@ -315,7 +315,7 @@ async fn a_server_that_stays_away_fails_the_run_when_attempts_are_out(store: Tes
     let run = finished(&store, run).await;
     assert_eq!(
         (run.status, run.attempt, run.failure.unwrap().code),
-        (Status::Failed, 2, "fetch_failed".into())
+        (RunStatus::Failed, 2, "fetch_failed".into())
     );
     assert_eq!(server.requests().len(), 2);
 }
@@ -324,7 +324,7 @@ async fn a_trace_that_is_not_there_fails_its_run_at_once(store: TestStore) {
     let server = HttpServer::scripted([Reply::status(404)]).await;
     let run = submitted(&store, &server.url("/"), |_| {}).await;
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.attempt), (Status::Failed, 1));
+    assert_eq!((run.status, run.attempt), (RunStatus::Failed, 1));
     assert_eq!(run.failure.unwrap().code, "trace_not_found");
     server.only_request();
 }
@@ -341,7 +341,7 @@ async fn a_run_is_not_tried_again_before_the_server_wants_it(store: TestStore) {
     })
     .await;
     let run = submitted(&store, &server.url("/"), |_| {}).await;
-    assert_eq!(finished(&store, run).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Succeeded);
     let asked = asked.lock().unwrap();
     let waited = asked[1] - asked[0];
     assert!(waited >= Duration::from_secs(1), "it was asked again after {waited:?}");
@@ -356,7 +356,7 @@ async fn cancelling_ends_a_fetch_that_hangs(store: TestStore) {
     server.wait_for(1).await;
     let cancelled = Instant::now();
     store.cancel(run).await.unwrap();
-    assert_eq!(finished(&store, run).await.status, Status::Cancelled);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Cancelled);
     server.wait_until_left().await;
     assert!(cancelled.elapsed() < PROMPTLY, "{:?}", cancelled.elapsed());
 }
@@ -365,6 +365,6 @@ async fn a_fetch_that_hangs_ends_with_the_deadline(store: TestStore) {
     let server = HttpServer::scripted([Reply::stalling()]).await;
     let run = submitted(&store, &server.url("/"), |run| run.deadline = Duration::from_secs(1)).await;
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.failure.unwrap().code), (Status::Failed, "deadline_exceeded".into()));
+    assert_eq!((run.status, run.failure.unwrap().code), (RunStatus::Failed, "deadline_exceeded".into()));
     server.wait_until_left().await;
 }

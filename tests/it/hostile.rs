@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentevals::eval_set::EvalSet;
 use agentevals::evaluation::Report;
 use agentevals::extraction::{Conversation, extract};
-use agentevals::metrics::Status;
+use agentevals::metrics::EvalStatus;
 use agentevals::trace::{DEFAULT_MAX_BYTES, Document, Join, LoadError, Trace, load};
 use assert_cmd::Command;
 use proptest::prelude::*;
@@ -741,7 +741,7 @@ fn check_properties(bytes: &[u8]) {
         for eval_set in [None, Some(&golden)] {
             let report = evaluate(&documents, &ALL_METRICS, eval_set, lenient);
             for metric in report.traces.iter().flat_map(|unit| &unit.metrics) {
-                let is_share = metric.eval_status != Status::Informational;
+                let is_share = metric.eval_status != EvalStatus::Informational;
                 let scores = metric.per_invocation_scores.iter().chain([&metric.score]).flatten();
                 for score in scores {
                     assert!(score.is_finite() && *score >= 0.0 && (!is_share || *score <= 1.0), "{metric:?}");
@@ -800,7 +800,7 @@ proptest! {
                 set.lint();
                 evaluate(&[document_of_varied_otlp()], &GOLDEN_METRICS, Some(&set), false);
             }
-            Err(error) => assert!(!error.problems().is_empty()),
+            Err(error) => assert!(!error.faults().is_empty()),
         }
     }
 

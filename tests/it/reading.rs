@@ -658,13 +658,13 @@ fn invocation_events_yield_the_expected_tool_calls() {
 // eval-sets fault 6
 #[test]
 fn members_of_the_set_that_are_not_read_are_pointed_out() {
-    let error = EvalSet::parse(r#"{"evalSetId":"s","evalCases":[]}"#).unwrap_err().problems();
+    let error = EvalSet::parse(r#"{"evalSetId":"s","evalCases":[]}"#).unwrap_err().faults();
     assert!(
-        error.iter().any(|problem| problem.contains("`evalCases` is not read here, write `eval_cases`")),
+        error.iter().any(|fault| fault.contains("`evalCases` is not read here, write `eval_cases`")),
         "{error:?}"
     );
     let set = EvalSet::parse(r#"{"eval_set_id":"s","eval_cases":[],"descripton":"x"}"#).unwrap();
-    assert!(set.lint().iter().any(|problem| problem.path == "$.descripton"));
+    assert!(set.lint().iter().any(|fault| fault.path == "$.descripton"));
 }
 
 // eval-sets fault 7

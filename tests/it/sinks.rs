@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agentevals::json::checked::Problem;
+use agentevals::json::checked::Fault;
 use agentevals::runs::credentials::CredentialRules;
 use agentevals::runs::model::{NewRun, SinkKind};
 use agentevals::runs::submission::{SubmissionError, SubmissionRules, parse};
@@ -28,9 +28,9 @@ fn taken(sinks: Value) -> NewRun {
     parse(&submission(sinks).to_string(), &rules()).unwrap()
 }
 
-fn refused(submission: &Value, rules: &SubmissionRules) -> Vec<Problem> {
+fn refused(submission: &Value, rules: &SubmissionRules) -> Vec<Fault> {
     match parse(&submission.to_string(), rules) {
-        Err(SubmissionError::Invalid(problems)) => problems,
+        Err(SubmissionError::Invalid(faults)) => faults,
         other => panic!("{other:?}"),
     }
 }
@@ -126,11 +126,11 @@ fn fault_9_what_could_not_be_delivered_is_refused_with_its_place() {
         (json!("stdout"), "", "expected an object"),
     ];
     for (sink, place, text) in table {
-        let problems = refused(&submission(json!([{"kind": "stdout"}, sink])), &rules());
-        assert_eq!(problems.len(), 1, "{sink}: {problems:?}");
-        assert_eq!(problems[0].pointer, format!("/spec/sinks/1{place}"), "{sink}");
-        assert!(problems[0].message.contains(text), "{sink}: {}", problems[0].message);
-        assert!(!problems[0].message.contains("hunter2"), "{sink}: {}", problems[0].message);
+        let faults = refused(&submission(json!([{"kind": "stdout"}, sink])), &rules());
+        assert_eq!(faults.len(), 1, "{sink}: {faults:?}");
+        assert_eq!(faults[0].pointer, format!("/spec/sinks/1{place}"), "{sink}");
+        assert!(faults[0].message.contains(text), "{sink}: {}", faults[0].message);
+        assert!(!faults[0].message.contains("hunter2"), "{sink}: {}", faults[0].message);
     }
     let many = refused(&submission(json!(vec![json!({"kind": "stdout"}); 11])), &rules());
     assert_eq!((&*many[0].pointer, &*many[0].message), ("/spec/sinks", "11 sinks are more than 10"));
@@ -140,6 +140,6 @@ fn fault_9_what_could_not_be_delivered_is_refused_with_its_place() {
 fn fault_13_files_are_refused_unless_there_is_a_folder_for_them() {
     let submission = submission(json!([{"kind": "file", "path": "out.ndjson"}]));
     let rules = SubmissionRules { file_sinks: None, ..rules() };
-    let problems = refused(&submission, &rules);
-    assert!(problems[0].message.contains("AGENTEVALS_FILE_SINKS_DIR"), "{problems:?}");
+    let faults = refused(&submission, &rules);
+    assert!(faults[0].message.contains("AGENTEVALS_FILE_SINKS_DIR"), "{faults:?}");
 }

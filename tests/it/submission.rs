@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentevals::evaluation::config::CodeRule;
-use agentevals::json::checked::Problem;
+use agentevals::json::checked::Fault;
 use agentevals::runs::model::NewRun;
 use agentevals::runs::submission::{SubmissionError, SubmissionRules, parse};
 
@@ -29,9 +29,9 @@ fn fetched(more: &str) -> String {
     format!(r#"{{"spec":{{"target":{target}{more}}}}}"#)
 }
 
-fn problems(body: &str, rules: &SubmissionRules) -> Vec<Problem> {
+fn faults(body: &str, rules: &SubmissionRules) -> Vec<Fault> {
     match parse(body, rules) {
-        Err(SubmissionError::Invalid(problems)) => problems,
+        Err(SubmissionError::Invalid(faults)) => faults,
         other => panic!("{body}: {other:?}"),
     }
 }
@@ -216,7 +216,7 @@ fn every_fault_is_explained_where_it_is() {
         (with_fields(r#""labels":{"a/b":1}"#), "/labels/a~1b", "expected a string"),
         (with_fields(r#""labels":{"a":"\u0000"}"#), "/labels/a", "control character"),
     ] {
-        let found = problems(&body, &SubmissionRules::default());
+        let found = faults(&body, &SubmissionRules::default());
         let is_there = found.iter().any(|p| p.pointer == pointer && p.message.contains(message));
         assert!(is_there, "{body}\nwanted {pointer}: {message}\nfound {found:#?}");
     }
@@ -241,7 +241,7 @@ fn faults_do_not_repeat_what_may_be_secret() {
         fetched("").replace("https://h/", "ftp://me:s3cret@h/?s3cret"),
         fetched("").replace("https://h/", "https://me:s3cret@h:port/"),
     ] {
-        let found = problems(&body, &SubmissionRules::default());
+        let found = faults(&body, &SubmissionRules::default());
         assert!(!format!("{found:?}").contains("s3cret"), "{found:?}");
     }
 }
@@ -249,8 +249,8 @@ fn faults_do_not_repeat_what_may_be_secret() {
 #[test]
 fn all_faults_are_reported_at_once() {
     let body = r#"{"runId":1,"priority":"high","spec":{"target":{"kind":"inline","inline":{}},"evalSet":{},"sinks":1}}"#;
-    let found = problems(body, &SubmissionRules::default());
-    let pointers: Vec<_> = found.iter().map(|problem| &*problem.pointer).collect();
+    let found = faults(body, &SubmissionRules::default());
+    let pointers: Vec<_> = found.iter().map(|fault| &*fault.pointer).collect();
     for pointer in ["/runId", "/priority", "/spec/target/inline", "/spec/evalSet/eval_set_id", "/spec/sinks"]
     {
         assert!(pointers.contains(&pointer), "{pointer}: {pointers:?}");
@@ -260,8 +260,8 @@ fn all_faults_are_reported_at_once() {
 #[test]
 fn what_goes_along_is_checked_whatever_is_wrong_with_the_target() {
     let body = r#"{"spec":{"target":{"kind":"http"},"context":{"headers":{"Host":"h"}}}}"#;
-    let found = problems(body, &SubmissionRules::default());
-    let pointers: Vec<_> = found.iter().map(|problem| &*problem.pointer).collect();
+    let found = faults(body, &SubmissionRules::default());
+    let pointers: Vec<_> = found.iter().map(|fault| &*fault.pointer).collect();
     assert_eq!(pointers, ["/spec/target/trace_id", "/spec/target/base_url", "/spec/context/headers/Host"]);
 }
 
@@ -269,7 +269,7 @@ fn what_goes_along_is_checked_whatever_is_wrong_with_the_target() {
 fn too_many_labels_are_refused() {
     let labels: Vec<_> = (0..33).map(|n| format!(r#""l{n}":"v""#)).collect();
     let found =
-        problems(&with_fields(&format!(r#""labels":{{{}}}"#, labels.join(","))), &SubmissionRules::default());
+        faults(&with_fields(&format!(r#""labels":{{{}}}"#, labels.join(","))), &SubmissionRules::default());
     assert_eq!(found[0].message, "33 labels are more than 32");
 }
 
@@ -285,6 +285,6 @@ fn code_evaluators_are_taken_below_the_directory_and_without_the_environment() {
         (r#""path":"/x.py""#, "/spec/evalConfig/evaluators/0/path"),
         (r#""path":"x.py","env":["HOME"]"#, "/spec/evalConfig/evaluators/0/env"),
     ] {
-        assert_eq!(problems(&code(members), &rules)[0].pointer, pointer);
+        assert_eq!(faults(&code(members), &rules)[0].pointer, pointer);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{EventKind, NewRun, Record, Run, RunEvent, Status, Submitted};
+use agentevals::runs::model::{EventKind, NewRun, Record, Run, RunEvent, RunStatus, Submitted};
 use agentevals::runs::service::RunService;
 use agentevals::runs::store::{FeedEvent, FeedPosition, RunFilter, RunStore, StoreError};
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
@@ -133,7 +133,7 @@ async fn watching_a_finished_run_replays_it_and_ends(store: TestStore) {
         assert_eq!(numbers(&events), (after.saturating_add(1)..=last).collect::<Vec<_>>(), "after {after}");
     }
     // One that was not finished when it was looked at.
-    let unfinished = Run { status: Status::Running, ..run };
+    let unfinished = Run { status: RunStatus::Running, ..run };
     assert_eq!(rest(service.watch(&unfinished, 2000)).await.len(), 503);
 }
 
@@ -234,7 +234,7 @@ async fn waiting_ends_with_the_run_or_with_patience(store: TestStore) {
     let run = claimed.lease.run;
     let started = Instant::now();
     let waited = service.wait(run, Duration::from_millis(100)).await.unwrap().unwrap();
-    assert_eq!(waited.status, Status::Running);
+    assert_eq!(waited.status, RunStatus::Running);
     assert!(started.elapsed() >= Duration::from_millis(100));
     let waiting = tokio::spawn({
         let service = service.clone();
@@ -359,7 +359,7 @@ async fn two_replicas_tell_the_same() {
         replicas[number as usize % 2].write(part(&claimed, [number])).await;
     }
     replicas[0].write(end(&claimed, succeeded())).await;
-    assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap().status, RunStatus::Succeeded);
     let [one, other] = watchers;
     let (one, other) = (one.await.unwrap(), other.await.unwrap());
     assert_eq!(one.len(), 103);

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{Evaluated, ExecutionError, Executor, UnitResults};
+use agentevals::runs::execution::{ExecutedRun, ExecutionError, Executor, UnitResults};
 use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{Claimed, EventKind, NewRun, Progress, ResultRecord, Status, Summary, Verdict};
+use agentevals::runs::model::{
+    Claimed, EventKind, NewRun, Progress, ResultRecord, RunStatus, Summary, Verdict,
+};
 use agentevals::runs::store::{RunStore, StoreError};
 use agentevals::runs::worker::{Stop, WorkerSettings};
 use async_trait::async_trait;
@@ -33,7 +35,7 @@ struct Job {
 }
 
 enum Answer {
-    Returns(Box<Result<Evaluated, ExecutionError>>),
+    Returns(Box<Result<ExecutedRun, ExecutionError>>),
     Panics,
 }
 
@@ -69,8 +71,8 @@ impl Job {
     }
 }
 
-fn evaluated(results: Vec<ResultRecord>) -> Evaluated {
-    Evaluated { verdict: Verdict::Passed, summary: Summary::default(), results, total: 10 }
+fn evaluated(results: Vec<ResultRecord>) -> ExecutedRun {
+    ExecutedRun { verdict: Verdict::Passed, summary: Summary::default(), results, total: 10 }
 }
 
 /// Hands what it is asked to do to the test.
@@ -83,7 +85,7 @@ impl Executor for Remote {
         claimed: &Claimed,
         observer: &(dyn Fn(UnitResults) + Send + Sync),
         cancel: &CancellationToken,
-    ) -> Result<Evaluated, ExecutionError> {
+    ) -> Result<ExecutedRun, ExecutionError> {
         let (answer, mut answered) = oneshot::channel();
         let (units, mut done) = mpsc::unbounded_channel();
         self.0.send(Job { claimed: claimed.clone(), units, cancel: cancel.clone(), answer }).ok();
@@ -188,12 +190,12 @@ async fn a_hint_wakes_an_idle_worker_at_once(store: TestStore) {
     // A retry, a requeued run whose wait is over, and one that was given back wake it too.
     let run = store.submit_one(new_run()).await;
     worker.job().await.fails(false);
-    assert_eq!(finished(&store, run).await.status, Status::Failed);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Failed);
     store.retry(run).await.unwrap();
     let job = worker.job().await;
     assert_eq!((job.run(), job.claimed.attempt), (run, 2));
     job.succeeds();
-    assert_eq!(finished(&store, run).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Succeeded);
 }
 
 async fn a_run_is_executed_with_what_was_submitted_and_its_results_are_stored(store: TestStore) {
@@ -204,13 +206,13 @@ async fn a_run_is_executed_with_what_was_submitted_and_its_results_are_stored(st
     assert_eq!((&job.claimed.spec, job.claimed.deadline), (&new.spec, new.deadline));
     assert_eq!((job.claimed.attempt, job.claimed.max_attempts), (1, 7));
     let running = store.get(new.id).await;
-    assert_eq!((running.status, running.worker.as_deref()), (Status::Running, Some("the worker")));
+    assert_eq!((running.status, running.worker.as_deref()), (RunStatus::Running, Some("the worker")));
     job.unit_done(0..2);
     job.succeeds_with((0..4).map(result).collect());
     let run = finished(&store, new.id).await;
     assert_eq!(
         (run.status, run.verdict, run.summary),
-        (Status::Succeeded, Some(Verdict::Passed), Some(Summary::default()))
+        (RunStatus::Succeeded, Some(Verdict::Passed), Some(Summary::default()))
     );
     assert_eq!(store.places(new.id).await, [0, 1, 2, 3]);
     assert_eq!(count(&store, new.id, EventKind::ResultCreated).await, 4);
@@ -231,7 +233,7 @@ impl Executor for Counting {
         claimed: &Claimed,
         _: &(dyn Fn(UnitResults) + Send + Sync),
         _: &CancellationToken,
-    ) -> Result<Evaluated, ExecutionError> {
+    ) -> Result<ExecutedRun, ExecutionError> {
         self.most.fetch_max(self.at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         *self.executed.lock().unwrap().entry(claimed.lease.run).or_default() += 1;
         tokio::task::yield_now().await;
@@ -257,7 +259,7 @@ async fn three_workers_execute_each_run_once(store: TestStore) {
     }
     for run in &runs {
         let run = finished(&store, *run).await;
-        assert_eq!((run.status, run.attempt), (Status::Succeeded, 1));
+        assert_eq!((run.status, run.attempt), (RunStatus::Succeeded, 1));
     }
     for (stop, task) in workers {
         stop.soon.cancel();
@@ -275,7 +277,7 @@ async fn a_panic_fails_its_run_and_the_worker_goes_on(store: TestStore) {
         job.unit_done(0..1);
         job.panics();
         let run = finished(&store, run).await;
-        assert_eq!((run.status, run.attempt), (Status::Failed, 1));
+        assert_eq!((run.status, run.attempt), (RunStatus::Failed, 1));
         let failure = run.failure.unwrap();
         assert_eq!(failure.code, "internal_error");
         assert!(!failure.message.contains("as it was told to"), "{}", failure.message);
@@ -283,7 +285,7 @@ async fn a_panic_fails_its_run_and_the_worker_goes_on(store: TestStore) {
     }
     let run = store.submit_one(new_run()).await;
     worker.job().await.succeeds();
-    assert_eq!(finished(&store, run).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Succeeded);
 }
 
 /// Upstream has no retry after a failure.
@@ -296,15 +298,15 @@ async fn fault_7_a_transient_failure_is_tried_again_until_out_of_attempts(store:
         let failed = Instant::now();
         job.fails(true);
         if attempt < 3 {
-            until(async || store.get(run).await.status == Status::Queued).await;
+            until(async || store.get(run).await.status == RunStatus::Queued).await;
             // Between half and the whole of 400 ms, then of 800 ms.
             let shortest = Duration::from_millis(if attempt == 1 { 200 } else { 400 });
-            until(async || store.get(run).await.status == Status::Running).await;
+            until(async || store.get(run).await.status == RunStatus::Running).await;
             assert!(failed.elapsed() >= shortest, "{:?}", failed.elapsed());
         }
     }
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.attempt, run.failure), (Status::Failed, 3, Some(failure())));
+    assert_eq!((run.status, run.attempt, run.failure), (RunStatus::Failed, 3, Some(failure())));
     use EventKind::{Failed, Queued, Requeued, Started};
     assert_eq!(store.kinds(run.id).await, [Queued, Started, Requeued, Started, Requeued, Started, Failed]);
 }
@@ -314,7 +316,7 @@ async fn a_permanent_failure_is_final_at_once(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     worker.job().await.fails(false);
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.attempt, run.failure), (Status::Failed, 1, Some(failure())));
+    assert_eq!((run.status, run.attempt, run.failure), (RunStatus::Failed, 1, Some(failure())));
 }
 
 /// Upstream has one deadline for all runs.
@@ -330,12 +332,12 @@ async fn fault_7_each_run_has_its_own_deadline_and_keeps_results_so_far(store: T
     let run = finished(&store, hasty).await;
     assert_eq!(
         (run.status, run.attempt, &*run.failure.unwrap().code),
-        (Status::Failed, 1, "deadline_exceeded")
+        (RunStatus::Failed, 1, "deadline_exceeded")
     );
     assert_eq!(store.places(hasty).await, [0, 1]);
     assert!(!patient_job.cancel.is_cancelled());
     patient_job.succeeds();
-    assert_eq!(finished(&store, patient).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, patient).await.status, RunStatus::Succeeded);
 }
 
 /// Upstream only sets a flag, and the run ends as succeeded.
@@ -349,11 +351,11 @@ async fn fault_1_cancelling_stops_the_executor_and_keeps_results_so_far(store: T
     timeout(Duration::from_secs(1), job.cancel.cancelled()).await.expect("it is told within a second");
     let run = finished(&store, run).await;
     assert!(cancelled.elapsed() < Duration::from_secs(1), "{:?}", cancelled.elapsed());
-    assert_eq!((run.status, run.verdict, run.failure), (Status::Cancelled, None, None));
+    assert_eq!((run.status, run.verdict, run.failure), (RunStatus::Cancelled, None, None));
     assert_eq!(store.places(run.id).await, [0, 1, 2]);
     assert!(!other_job.cancel.is_cancelled());
     other_job.succeeds();
-    assert_eq!(finished(&store, other).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, other).await.status, RunStatus::Succeeded);
 }
 
 async fn a_run_that_fails_for_now_after_it_was_cancelled_is_cancelled(store: TestStore) {
@@ -367,7 +369,7 @@ async fn a_run_that_fails_for_now_after_it_was_cancelled_is_cancelled(store: Tes
     let job = worker.job().await;
     store.cancel(run).await.unwrap();
     job.fails(true);
-    assert_eq!(finished(&store, run).await.status, Status::Cancelled);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Cancelled);
 }
 
 /// Upstream cancels for good what it was executing.
@@ -382,10 +384,10 @@ async fn fault_3_a_worker_that_stops_lets_its_runs_finish(store: TestStore) {
     assert!(!job.cancel.is_cancelled());
     job.succeeds_with(vec![result(0), result(1)]);
     worker.ended().await;
-    assert_eq!(store.get(run).await.status, Status::Succeeded);
+    assert_eq!(store.get(run).await.status, RunStatus::Succeeded);
     assert_eq!(store.places(run).await, [0, 1]);
     let later = store.get(later).await;
-    assert_eq!((later.status, later.attempt), (Status::Queued, 0));
+    assert_eq!((later.status, later.attempt), (RunStatus::Queued, 0));
 }
 
 async fn fault_3_after_the_grace_runs_are_given_back_and_the_attempt_is_not_spent(store: TestStore) {
@@ -397,14 +399,14 @@ async fn fault_3_after_the_grace_runs_are_given_back_and_the_attempt_is_not_spen
     timeout(PATIENCE, job.cancel.cancelled()).await.unwrap();
     worker.ended().await;
     let given_back = store.get(run).await;
-    assert_eq!((given_back.status, given_back.attempt), (Status::Queued, 0));
+    assert_eq!((given_back.status, given_back.attempt), (RunStatus::Queued, 0));
     let started = Instant::now();
     let mut other = Worker::start(&store, |_| {});
     let job = other.job().await;
     assert!(started.elapsed() < Duration::from_secs(2));
     assert_eq!((job.run(), job.claimed.attempt), (run, 1));
     job.succeeds();
-    assert_eq!(finished(&store, run).await.status, Status::Succeeded);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Succeeded);
 }
 
 async fn a_worker_that_stops_now_does_not_wait(store: TestStore) {
@@ -460,7 +462,7 @@ async fn fault_2_a_worker_that_lost_its_lease_writes_nothing(store: TestStore) {
     worker.ended().await;
     for run in [first, second] {
         let run = store.get(run).await;
-        assert_eq!((run.status, run.worker.as_deref()), (Status::Running, Some("thief")));
+        assert_eq!((run.status, run.worker.as_deref()), (RunStatus::Running, Some("thief")));
         assert!(store.places(run.id).await.is_empty());
     }
     assert_eq!(store.kinds(first).await, before);
@@ -499,14 +501,14 @@ async fn fault_4_an_outage_at_the_end_of_a_run_loses_nothing(store: TestStore) {
     store.cancel(runs[2]).await.unwrap();
     until(async || faulty.calls("record") >= 3).await;
     for run in &runs {
-        assert_eq!(store.get(*run).await.status, Status::Running);
+        assert_eq!(store.get(*run).await.status, RunStatus::Running);
     }
     faulty.heal();
     let mut statuses = Vec::new();
     for run in &runs {
         statuses.push(finished(&store, *run).await.status);
     }
-    assert_eq!(statuses, [Status::Succeeded, Status::Failed, Status::Cancelled]);
+    assert_eq!(statuses, [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled]);
     assert_eq!(store.places(runs[0]).await, [0, 1, 2, 3]);
     assert_eq!(count(&store, runs[0], EventKind::ResultCreated).await, 4);
     assert_eq!(store.get(runs[1]).await.failure, Some(failure()));
@@ -559,7 +561,7 @@ async fn fault_4_an_outage_of_claims_and_heartbeats_ends_nothing(store: TestStor
     // It still learns of cancellations.
     store.cancel(run).await.unwrap();
     timeout(PATIENCE, job.cancel.cancelled()).await.unwrap();
-    assert_eq!(finished(&store, run).await.status, Status::Cancelled);
+    assert_eq!(finished(&store, run).await.status, RunStatus::Cancelled);
 }
 
 async fn fault_16_a_record_that_cannot_be_stored_fails_its_run_and_no_other(store: TestStore) {
@@ -585,9 +587,9 @@ async fn fault_16_a_record_that_cannot_be_stored_fails_its_run_and_no_other(stor
     for (number, run) in runs.into_iter().enumerate() {
         let run = finished(&store, run).await;
         if number % 7 == 3 {
-            assert_eq!((run.status, &*run.failure.unwrap().code), (Status::Failed, "internal_error"));
+            assert_eq!((run.status, &*run.failure.unwrap().code), (RunStatus::Failed, "internal_error"));
         } else {
-            assert_eq!((run.status, run.failure), (Status::Succeeded, None));
+            assert_eq!((run.status, run.failure), (RunStatus::Succeeded, None));
             assert_eq!(store.places(run.id).await, [0]);
         }
     }
@@ -604,7 +606,7 @@ async fn heartbeats_keep_a_long_run(store: TestStore) {
     assert!(stolen.is_err());
     job.succeeds();
     let run = finished(&store, run).await;
-    assert_eq!((run.status, run.attempt), (Status::Succeeded, 1));
+    assert_eq!((run.status, run.attempt), (RunStatus::Succeeded, 1));
 }
 
 async fn a_run_of_a_dead_worker_is_taken_over_when_its_lease_ends(store: TestStore) {
@@ -621,7 +623,7 @@ async fn a_run_of_a_dead_worker_is_taken_over_when_its_lease_ends(store: TestSto
     let elapsed = started.elapsed();
     assert!(elapsed > Duration::from_millis(400) && elapsed < Duration::from_secs(5), "{elapsed:?}");
     for run in runs {
-        assert_eq!(finished(&store, run).await.status, Status::Succeeded);
+        assert_eq!(finished(&store, run).await.status, RunStatus::Succeeded);
     }
 }
 
@@ -658,7 +660,7 @@ async fn no_more_runs_are_claimed_than_there_are_slots(store: TestStore) {
     for run in runs {
         *statuses.entry(store.get(run).await.status).or_default() += 1;
     }
-    assert_eq!(statuses, HashMap::from([(Status::Running, 3), (Status::Queued, 4)]));
+    assert_eq!(statuses, HashMap::from([(RunStatus::Running, 3), (RunStatus::Queued, 4)]));
     drop(jobs);
 }
 
@@ -669,14 +671,14 @@ async fn a_claim_that_is_answered_during_the_stop_is_not_lost(store: TestStore) 
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| {
         settings.grace = Duration::from_millis(50);
     });
-    until(async || store.get(run).await.status == Status::Running).await;
+    until(async || store.get(run).await.status == RunStatus::Running).await;
     worker.stop.soon.cancel();
     gate.add_permits(1);
     let job = worker.job().await;
     assert_eq!(job.run(), run);
     worker.ended().await;
     let given_back = store.get(run).await;
-    assert_eq!((given_back.status, given_back.attempt), (Status::Queued, 0));
+    assert_eq!((given_back.status, given_back.attempt), (RunStatus::Queued, 0));
 }
 
 async fn results_are_stored_while_the_run_goes_on(store: TestStore) {
@@ -686,7 +688,7 @@ async fn results_are_stored_while_the_run_goes_on(store: TestStore) {
     job.unit_done(0..2);
     until(async || store.places(run).await == [0, 1]).await;
     assert_eq!(store.get(run).await.progress, Some(Progress { done: 2, total: 10 }));
-    assert_eq!(store.get(run).await.status, Status::Running);
+    assert_eq!(store.get(run).await.status, RunStatus::Running);
     job.unit_done(2..5);
     until(async || store.places(run).await.len() == 5).await;
     job.unit_done(5..6);

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::member::{Named, Nullable, Time};
 use super::run::ProgressAnswer;
-use crate::api::event_stream::Told;
-use crate::runs::model::{EventKind, ResultDigest, ResultStatus, RunEvent, Status, Verdict};
+use crate::api::event_stream::StreamEvent;
+use crate::runs::model::{EventKind, ResultDigest, ResultStatus, RunEvent, RunStatus, Verdict};
 
 /// Something that happened to a run. Members that do not apply are left out.
 #[derive(Debug, PartialEq, Serialize, Object)]
@@ -23,7 +23,7 @@ pub(in crate::api) struct EventAnswer {
     /// When.
     at: Time,
     /// The status it puts the run in.
-    status: Named<Status>,
+    status: Named<RunStatus>,
     /// The attempt that started, ended or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
@@ -66,7 +66,7 @@ impl From<RunEvent> for EventAnswer {
     }
 }
 
-impl Told for EventAnswer {
+impl StreamEvent for EventAnswer {
     fn name(&self) -> &'static str {
         self.event.name()
     }

@@ -4,12 +4,12 @@ use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
 use crate::metrics;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{DeliveryState, EventKind, Phase, SinkKind, Status, TargetKind, Verdict};
+use crate::runs::model::{DeliveryState, EventKind, Phase, RunStatus, SinkKind, TargetKind, Verdict};
 use crate::wire::vocabulary;
 pub(in crate::api) use crate::wire::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
 
 vocabulary!(
-    Status,
+    RunStatus,
     "RunStatus",
     "Where a run stands: whether the machine did its work. `succeeded`, `failed` and `cancelled` are final unless \
      the run is retried."
@@ -21,7 +21,7 @@ vocabulary!(
     "Where the traces of a run come from. `uploaded` ones were evaluated at once and not kept."
 );
 vocabulary!(
-    metrics::Status,
+    metrics::EvalStatus,
     "MetricStatus",
     "What the score of a metric was worth; `INFORMATIONAL` is a number to watch that neither passes nor fails."
 );

@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::conversation::MetadataAnswer;
 use super::performance::PerformanceAnswer;
 use super::report::{ReportAnswer, TraceResultAnswer};
-use crate::api::event_stream::Told;
+use crate::api::event_stream::StreamEvent;
 use crate::api::problem::Problem;
 use crate::evaluation::UnitReport;
 use crate::extraction::Conversation;
-use crate::runs::uploads::Evaluated;
+use crate::runs::uploads::EvaluatedUpload;
 
 /// What is told of an evaluation while it goes on; the last event has `done` or `error`.
 #[derive(Debug, Serialize, Union)]
@@ -119,7 +119,7 @@ impl EvaluationEvent {
     }
 
     /// The end of an evaluation.
-    pub(in crate::api) fn done(evaluated: Evaluated) -> Self {
+    pub(in crate::api) fn done(evaluated: EvaluatedUpload) -> Self {
         Self::Done(DoneEvent { done: true, result: evaluated.into() })
     }
 
@@ -129,7 +129,7 @@ impl EvaluationEvent {
     }
 }
 
-impl Told for EvaluationEvent {
+impl StreamEvent for EvaluationEvent {
     fn name(&self) -> &'static str {
         match self {
             Self::Extracted(_) => "performance_metrics",

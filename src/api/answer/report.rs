@@ -9,8 +9,8 @@ use super::member::{Named, Nullable, RawObject};
 use super::performance::{PerformanceAnswer, RunPerformanceAnswer};
 use crate::eval_set::CaseMatch;
 use crate::evaluation::{Report, TurnRef, UnitReport, Verdict};
-use crate::metrics::{MetricResult, Status};
-use crate::runs::uploads::Evaluated;
+use crate::metrics::{EvalStatus, MetricResult};
+use crate::runs::uploads::EvaluatedUpload;
 use crate::trace::Warning;
 
 /// Something that was read or evaluated with less than it should have had.
@@ -39,11 +39,11 @@ struct MetricResultAnswer {
     /// Overall score.
     score: Nullable<f64>,
     /// What the score was worth.
-    eval_status: Named<Status>,
+    eval_status: Named<EvalStatus>,
     /// One score per turn; null where a turn has none.
     per_invocation_scores: Vec<Nullable<f64>>,
     /// What each of them was worth.
-    per_invocation_statuses: Vec<Named<Status>>,
+    per_invocation_statuses: Vec<Named<EvalStatus>>,
     /// Why it could not be computed.
     error: Nullable<String>,
     /// The kind of the error; stable, for programs.
@@ -164,8 +164,8 @@ pub(super) struct ReportAnswer {
     unmatched_eval_cases: Vec<String>,
 }
 
-impl From<Evaluated> for ReportAnswer {
-    fn from(Evaluated { report, run }: Evaluated) -> Self {
+impl From<EvaluatedUpload> for ReportAnswer {
+    fn from(EvaluatedUpload { report, run }: EvaluatedUpload) -> Self {
         let Report { verdict, traces, errors, warnings, unmatched_eval_cases, performance_metrics, .. } =
             report;
         Self {
@@ -188,8 +188,8 @@ pub(in crate::api) struct OneReport {
     data: ReportAnswer,
 }
 
-impl From<Evaluated> for OneReport {
-    fn from(evaluated: Evaluated) -> Self {
+impl From<EvaluatedUpload> for OneReport {
+    fn from(evaluated: EvaluatedUpload) -> Self {
         Self { data: evaluated.into() }
     }
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::member::{FreeObject, Named, Nullable, RawObject, Time};
-use crate::runs::model::{MetricSummary, Progress, ResultCounts, Run, Status, Summary, TargetKind, Verdict};
+use crate::runs::model::{
+    MetricSummary, Progress, ResultCounts, Run, RunStatus, Summary, TargetKind, Verdict,
+};
 
 /// A run as it stands.
 #[derive(Debug, PartialEq, Serialize, Object)]
@@ -17,7 +19,7 @@ pub(in crate::api) struct RunAnswer {
     /// Its id.
     run_id: Uuid,
     /// Where it stands.
-    status: Named<Status>,
+    status: Named<RunStatus>,
     /// What the agent's behaviour was worth; null until it was evaluated.
     verdict: Nullable<Named<Verdict>>,
     /// How often a worker took it up; 0 until the first time.

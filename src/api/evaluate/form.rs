@@ -77,14 +77,14 @@ impl PartShape {
 
 /// The parts of a form, as the document describes it by `F`.
 #[derive(Debug)]
-pub(super) struct Form<F> {
+pub(super) struct MultipartForm<F> {
     pub(super) parts: Vec<Part>,
     /// Its share of the memory for bodies; to be kept as long as the parts.
     pub(super) room: OwnedSemaphorePermit,
     described: Described<F>,
 }
 
-impl<'a, F: FormShape> ApiExtractor<'a> for Form<F> {
+impl<'a, F: FormShape> ApiExtractor<'a> for MultipartForm<F> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();

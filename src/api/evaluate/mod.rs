@@ -11,10 +11,12 @@ use poem_openapi::OpenApi;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use self::form::Form;
-use self::responses::{Answered, Converting, Evaluating, Extracted, Streaming, Told, Validated, Validating};
+use self::form::MultipartForm;
+use self::responses::{
+    Answered, Converting, Evaluating, Extracted, StreamAnswer, Streaming, Validated, Validating,
+};
 use self::shapes::{ConvertForm, EvaluateForm, EvaluateRequest, ValidateForm};
-use self::stream::{Teller, follow};
+use self::stream::{ProgressReporter, follow};
 use super::answer::{Json, OneConversion, OneValidation};
 use super::body::JsonText;
 use super::document::Tag;
@@ -44,8 +46,8 @@ impl EvaluateApi {
     /// Evaluates traces at once and answers with what came out, which is also stored as a run. Files that cannot be
     /// read are among `errors`; the others are evaluated. The evaluation stops when the client goes away.
     #[oai(path = "/api/evaluate", method = "post", operation_id = "evaluate_form")]
-    async fn evaluate_form(&self, form: Form<EvaluateForm>) -> Result<Answered, Failed<Evaluating>> {
-        let Form { parts, room, .. } = form;
+    async fn evaluate_form(&self, form: MultipartForm<EvaluateForm>) -> Result<Answered, Failed<Evaluating>> {
+        let MultipartForm { parts, room, .. } = form;
         Ok(self.answer(FORM, Source::Form(parts), room).await?)
     }
 
@@ -54,8 +56,11 @@ impl EvaluateApi {
     /// The same as server-sent events: what is known of each trace before it is evaluated, each metric as soon as it
     /// is done, and in the end everything, or why there is nothing. An idle stream sends a comment every 15 seconds.
     #[oai(path = "/api/evaluate/stream", method = "post", operation_id = "stream_form")]
-    async fn stream_form(&self, form: Form<EvaluateForm>) -> Result<Told, Failed<Streaming>> {
-        let Form { parts, room, .. } = form;
+    async fn stream_form(
+        &self,
+        form: MultipartForm<EvaluateForm>,
+    ) -> Result<StreamAnswer, Failed<Streaming>> {
+        let MultipartForm { parts, room, .. } = form;
         Ok(self.stream(FORM_STREAM, Source::Form(parts), room).await?)
     }
 
@@ -73,7 +78,7 @@ impl EvaluateApi {
     ///
     /// The same as server-sent events.
     #[oai(path = "/api/evaluate/json/stream", method = "post", operation_id = "stream_json")]
-    async fn stream_json(&self, body: JsonText<EvaluateRequest>) -> Result<Told, Failed<Streaming>> {
+    async fn stream_json(&self, body: JsonText<EvaluateRequest>) -> Result<StreamAnswer, Failed<Streaming>> {
         let JsonText { text, room, .. } = body;
         Ok(self.stream(JSON_STREAM, Source::Body(text), room).await?)
     }
@@ -82,8 +87,8 @@ impl EvaluateApi {
     ///
     /// Answers with the conversations that the traces tell of, as they would be evaluated. Nothing is stored.
     #[oai(path = "/api/convert", method = "post", operation_id = "convert_traces")]
-    async fn convert(&self, form: Form<ConvertForm>) -> Result<Extracted, Failed<Converting>> {
-        let Form { parts, room, .. } = form;
+    async fn convert(&self, form: MultipartForm<ConvertForm>) -> Result<Extracted, Failed<Converting>> {
+        let MultipartForm { parts, room, .. } = form;
         let conversion = self.work(room, move || convert(parts)).await?;
         Ok(Extracted::Conversations(Json::encode(&OneConversion::from(&conversion))?))
     }
@@ -92,8 +97,8 @@ impl EvaluateApi {
     ///
     /// Says whether a golden can be used, and if not, why and where.
     #[oai(path = "/api/validate/eval-set", method = "post", operation_id = "validate_evalset")]
-    async fn validate(&self, form: Form<ValidateForm>) -> Result<Validated, Failed<Validating>> {
-        let Form { parts, room, .. } = form;
+    async fn validate(&self, form: MultipartForm<ValidateForm>) -> Result<Validated, Failed<Validating>> {
+        let MultipartForm { parts, room, .. } = form;
         let validated = self.work(room, move || validate_eval_set(parts)).await?;
         Ok(Validated::Outcome(Json::encode(&OneValidation::from(validated))?))
     }
@@ -119,11 +124,11 @@ impl EvaluateApi {
         endpoint: &str,
         source: Source,
         room: OwnedSemaphorePermit,
-    ) -> Result<Told, Problem> {
+    ) -> Result<StreamAnswer, Problem> {
         let slot = self.slot().await?;
-        let (teller, events) = Teller::new();
-        let evaluating = self.uploads.start(source, endpoint, teller, (slot, room));
-        Ok(Told::Events(follow(evaluating, events, self.shutdown.clone())))
+        let (reporter, events) = ProgressReporter::new();
+        let evaluating = self.uploads.start(source, endpoint, reporter, (slot, room));
+        Ok(StreamAnswer::Events(follow(evaluating, events, self.shutdown.clone())))
     }
 
     /// Does something that takes as long as an upload is large, on a thread for that.

@@ -5,7 +5,7 @@ use poem_openapi::ApiResponse;
 
 use crate::api::answer::{EvaluationEvent, Json, OneConversion, OneReport, OneValidation};
 use crate::api::event_stream::EventStream;
-use crate::api::problem::{Failures, Fault, Problem};
+use crate::api::problem::{Failures, Problem, ProblemError};
 use crate::runs::uploads::{Refusal, UploadError, UploadFault};
 
 /// An evaluation that is done.
@@ -18,7 +18,7 @@ pub(super) enum Answered {
 
 /// An evaluation that goes on.
 #[derive(ApiResponse)]
-pub(super) enum Told {
+pub(super) enum StreamAnswer {
     /// How the evaluation goes on; ends with it. Whatever is wrong with what was sent is told by the last event.
     #[oai(status = 200)]
     Events(EventStream<EvaluationEvent>),
@@ -72,7 +72,7 @@ impl From<UploadError> for Problem {
         };
         let fault = |UploadFault { part, pointer, detail }| {
             let part = part.map(str::to_owned);
-            Fault { part, pointer, detail, ..Fault::default() }
+            ProblemError { part, pointer, detail, ..ProblemError::default() }
         };
         Self::of_faults(status, code, faults.into_iter().map(fault).collect())
     }

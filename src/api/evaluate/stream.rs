@@ -12,18 +12,18 @@ use tracing::error;
 use crate::api::answer::EvaluationEvent;
 use crate::api::event_stream::EventStream;
 use crate::api::problem::Problem;
-use crate::evaluation::{Evaluator, Observer, Place, UnitReport};
+use crate::evaluation::{Evaluator, Observer, UnitPlace, UnitReport};
 use crate::extraction::Conversation;
-use crate::runs::uploads::Evaluating;
+use crate::runs::uploads::UploadEvaluation;
 
 /// Turns what it observes into events.
-pub(super) struct Teller {
+pub(super) struct ProgressReporter {
     events: UnboundedSender<EvaluationEvent>,
     /// Units of which a metric was told.
     begun: Mutex<HashSet<usize>>,
 }
 
-impl Teller {
+impl ProgressReporter {
     /// One with the events it tells. They are not more than what comes out in the end, so they may pile up while
     /// their reader is slow.
     pub(super) fn new() -> (Self, UnboundedReceiver<EvaluationEvent>) {
@@ -39,23 +39,28 @@ impl Teller {
 /// How much of a group's key is told.
 const KEY_SHOWN: usize = 12;
 
-impl Observer for Teller {
+impl Observer for ProgressReporter {
     fn grouped(&self, total: usize) {
         let plural = if total == 1 { "" } else { "s" };
         self.tell(EvaluationEvent::message(format!("evaluating {total} trace{plural}")));
     }
 
-    fn extracted(&self, Place { index, total }: Place, unit: &UnitReport, conversation: &Conversation) {
+    fn extracted(
+        &self,
+        UnitPlace { index, total }: UnitPlace,
+        unit: &UnitReport,
+        conversation: &Conversation,
+    ) {
         self.tell(EvaluationEvent::extracted(unit, conversation));
         let key: String = unit.group_key.chars().take(KEY_SHOWN).collect();
         self.tell(EvaluationEvent::message(format!("trace {}/{total}: {key}", index + 1)));
     }
 
-    fn metric_started(&self, _: Place, evaluator: &Evaluator) {
+    fn metric_started(&self, _: UnitPlace, evaluator: &Evaluator) {
         self.tell(EvaluationEvent::message(format!("running {}", evaluator.name)));
     }
 
-    fn metric_done(&self, place: Place, unit: &UnitReport, metric: usize) {
+    fn metric_done(&self, place: UnitPlace, unit: &UnitReport, metric: usize) {
         let is_first = self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(place.index);
         self.tell(EvaluationEvent::metric_done(unit, metric, is_first));
     }
@@ -63,7 +68,7 @@ impl Observer for Teller {
 
 /// The events of an evaluation, numbered from 1. The evaluation stops when nobody reads them any more.
 pub(super) fn follow(
-    evaluating: Evaluating,
+    evaluating: UploadEvaluation,
     events: UnboundedReceiver<EvaluationEvent>,
     shutdown: CancellationToken,
 ) -> EventStream<EvaluationEvent> {

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::settings::Output;
 use crate::evaluation::{Report, Verdict};
-use crate::metrics::{MetricResult, Status};
+use crate::metrics::{EvalStatus, MetricResult};
 
 /// Prints a report to standard output. A reader that closed the pipe is no error.
 pub(super) fn print(report: &Report, output: Output) -> io::Result<()> {
@@ -54,20 +54,20 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 /// The mark in front of a metric.
 fn icon(metric: &MetricResult) -> &'static str {
     match metric.eval_status {
-        Status::Passed => "[PASS]",
-        Status::Failed => "[FAIL]",
-        Status::NotEvaluated if metric.error.is_some() => "[ERR!]",
-        Status::NotEvaluated => "[----]",
-        Status::Informational => "[INFO]",
+        EvalStatus::Passed => "[PASS]",
+        EvalStatus::Failed => "[FAIL]",
+        EvalStatus::NotEvaluated if metric.error.is_some() => "[ERR!]",
+        EvalStatus::NotEvaluated => "[----]",
+        EvalStatus::Informational => "[INFO]",
     }
 }
 
-fn status_name(status: Status) -> &'static str {
+fn status_name(status: EvalStatus) -> &'static str {
     match status {
-        Status::Passed => "PASSED",
-        Status::Failed => "FAILED",
-        Status::NotEvaluated => "NOT_EVALUATED",
-        Status::Informational => "INFORMATIONAL",
+        EvalStatus::Passed => "PASSED",
+        EvalStatus::Failed => "FAILED",
+        EvalStatus::NotEvaluated => "NOT_EVALUATED",
+        EvalStatus::Informational => "INFORMATIONAL",
     }
 }
 
@@ -101,10 +101,10 @@ fn closing_line(report: &Report) -> String {
     let count = |status| metrics().filter(|metric| metric.eval_status == status).count();
     let mut parts = Vec::new();
     for (status, word) in [
-        (Status::Passed, "passed"),
-        (Status::Failed, "failed"),
-        (Status::NotEvaluated, "not evaluated"),
-        (Status::Informational, "informational"),
+        (EvalStatus::Passed, "passed"),
+        (EvalStatus::Failed, "failed"),
+        (EvalStatus::NotEvaluated, "not evaluated"),
+        (EvalStatus::Informational, "informational"),
     ] {
         if count(status) > 0 {
             parts.push(format!("{} {word}", count(status)));

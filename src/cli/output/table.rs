@@ -8,7 +8,7 @@ use super::{closing_line, duration, explanation, icon, printable, status_name, u
 use crate::evaluation::{Report, UnitReport, Verdict};
 use crate::extraction::performance::{Performance, RunPerformance, Summary};
 use crate::json::Value;
-use crate::metrics::{MetricResult, Status};
+use crate::metrics::{EvalStatus, MetricResult};
 
 pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for unit in &report.traces {
@@ -82,7 +82,7 @@ fn write_unit(unit: &UnitReport, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "         {why}")?;
         }
     }
-    for metric in unit.metrics.iter().filter(|metric| metric.eval_status == Status::Failed) {
+    for metric in unit.metrics.iter().filter(|metric| metric.eval_status == EvalStatus::Failed) {
         write_mismatches(metric, out)?;
     }
     match &unit.performance_metrics {
@@ -95,11 +95,11 @@ fn row(metric: &MetricResult) -> [String; 6] {
     /// More scores than this do not fit a line.
     const SHOWN_SCORES: usize = 12;
     let style = match metric.eval_status {
-        Status::Passed => green(),
-        Status::Failed => red(),
-        Status::NotEvaluated if metric.error.is_some() => red(),
-        Status::NotEvaluated => yellow(),
-        Status::Informational => Style::new(),
+        EvalStatus::Passed => green(),
+        EvalStatus::Failed => red(),
+        EvalStatus::NotEvaluated if metric.error.is_some() => red(),
+        EvalStatus::NotEvaluated => yellow(),
+        EvalStatus::Informational => Style::new(),
     };
     let score = |score: Option<f64>| score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
     let scores = &metric.per_invocation_scores;

@@ -7,7 +7,7 @@ use evaluators::read_evaluators;
 pub use parameters::Parameters;
 
 use super::GroupBy;
-use crate::json::checked::{Cursor, Object, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Fault, Faults, Object, Spelling};
 use crate::json::{self, SyntaxError, Value};
 use crate::metrics::catalog::Builtin;
 use crate::metrics::trajectory::TrajectoryOptions;
@@ -21,7 +21,7 @@ pub enum ConfigError {
     Syntax(#[from] SyntaxError),
     /// It says something that is not understood; at least one fault.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Schema(Vec<Problem>),
+    Schema(Vec<Fault>),
 }
 
 /// A configuration as written, checked.
@@ -132,12 +132,12 @@ impl EvalConfig {
     /// All faults of the document, each with its path.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let document = json::parse_yaml(text)?;
-        let problems = Problems::default();
-        let config = read_config(&Cursor::root(&document, &problems));
-        let problems = problems.into_vec();
+        let faults = Faults::default();
+        let config = read_config(&Cursor::root(&document, &faults));
+        let faults = faults.into_vec();
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError::Schema(problems)),
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigError::Schema(faults)),
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
 
     fn faults(text: &str) -> Vec<String> {
         match EvalConfig::parse(text) {
-            Err(ConfigError::Schema(problems)) => problems.iter().map(ToString::to_string).collect(),
+            Err(ConfigError::Schema(faults)) => faults.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
     }

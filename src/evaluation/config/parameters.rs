@@ -79,13 +79,13 @@ impl Parameters {
 mod tests {
     use super::*;
     use crate::json;
-    use crate::json::checked::Problems;
+    use crate::json::checked::Faults;
 
     fn read(text: &str, rule: CodeRule) -> (Option<Parameters>, Vec<String>) {
         let value = json::parse(text).unwrap();
-        let problems = Problems::default();
-        let parameters = Parameters::read(&Cursor::root(&value, &problems), rule);
-        (parameters, problems.into_vec().iter().map(ToString::to_string).collect())
+        let faults = Faults::default();
+        let parameters = Parameters::read(&Cursor::root(&value, &faults), rule);
+        (parameters, faults.into_vec().iter().map(ToString::to_string).collect())
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn compare(
         ("matched", Value::Bool(matched)),
         ("calls", alignment.into_details()),
     ];
-    details.extend(turn_problem.map(|problem| ("reason", Value::text(problem))));
+    details.extend(turn_problem.map(|fault| ("reason", Value::text(fault))));
     Comparison { matched, details: Value::object(details) }
 }
 

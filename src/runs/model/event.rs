@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, ResultStatus, Status, Verdict};
+use super::{Progress, ResultStatus, RunStatus, Verdict};
 use crate::ids::RunId;
 
 /// What happened to a run.
@@ -41,13 +41,13 @@ impl EventKind {
     ];
 
     /// The status it puts the run in.
-    pub fn status(self) -> Status {
+    pub fn status(self) -> RunStatus {
         match self {
-            Self::Queued | Self::Requeued => Status::Queued,
-            Self::Started | Self::Progress | Self::ResultCreated => Status::Running,
-            Self::Succeeded => Status::Succeeded,
-            Self::Failed => Status::Failed,
-            Self::Cancelled => Status::Cancelled,
+            Self::Queued | Self::Requeued => RunStatus::Queued,
+            Self::Started | Self::Progress | Self::ResultCreated => RunStatus::Running,
+            Self::Succeeded => RunStatus::Succeeded,
+            Self::Failed => RunStatus::Failed,
+            Self::Cancelled => RunStatus::Cancelled,
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::ids::{LeaseId, RunId};
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum RunStatus {
     /// Waits for a worker, for the first time or again.
     Queued,
     /// A worker holds it.
@@ -54,7 +54,7 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl RunStatus {
     /// The names used in answers and in SQL.
     pub const NAMES: [(&'static str, Self); 5] = [
         ("queued", Self::Queued),
@@ -109,7 +109,7 @@ pub struct Run {
     /// Its id.
     pub id: RunId,
     /// Where it stands.
-    pub status: Status,
+    pub status: RunStatus,
     /// What the agent's behaviour was worth; `None` until it was evaluated.
     pub verdict: Option<Verdict>,
     /// How often it was claimed; 0 until the first time.
@@ -187,7 +187,7 @@ impl NewRun {
     pub fn queued(&self, created_at: DateTime<Utc>) -> Run {
         Run {
             id: self.id,
-            status: Status::Queued,
+            status: RunStatus::Queued,
             verdict: None,
             attempt: 0,
             max_attempts: self.max_attempts,
@@ -266,11 +266,11 @@ pub enum Ending {
 
 impl Ending {
     /// The status it leads to.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RunStatus {
         match self {
-            Self::Succeeded { .. } => Status::Succeeded,
-            Self::Failed(_) => Status::Failed,
-            Self::Cancelled => Status::Cancelled,
+            Self::Succeeded { .. } => RunStatus::Succeeded,
+            Self::Failed(_) => RunStatus::Failed,
+            Self::Cancelled => RunStatus::Cancelled,
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::file::{self, AppendError};
 use super::lines::lines;
-use super::{DEFAULT_ATTEMPTS, Sink, SinkRules, Target};
+use super::{DEFAULT_ATTEMPTS, Sink, SinkRules, SinkTarget};
 use crate::net::Outbound;
 use crate::runs::credentials::{CredentialRefs, Credentials};
 use crate::runs::model::ClaimedDelivery;
@@ -115,12 +115,12 @@ impl Courier {
     ) -> Result<Sent, Failed> {
         let (id, payload) = (claimed.lease.delivery.to_string(), &claimed.payload);
         match &sink.target {
-            Target::Webhook(webhook) => {
+            SinkTarget::Webhook(webhook) => {
                 let credentials = (&self.credentials, refs);
                 webhook.send(&id, payload, sink.timeout, &self.outbound, credentials).await
             }
-            Target::Stdout => self.print(payload, sink.timeout).await,
-            Target::File(path) => self.append(path.clone(), payload, sink.timeout).await,
+            SinkTarget::Stdout => self.print(payload, sink.timeout).await,
+            SinkTarget::File(path) => self.append(path.clone(), payload, sink.timeout).await,
         }
     }
 

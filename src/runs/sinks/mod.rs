@@ -20,7 +20,7 @@ use webhook::Webhook;
 use super::credentials::{CredentialRefs, CredentialRules};
 use super::model::{SinkKind, StoredSink, name_of};
 use crate::json::Value;
-use crate::json::checked::{Cursor, Object, Problems, Spelling, did_you_mean};
+use crate::json::checked::{Cursor, Faults, Object, Spelling, did_you_mean};
 use crate::json::{self, Map};
 use crate::net::OutboundRules;
 
@@ -50,7 +50,7 @@ pub(super) struct SinkRules<'r> {
 /// A sink as a specification describes it.
 #[derive(Debug)]
 pub(super) struct Sink {
-    target: Target,
+    target: SinkTarget,
     /// How long one attempt may take.
     timeout: Duration,
     /// How often a message is tried.
@@ -59,7 +59,7 @@ pub(super) struct Sink {
 
 /// Where a sink leads.
 #[derive(Debug)]
-enum Target {
+enum SinkTarget {
     Stdout,
     /// As written: below the folder of the process that delivers.
     File(String),
@@ -88,9 +88,9 @@ impl Sink {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         let kind = object.required("kind", read_kind)?;
         let target = match kind {
-            SinkKind::Stdout => Some(Target::Stdout),
-            SinkKind::File => object.required("path", |path| read_path(path, rules)).map(Target::File),
-            SinkKind::HttpWebhook => Webhook::read(&object, rules, refs).map(Target::Webhook),
+            SinkKind::Stdout => Some(SinkTarget::Stdout),
+            SinkKind::File => object.required("path", |path| read_path(path, rules)).map(SinkTarget::File),
+            SinkKind::HttpWebhook => Webhook::read(&object, rules, refs).map(SinkTarget::Webhook),
         };
         let timeout = object.optional("timeout_s", read_timeout);
         let attempts = object.optional("max_attempts", |attempts| attempts.integer(1..=100));
@@ -108,7 +108,7 @@ impl Sink {
     /// Why it cannot be used by this process.
     pub(super) fn parse(document: &str, rules: &SinkRules<'_>) -> Result<(Self, CredentialRefs), String> {
         let value = json::parse(document).map_err(|error| error.to_string())?;
-        let problems = Problems::default();
+        let faults = Faults::default();
         let read = |object: &Object<'_, '_>| {
             let refs =
                 object.optional("credential_refs", |refs| CredentialRefs::read(refs, rules.credentials));
@@ -116,21 +116,21 @@ impl Sink {
             let sink = object.required("sink", |sink| Self::read(sink, rules, &refs))?;
             Some((sink, refs))
         };
-        let root = Cursor::root(&value, &problems);
+        let root = Cursor::root(&value, &faults);
         let sink = root.object(Spelling::SnakeOrCamel).and_then(|object| read(&object));
-        let problems = problems.into_vec();
+        let faults = faults.into_vec();
         match sink {
-            Some(sink) if problems.is_empty() => Ok(sink),
-            _ => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            Some(sink) if faults.is_empty() => Ok(sink),
+            _ => Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         }
     }
 
     /// The sink as it is stored; `sink` and `refs` are as they stand in the specification.
     fn stored(&self, sink: &Value<'_>, refs: Option<&Value<'_>>) -> StoredSink {
         let (kind, destination) = match &self.target {
-            Target::Stdout => (SinkKind::Stdout, name_of(&SinkKind::NAMES, &SinkKind::Stdout).to_owned()),
-            Target::File(path) => (SinkKind::File, path.clone()),
-            Target::Webhook(webhook) => (SinkKind::HttpWebhook, webhook.destination()),
+            SinkTarget::Stdout => (SinkKind::Stdout, name_of(&SinkKind::NAMES, &SinkKind::Stdout).to_owned()),
+            SinkTarget::File(path) => (SinkKind::File, path.clone()),
+            SinkTarget::Webhook(webhook) => (SinkKind::HttpWebhook, webhook.destination()),
         };
         let mut members = vec![("sink".into(), sink.clone().into_owned())];
         members.extend(refs.map(|refs| ("credentialRefs".into(), refs.clone().into_owned())));

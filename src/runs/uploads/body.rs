@@ -5,7 +5,7 @@ use super::form::TraceFiles;
 use super::upload::{Texts, Upload, UploadRules, contradiction};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::Parameters;
-use crate::json::checked::{Cursor, Problem, Problems, Spelling};
+use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{Map, Reader, SyntaxError, Token, Value};
 use crate::runs::credentials::CredentialRefs;
 use crate::runs::spec::{members_of, repaired};
@@ -22,12 +22,12 @@ pub(super) fn read(body: &str, rules: &UploadRules) -> Result<Upload, UploadErro
         let faults = vec![UploadFault { detail, ..UploadFault::default() }];
         UploadError { refusal: Refusal::Malformed, faults }
     })?;
-    let problems = Problems::default();
-    let shape = read_shape(&Cursor::root(&members.value, &problems), rules);
-    refuse(Refusal::Misshapen, problems.into_vec())?;
-    let problems = Problems::default();
-    let eval_set = read_content(&Cursor::root(&members.value, &problems), rules);
-    refuse(Refusal::Unusable, problems.into_vec())?;
+    let faults = Faults::default();
+    let shape = read_shape(&Cursor::root(&members.value, &faults), rules);
+    refuse(Refusal::Misshapen, faults.into_vec())?;
+    let faults = Faults::default();
+    let eval_set = read_content(&Cursor::root(&members.value, &faults), rules);
+    refuse(Refusal::Unusable, faults.into_vec())?;
     let (parameters, format) = shape.unwrap_or_default();
     let mut files = TraceFiles::default();
     match Document::from_bytes(TRACES, members.traces.unwrap_or_default().as_bytes().to_vec(), u64::MAX) {
@@ -46,8 +46,8 @@ pub(super) fn read(body: &str, rules: &UploadRules) -> Result<Upload, UploadErro
     })
 }
 
-fn refuse(refusal: Refusal, problems: Vec<Problem>) -> Result<(), UploadError> {
-    let faults = problems.into_iter().map(|problem| UploadFault::located(None, problem));
+fn refuse(refusal: Refusal, faults: Vec<Fault>) -> Result<(), UploadError> {
+    let faults = faults.into_iter().map(|fault| UploadFault::located(None, fault));
     UploadError::unless_empty(refusal, faults.collect())
 }
 

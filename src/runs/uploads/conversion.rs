@@ -1,10 +1,10 @@
 //! Uploads that are only looked into: traces to conversations, golden eval sets to what is wrong with them.
 
 use super::fault::{Refusal, UploadError, UploadFault};
-use super::form::{Form, Part, TRACE_FILES, TraceFiles};
+use super::form::{Part, TRACE_FILES, TraceFiles, UploadForm};
 use crate::eval_set::{EvalSet, EvalSetError};
 use crate::evaluation::{self, Converted, GroupBy};
-use crate::json::checked::{Problem, choose};
+use crate::json::checked::{Fault, choose};
 use crate::runs::spec::Unusable;
 use crate::trace::{self, Document, Format, Join, Warning};
 
@@ -27,7 +27,7 @@ const GROUP_BY: &str = "group_by";
 /// # Errors
 /// The form cannot be used, or no trace can be read.
 pub fn convert(parts: Vec<Part>) -> Result<Conversion, UploadError> {
-    let mut form = Form::new(parts);
+    let mut form = UploadForm::new(parts);
     let files = form.trace_files();
     let format = form.trace_format();
     let group_by = form.text(GROUP_BY).map(|text| choose(&text, &GroupBy::NAMES));
@@ -70,7 +70,7 @@ pub struct ValidatedEvalSet {
 /// # Errors
 /// The form has no such part, or others.
 pub fn validate_eval_set(parts: Vec<Part>) -> Result<ValidatedEvalSet, UploadError> {
-    let mut form = Form::new(parts);
+    let mut form = UploadForm::new(parts);
     let part = form.required("eval_set_file").unwrap_or_default();
     form.finish()?;
     let refused = |errors| ValidatedEvalSet { eval_set: None, errors, warnings: Vec::new() };
@@ -84,14 +84,14 @@ pub fn validate_eval_set(parts: Vec<Part>) -> Result<ValidatedEvalSet, UploadErr
             ValidatedEvalSet { eval_set: Some(eval_set), errors: Vec::new(), warnings }
         }
         Err(EvalSetError::Syntax(error)) => refused(vec![error.to_string()]),
-        Err(EvalSetError::Schema(problems)) => refused(problems.iter().map(located).collect()),
+        Err(EvalSetError::Schema(faults)) => refused(faults.iter().map(located).collect()),
     })
 }
 
 /// `/eval_cases/0/eval_id: missing`.
-fn located(problem: &Problem) -> String {
-    match &*problem.pointer {
-        "" => problem.message.clone(),
-        pointer => format!("{pointer}: {}", problem.message),
+fn located(fault: &Fault) -> String {
+    match &*fault.pointer {
+        "" => fault.message.clone(),
+        pointer => format!("{pointer}: {}", fault.message),
     }
 }

@@ -1,7 +1,7 @@
 //! Why an upload is refused.
 
 use crate::json::SyntaxError;
-use crate::json::checked::Problem;
+use crate::json::checked::Fault;
 
 /// Why an upload is refused: all its faults, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,7 @@ impl UploadFault {
     }
 
     /// A fault at a place of a part, or of the body when there are no parts.
-    pub(super) fn located(part: Option<&'static str>, problem: Problem) -> Self {
+    pub(super) fn located(part: Option<&'static str>, problem: Fault) -> Self {
         Self { part, pointer: Some(problem.pointer), detail: problem.message }
     }
 }

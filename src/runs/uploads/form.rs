@@ -1,7 +1,7 @@
 //! The parts of a form: each is asked for by name, what is wrong with them is collected.
 
 use super::fault::{Refusal, UploadError, UploadFault};
-use crate::json::checked::{Problems, did_you_mean};
+use crate::json::checked::{Faults, did_you_mean};
 use crate::json::{self, Value};
 use crate::runs::spec::repaired;
 use crate::trace::{Document, Format};
@@ -34,14 +34,14 @@ impl Part {
 }
 
 /// The parts of a form that is being read.
-pub(super) struct Form {
+pub(super) struct UploadForm {
     parts: Vec<Part>,
     asked: Vec<&'static str>,
     missing: Vec<UploadFault>,
     faults: Vec<UploadFault>,
 }
 
-impl Form {
+impl UploadForm {
     pub(super) fn new(parts: Vec<Part>) -> Self {
         Self { parts, asked: Vec::new(), missing: Vec::new(), faults: Vec::new() }
     }
@@ -101,15 +101,15 @@ impl Form {
         &mut self,
         name: &'static str,
         text: &str,
-        read: impl FnOnce(&Value<'_>, &Problems) -> Option<T>,
+        read: impl FnOnce(&Value<'_>, &Faults) -> Option<T>,
     ) -> Option<T> {
         let text = repaired(text);
         let value = json::parse(&text);
         let value = value.map_err(|error| self.fault(UploadFault::syntax(name, &error))).ok()?;
-        let problems = Problems::default();
-        let found = read(&value, &problems);
-        let problems = problems.into_vec().into_iter();
-        self.faults.extend(problems.map(|problem| UploadFault::located(Some(name), problem)));
+        let faults = Faults::default();
+        let found = read(&value, &faults);
+        let faults = faults.into_vec().into_iter();
+        self.faults.extend(faults.map(|fault| UploadFault::located(Some(name), fault)));
         found
     }
 

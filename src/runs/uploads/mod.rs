@@ -14,5 +14,5 @@ mod upload;
 pub use conversion::{Conversion, ValidatedEvalSet, convert, validate_eval_set};
 pub use fault::{Refusal, UploadError, UploadFault};
 pub use form::Part;
-pub use service::{Evaluated, Evaluating, UploadService};
+pub use service::{EvaluatedUpload, UploadEvaluation, UploadService};
 pub use upload::{Source, UploadRules};

@@ -37,7 +37,7 @@ pub struct UploadService {
 
 /// What came of an upload.
 #[derive(Debug)]
-pub struct Evaluated {
+pub struct EvaluatedUpload {
     /// The report; its warnings say so if it could not be stored.
     pub report: Report,
     /// The run that was stored of it.
@@ -47,12 +47,12 @@ pub struct Evaluated {
 /// An evaluation under way. Dropping it stops the evaluation: evaluators outside this program at once, built-in
 /// metrics after the unit they are at.
 #[derive(Debug)]
-pub struct Evaluating {
-    task: JoinHandle<Option<Result<Evaluated, UploadError>>>,
+pub struct UploadEvaluation {
+    task: JoinHandle<Option<Result<EvaluatedUpload, UploadError>>>,
     _stops_when_dropped: DropGuard,
 }
 
-impl Evaluating {
+impl UploadEvaluation {
     /// What came of it; `None` when the process is ending.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Evaluating {
     ///
     /// # Panics
     /// The evaluation did.
-    pub async fn finish(mut self) -> Option<Result<Evaluated, UploadError>> {
+    pub async fn finish(mut self) -> Option<Result<EvaluatedUpload, UploadError>> {
         unwound((&mut self.task).await)?
     }
 }
@@ -84,11 +84,11 @@ impl UploadService {
         endpoint: &str,
         observer: impl Observer + Send + 'static,
         held: impl Send + 'static,
-    ) -> Evaluating {
+    ) -> UploadEvaluation {
         let stop = CancellationToken::new();
         let work = Work { rules: self.rules.clone(), stop: stop.clone() };
         let task = Task { runs: self.runs.clone(), worker: format!("sync:{endpoint}"), work };
-        Evaluating {
+        UploadEvaluation {
             task: tokio::spawn(task.run(source, observer, held)),
             _stops_when_dropped: stop.drop_guard(),
         }
@@ -109,7 +109,7 @@ impl Task {
         source: Source,
         observer: impl Observer + Send + 'static,
         held: impl Send + 'static,
-    ) -> Option<Result<Evaluated, UploadError>> {
+    ) -> Option<Result<EvaluatedUpload, UploadError>> {
         let Self { runs, worker, work } = self;
         let (began, stop, deadline) = (Instant::now(), work.stop.clone(), work.rules.deadline);
         let runtime = Handle::current();
@@ -157,10 +157,10 @@ fn unwound<T>(joined: Result<T, JoinError>) -> Option<T> {
 }
 
 /// Stores a run of a report, which says so when that fails: what came out is worth as much.
-async fn recorded(runs: &RunService, finished: &FinishedRun, mut report: Report) -> Evaluated {
+async fn recorded(runs: &RunService, finished: &FinishedRun, mut report: Report) -> EvaluatedUpload {
     let stored = record(runs, finished).await;
     report.warnings.extend(stored.as_ref().err().cloned());
-    Evaluated { report, run: stored.is_ok().then_some(finished.id) }
+    EvaluatedUpload { report, run: stored.is_ok().then_some(finished.id) }
 }
 
 /// Stores a run, or warns why not.

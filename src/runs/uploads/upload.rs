@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::body;
 use super::fault::{UploadError, UploadFault};
-use super::form::{Form, Part, TraceFiles};
+use super::form::{Part, TraceFiles, UploadForm};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::Parameters;
 use crate::evaluators::CodePolicy;
@@ -78,17 +78,17 @@ const EVAL_SET_FILE: &str = "eval_set_file";
 const CREDENTIAL_REFS: &str = "credential_refs";
 
 fn read_form(parts: Vec<Part>, rules: &UploadRules) -> Result<Upload, UploadError> {
-    let mut form = Form::new(parts);
+    let mut form = UploadForm::new(parts);
     let files = form.trace_files();
     let config = form.required_text(CONFIG);
     let parameters = config.as_deref().and_then(|text| {
-        form.read_json(CONFIG, text, |value, problems| {
-            Parameters::read_with_format(&Cursor::root(value, problems), rules.code.rule())
+        form.read_json(CONFIG, text, |value, faults| {
+            Parameters::read_with_format(&Cursor::root(value, faults), rules.code.rule())
         })
     });
     if let Some(refs) = form.text(CREDENTIAL_REFS) {
-        form.read_json(CREDENTIAL_REFS, &refs, |value, problems| {
-            CredentialRefs::read(&Cursor::root(value, problems), &rules.credentials)
+        form.read_json(CREDENTIAL_REFS, &refs, |value, faults| {
+            CredentialRefs::read(&Cursor::root(value, faults), &rules.credentials)
         });
     }
     let (parameters, configured) = parameters.unwrap_or_default();

@@ -14,8 +14,8 @@ use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::{Interruption, Shared};
-use crate::runs::execution::{DEADLINE_EXCEEDED, Evaluated, ExecutionError, UnitResults};
-use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord, Status, name_of};
+use crate::runs::execution::{DEADLINE_EXCEEDED, ExecutedRun, ExecutionError, UnitResults};
+use crate::runs::model::{Claimed, Ending, Failure, Progress, Record, ResultRecord, RunStatus, name_of};
 
 /// How often results of a run that goes on are stored.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const FLUSH: Duration = Duration::from_millis(500);
 const NOTICE: Duration = Duration::from_secs(5);
 
 /// How an execution came to an end; cancelled, when something interrupted it.
-type Outcome = Result<Evaluated, ExecutionError>;
+type Outcome = Result<ExecutedRun, ExecutionError>;
 
 /// Executes a claimed run and sees to its end.
 pub(super) async fn execute(shared: Arc<Shared>, claimed: Claimed, cancel: CancellationToken) {
@@ -90,7 +90,7 @@ fn outcome(ended: Result<Outcome, Box<dyn Any + Send>>) -> Outcome {
 /// Writes how the run ended, or gives it back.
 async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: Unsaved) {
     let ending = match outcome {
-        Ok(Evaluated { verdict, summary, results, .. }) => {
+        Ok(ExecutedRun { verdict, summary, results, .. }) => {
             let unsaved = unsaved.with_all(results);
             let ending = Ending::Succeeded { verdict, summary: Box::new(summary) };
             return finish(shared, claimed, ending, unsaved).await;
@@ -118,7 +118,7 @@ async fn settle(shared: &Shared, claimed: &Claimed, outcome: Outcome, unsaved: U
 }
 
 async fn finish(shared: &Shared, claimed: &Claimed, ending: Ending, unsaved: Unsaved) {
-    let (run, status) = (claimed.lease.run, name_of(&Status::NAMES, &ending.status()));
+    let (run, status) = (claimed.lease.run, name_of(&RunStatus::NAMES, &ending.status()));
     let record = Record { ending: Some(ending), ..unsaved.into_record(claimed) };
     let written = shared.writer.send(record).await;
     match written.await {

@@ -19,7 +19,7 @@ use crate::ids::{LeaseId, RunId};
 use crate::runs::hints::{Hint, Hints};
 use crate::runs::model::{
     Claimed, Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, Run, RunEvent,
-    Status, StoredResult, Submitted, TargetKind,
+    RunStatus, StoredResult, Submitted, TargetKind,
 };
 use crate::runs::store::{
     Deletion, FeedEvent, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore,
@@ -141,17 +141,17 @@ impl RunStore for MemoryStore {
             let entry = state.runs.get_mut(&id)?;
             let attempt = Some(entry.run.attempt);
             match entry.run.status {
-                Status::Running => entry.run.cancel_requested = true,
-                Status::Queued => {
+                RunStatus::Running => entry.run.cancel_requested = true,
+                RunStatus::Queued => {
                     state.end(id, &Ending::Cancelled);
                     state.append(id, EventKind::Cancelled, EventData { attempt, ..EventData::default() });
                     state.post_end_of_unheld(id, &Ending::Cancelled);
                 }
-                Status::Succeeded | Status::Failed | Status::Cancelled => {}
+                RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => {}
             }
             state.runs.get(&id).map(|entry| entry.run.clone())
         });
-        if run.as_ref().is_some_and(|run| run.status == Status::Running) {
+        if run.as_ref().is_some_and(|run| run.status == RunStatus::Running) {
             self.hints.send(Hint::Cancel(id));
         }
         Ok(run)
@@ -162,11 +162,11 @@ impl RunStore for MemoryStore {
             let entry = state.runs.get_mut(&id)?;
             let run = &mut entry.run;
             let is_over_for_good = run.target_kind == TargetKind::Uploaded;
-            if is_over_for_good || !matches!(run.status, Status::Failed | Status::Cancelled) {
+            if is_over_for_good || !matches!(run.status, RunStatus::Failed | RunStatus::Cancelled) {
                 return Some(Retried::Refused(run.clone()));
             }
             entry.last_attempt = run.attempt + run.max_attempts;
-            (run.status, run.failure, run.finished_at) = (Status::Queued, None, None);
+            (run.status, run.failure, run.finished_at) = (RunStatus::Queued, None, None);
             run.cancel_requested = false;
             let run = run.clone();
             state.enqueue(id);
@@ -219,7 +219,7 @@ impl RunStore for MemoryStore {
                 let lease_id = LeaseId::new_random();
                 (entry.lease, entry.lease_until) = (Some(lease_id), Some(now + lease));
                 let run = &mut entry.run;
-                (run.status, run.worker) = (Status::Running, Some(worker.to_owned()));
+                (run.status, run.worker) = (RunStatus::Running, Some(worker.to_owned()));
                 run.attempt += 1;
                 run.started_at.get_or_insert_with(self::now);
                 let claimed = Claimed {

@@ -11,7 +11,7 @@ use super::outbox::{InLine, Stored};
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
     Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, ResultRecord, Run, RunEvent,
-    SpecDigest, Status, StoredResult, StoredSink, Submitted, Summary,
+    RunStatus, SpecDigest, StoredResult, StoredSink, Submitted, Summary,
 };
 use crate::runs::store::{FeedPosition, LEASE_LOST, Result, StoreError};
 
@@ -82,7 +82,7 @@ impl Entry {
 
     pub(super) fn give_back(&mut self, until: Option<Instant>) {
         (self.lease, self.lease_until) = (None, until);
-        (self.run.status, self.run.worker, self.run.progress) = (Status::Queued, None, None);
+        (self.run.status, self.run.worker, self.run.progress) = (RunStatus::Queued, None, None);
     }
 }
 

@@ -8,7 +8,7 @@ use agentevals::ids::{LeaseId, RunId};
 use agentevals::runs::hints::Hint;
 use agentevals::runs::model::{
     Ending, EventKind, Failure, Lease, MetricSummary, NewRun, Progress, Record, ResultCounts, ResultRecord,
-    ResultStatus, Run, Status, Submitted, Summary, Verdict,
+    ResultStatus, Run, RunStatus, Submitted, Summary, Verdict,
 };
 use agentevals::runs::store::{FeedPosition, LEASE_LOST, ResultFilter, Retried, RunFilter};
 use futures_util::future::join_all;
@@ -86,7 +86,7 @@ async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
     assert_eq!(*run, store.get(new.id).await);
     let expected = Run {
         id: new.id,
-        status: Status::Queued,
+        status: RunStatus::Queued,
         verdict: None,
         attempt: 0,
         max_attempts: 5,
@@ -120,7 +120,7 @@ async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict(s
     // Whatever the status.
     let claimed = store.claim_one().await;
     assert!(matches!(&store.submit(std::slice::from_ref(&new)).await.unwrap()[..],
-        [Submitted::Same(run)] if run.status == Status::Running));
+        [Submitted::Same(run)] if run.status == RunStatus::Running));
     store.write(end(&claimed, failed())).await;
     let finished = store.get(new.id).await;
     let answers = store.submit(&[other, new.clone()]).await.unwrap();
@@ -324,19 +324,19 @@ async fn every_filter_selects_runs(store: TestStore) {
         found.reverse();
         assert_eq!(ids(found), ids(expected.iter().copied()), "{filter:?}");
     };
-    let status = |statuses: &[Status]| RunFilter { statuses: statuses.to_vec(), ..any() };
+    let status = |statuses: &[RunStatus]| RunFilter { statuses: statuses.to_vec(), ..any() };
     let verdict = |verdicts: &[Verdict]| RunFilter { verdicts: verdicts.to_vec(), ..any() };
     let label = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         RunFilter { labels, ..any() }
     };
     select(any(), &runs).await;
-    select(status(&[Status::Queued]), &[queued]).await;
-    select(status(&[Status::Running]), &[running]).await;
-    select(status(&[Status::Queued, Status::Running]), &[running, queued]).await;
-    select(status(&[Status::Succeeded]), &[passed, worse, errored]).await;
-    select(status(&[Status::Failed, Status::Cancelled]), &[failed, cancelled]).await;
-    select(status(&[Status::Failed, Status::Queued]), &[failed, queued]).await;
+    select(status(&[RunStatus::Queued]), &[queued]).await;
+    select(status(&[RunStatus::Running]), &[running]).await;
+    select(status(&[RunStatus::Queued, RunStatus::Running]), &[running, queued]).await;
+    select(status(&[RunStatus::Succeeded]), &[passed, worse, errored]).await;
+    select(status(&[RunStatus::Failed, RunStatus::Cancelled]), &[failed, cancelled]).await;
+    select(status(&[RunStatus::Failed, RunStatus::Queued]), &[failed, queued]).await;
     select(verdict(&[Verdict::Passed]), &[passed]).await;
     select(verdict(&[Verdict::Failed, Verdict::Errored]), &[worse, errored]).await;
     select(label(&[("team", "a")]), &[passed, worse]).await;
@@ -344,10 +344,10 @@ async fn every_filter_selects_runs(store: TestStore) {
     select(label(&[("env", "ci"), ("team", "b")]), &[failed]).await;
     select(label(&[("team", "a"), ("team", "b")]), &[]).await;
     select(label(&[("team", "A")]), &[]).await;
-    select(RunFilter { statuses: vec![Status::Running], ..label(&[("env", "ci")]) }, &[running]).await;
-    select(RunFilter { statuses: vec![Status::Queued], ..label(&[("env", "ci")]) }, &[]).await;
+    select(RunFilter { statuses: vec![RunStatus::Running], ..label(&[("env", "ci")]) }, &[running]).await;
+    select(RunFilter { statuses: vec![RunStatus::Queued], ..label(&[("env", "ci")]) }, &[]).await;
     select(RunFilter { verdicts: vec![Verdict::Failed], ..label(&[("env", "ci")]) }, &[worse]).await;
-    select(RunFilter { verdicts: vec![Verdict::Failed], ..status(&[Status::Queued]) }, &[]).await;
+    select(RunFilter { verdicts: vec![Verdict::Failed], ..status(&[RunStatus::Queued]) }, &[]).await;
     // The times bound a half-open interval.
     let times = [worse, failed].map(async |run| store.get(run).await.created_at);
     let [from, before] = times;
@@ -358,7 +358,7 @@ async fn every_filter_selects_runs(store: TestStore) {
     select(between(), &[worse, errored]).await;
     select(RunFilter { after: Some((before, failed)), ..any() }, &runs[..3]).await;
     select(RunFilter { limit: 1, ..between() }, &[errored]).await;
-    let unfinished = status(&[Status::Queued, Status::Running]);
+    let unfinished = status(&[RunStatus::Queued, RunStatus::Running]);
     let of_queued = store.get(queued).await.created_at;
     select(RunFilter { limit: 1, ..unfinished.clone() }, &[queued]).await;
     select(RunFilter { after: Some((of_queued, queued)), ..unfinished.clone() }, &[running]).await;
@@ -419,13 +419,13 @@ async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
         assert_eq!((claimed.attempt, claimed.max_attempts), (attempt, 100));
         assert_eq!((claimed.deadline, &claimed.spec), (new.deadline, &new.spec));
         let run = store.get(new.id).await;
-        assert_eq!((run.status, run.worker.as_deref()), (Status::Running, Some("the worker")));
+        assert_eq!((run.status, run.worker.as_deref()), (RunStatus::Running, Some("the worker")));
         // The first claim's time stays.
         assert_eq!(run.started_at, *started_at.get_or_insert(run.started_at));
         assert!(run.started_at.is_some() && run.attempt == attempt);
         assert!(store.requeue(claimed.lease, &failure(), Duration::ZERO).await.unwrap());
         let waiting = store.get(new.id).await;
-        assert_eq!((waiting.status, waiting.worker, waiting.attempt), (Status::Queued, None, attempt));
+        assert_eq!((waiting.status, waiting.worker, waiting.attempt), (RunStatus::Queued, None, attempt));
         until(async || store.scan().await.unwrap().has_due).await;
     }
     let started = store.events_of(new.id).await;
@@ -461,7 +461,7 @@ async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
     assert_eq!(store.settle().await.unwrap(), 0);
     assert!(store.claim("other", 1, LEASE).await.unwrap().is_empty());
     assert!(store.write(end(&claimed, succeeded())).await);
-    assert_eq!(store.get(run).await.status, Status::Succeeded);
+    assert_eq!(store.get(run).await.status, RunStatus::Succeeded);
 }
 
 // Results and endings
@@ -485,7 +485,7 @@ async fn results_come_in_parts_before_the_end(store: TestStore) {
     assert!(store.write(part(&claimed, [0, 1])).await);
     let progress = Some(Progress { done: 2, total: 10 });
     assert_eq!(store.get(run).await.progress, progress);
-    assert_eq!(store.get(run).await.status, Status::Running);
+    assert_eq!(store.get(run).await.status, RunStatus::Running);
     assert_eq!(store.places(run).await, [0, 1]);
     // Results without news of the progress leave it as it is.
     assert!(store.write(Record { progress: None, ..part(&claimed, [4]) }).await);
@@ -494,7 +494,7 @@ async fn results_come_in_parts_before_the_end(store: TestStore) {
     assert!(store.write(rest).await);
     assert_eq!(store.places(run).await, [0, 1, 2, 3, 4]);
     let finished = store.get(run).await;
-    assert_eq!((finished.status, finished.progress, finished.worker), (Status::Succeeded, None, None));
+    assert_eq!((finished.status, finished.progress, finished.worker), (RunStatus::Succeeded, None, None));
     use EventKind::{Progress as Progressed, Queued, ResultCreated, Started, Succeeded};
     let expected = [
         Queued,
@@ -542,7 +542,7 @@ async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
     assert!(store.write(end(&new, succeeded())).await);
     refuses_all().await;
     assert_eq!(store.places(run).await, [5]);
-    assert_eq!(settled.0.status, Status::Queued);
+    assert_eq!(settled.0.status, RunStatus::Queued);
     // Not even when attempts are counted anew.
     let released = store.claimed().await;
     store.release(&[released.lease]).await.unwrap();
@@ -550,7 +550,7 @@ async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
     assert_eq!(again.attempt, released.attempt);
     assert!(!store.write(end(&released, succeeded())).await);
     assert!(store.write(end(&again, failed())).await);
-    assert_eq!(store.get(again.lease.run).await.status, Status::Failed);
+    assert_eq!(store.get(again.lease.run).await.status, RunStatus::Failed);
 }
 
 async fn results_are_listed_by_place_with_filters_and_in_pages(store: TestStore) {
@@ -672,7 +672,7 @@ async fn fault_16_scores_that_are_no_numbers_do_not_fail_a_run(store: TestStore)
     );
     assert_eq!(shown(&|it| json!(it.per_invocation_scores))[0], json!([null, 0.1, null]));
     let run = store.get(run).await;
-    assert_eq!((run.status, run.verdict), (Status::Succeeded, Some(Verdict::Errored)));
+    assert_eq!((run.status, run.verdict), (RunStatus::Succeeded, Some(Verdict::Errored)));
     assert_eq!(json!(run.summary.unwrap().per_metric["m"].avg_score), json!(null));
     assert_eq!(store.events_of(run.id).await.len(), 9);
 }
@@ -745,9 +745,9 @@ async fn records_of_many_runs_are_written_together(store: TestStore) {
         let places = store.places(run).await;
         let status = store.get(run).await.status;
         match number % 3 {
-            0 => assert_eq!((status, places), (Status::Succeeded, vec![])),
-            1 => assert_eq!((status, places), (Status::Running, (0..number).collect())),
-            _ => assert_eq!((status, places), (Status::Failed, vec![number])),
+            0 => assert_eq!((status, places), (RunStatus::Succeeded, vec![])),
+            1 => assert_eq!((status, places), (RunStatus::Running, (0..number).collect())),
+            _ => assert_eq!((status, places), (RunStatus::Failed, vec![number])),
         }
         store.events_of(run).await;
     }
@@ -770,7 +770,7 @@ async fn every_ending_is_read_as_it_was_written(store: TestStore) {
         let ending = Ending::Succeeded { verdict, summary: Box::new(summary.clone()) };
         assert!(store.write(end(&claimed, ending)).await);
         let run = store.get(claimed.lease.run).await;
-        assert_eq!((run.status, run.verdict, run.failure), (Status::Succeeded, Some(verdict), None));
+        assert_eq!((run.status, run.verdict, run.failure), (RunStatus::Succeeded, Some(verdict), None));
         assert_eq!(run.summary.as_ref(), Some(&summary));
         assert!(run.started_at >= Some(run.created_at) && run.finished_at >= run.started_at);
         assert!(!run.cancel_requested && run.attempt == 1 && run.worker.is_none());
@@ -779,14 +779,14 @@ async fn every_ending_is_read_as_it_was_written(store: TestStore) {
     let claimed = store.claimed().await;
     assert!(store.write(end(&claimed, failed())).await);
     let run = store.get(claimed.lease.run).await;
-    assert_eq!((run.status, run.verdict, run.failure), (Status::Failed, None, Some(failure())));
+    assert_eq!((run.status, run.verdict, run.failure), (RunStatus::Failed, None, Some(failure())));
     let event = store.events_of(run.id).await.pop().unwrap();
     assert_eq!((event.kind, event.data.attempt), (EventKind::Failed, Some(1)));
     assert_eq!((event.data.code, event.data.message), (Some(failure().code), Some(failure().message)));
     let claimed = store.claimed().await;
     assert!(store.write(end(&claimed, Ending::Cancelled)).await);
     let run = store.get(claimed.lease.run).await;
-    assert_eq!((run.status, run.failure, run.cancel_requested), (Status::Cancelled, None, true));
+    assert_eq!((run.status, run.failure, run.cancel_requested), (RunStatus::Cancelled, None, true));
     assert_eq!(store.kinds(run.id).await.last(), Some(&EventKind::Cancelled));
     assert!(store.claim("worker", 10, LEASE).await.unwrap().is_empty());
 }
@@ -800,7 +800,7 @@ async fn a_requeued_run_waits_and_the_attempt_counts(store: TestStore) {
     assert!(store.requeue(claimed.lease, &failure(), Duration::from_secs(3600)).await.unwrap());
     assert!(!store.requeue(claimed.lease, &failure(), Duration::ZERO).await.unwrap());
     let waiting = store.get(run).await;
-    assert_eq!((waiting.status, waiting.attempt), (Status::Queued, 1));
+    assert_eq!((waiting.status, waiting.attempt), (RunStatus::Queued, 1));
     assert_eq!((waiting.worker, waiting.progress), (None, None));
     assert!(waiting.started_at.is_some());
     assert!(store.claim("worker", 10, LEASE).await.unwrap().is_empty());
@@ -809,7 +809,7 @@ async fn a_requeued_run_waits_and_the_attempt_counts(store: TestStore) {
     assert_eq!((event.data.code, event.data.message), (Some(failure().code), Some(failure().message)));
     // A waiting run lets others pass, and can be cancelled.
     store.claimed().await;
-    assert_eq!(store.cancel(run).await.unwrap().unwrap().status, Status::Cancelled);
+    assert_eq!(store.cancel(run).await.unwrap().unwrap().status, RunStatus::Cancelled);
     let claimed = store.claimed().await;
     let (delay, started) = (Duration::from_millis(200), Instant::now());
     assert!(store.requeue(claimed.lease, &failure(), delay).await.unwrap());
@@ -825,10 +825,10 @@ async fn a_run_that_is_to_be_stopped_is_not_requeued(store: TestStore) {
     assert!(!store.requeue(claimed.lease, &failure(), Duration::ZERO).await.unwrap());
     store.release(&[claimed.lease]).await.unwrap();
     let still = store.get(run).await;
-    assert_eq!((still.status, still.attempt, still.cancel_requested), (Status::Running, 1, true));
+    assert_eq!((still.status, still.attempt, still.cancel_requested), (RunStatus::Running, 1, true));
     assert_eq!(store.heartbeat(&[claimed.lease], Duration::ZERO).await.unwrap().len(), 1);
     until(async || store.settle().await.unwrap() == 1).await;
-    assert_eq!(store.get(run).await.status, Status::Cancelled);
+    assert_eq!(store.get(run).await.status, RunStatus::Cancelled);
 }
 
 /// Upstream cancels for good what it was executing at shutdown.
@@ -841,7 +841,7 @@ async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(st
         store.write(part(&claimed, [0])).await;
         store.release(&[claimed.lease]).await.unwrap();
         let released = store.get(run).await;
-        assert_eq!((released.status, released.attempt), (Status::Queued, 0));
+        assert_eq!((released.status, released.attempt), (RunStatus::Queued, 0));
         assert_eq!((released.worker, released.progress), (None, None));
         assert!(store.scan().await.unwrap().has_due);
     }
@@ -855,7 +855,7 @@ async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(st
     assert_eq!(claimed.len(), 4);
     assert!(store.write(end(&claimed[1], succeeded())).await);
     store.release(&claimed.iter().map(|it| it.lease).collect::<Vec<_>>()).await.unwrap();
-    assert_eq!(store.get(claimed[1].lease.run).await.status, Status::Succeeded);
+    assert_eq!(store.get(claimed[1].lease.run).await.status, RunStatus::Succeeded);
     let again = store.claim("worker", 4, LEASE).await.unwrap();
     assert_eq!(
         ids(again.iter().map(|it| it.lease.run)),
@@ -869,13 +869,13 @@ async fn a_lost_run_is_queued_again_until_it_is_out_of_attempts(store: TestStore
     assert_eq!(store.settle().await.unwrap(), 1);
     assert_eq!(store.settle().await.unwrap(), 0);
     let again = store.get(run).await;
-    assert_eq!((again.status, again.attempt, again.failure), (Status::Queued, 1, None));
+    assert_eq!((again.status, again.attempt, again.failure), (RunStatus::Queued, 1, None));
     let scan = store.scan().await.unwrap();
     assert!(scan.has_due && !scan.has_lost);
     store.claim_and_lose().await;
     assert_eq!(store.settle().await.unwrap(), 1);
     let lost = store.get(run).await;
-    assert_eq!((lost.status, lost.attempt), (Status::Failed, 2));
+    assert_eq!((lost.status, lost.attempt), (RunStatus::Failed, 2));
     assert_eq!(lost.failure, Some(Failure::new(LEASE_LOST.0, LEASE_LOST.1)));
     assert!(lost.finished_at.is_some() && lost.worker.is_none());
     let events = store.events_of(run).await;
@@ -894,7 +894,10 @@ async fn a_lost_run_that_is_to_be_stopped_is_cancelled(store: TestStore) {
     store.cancel(run).await.unwrap();
     assert_eq!(store.settle().await.unwrap(), 1);
     let settled = store.get(run).await;
-    assert_eq!((settled.status, settled.failure, settled.cancel_requested), (Status::Cancelled, None, true));
+    assert_eq!(
+        (settled.status, settled.failure, settled.cancel_requested),
+        (RunStatus::Cancelled, None, true)
+    );
     assert_eq!(store.kinds(run).await.last(), Some(&EventKind::Cancelled));
     assert!(!store.write(end(&claimed, succeeded())).await);
 }
@@ -918,7 +921,7 @@ async fn cancelling_depends_on_the_status(store: TestStore) {
     let queued = store.submit_one(new_run()).await;
     for _ in 0..2 {
         let run = store.cancel(queued).await.unwrap().unwrap();
-        assert_eq!((run.status, run.cancel_requested, run.attempt), (Status::Cancelled, true, 0));
+        assert_eq!((run.status, run.cancel_requested, run.attempt), (RunStatus::Cancelled, true, 0));
         assert!(run.finished_at.is_some() && run.started_at.is_none());
         assert_eq!(run, store.get(queued).await);
     }
@@ -927,7 +930,7 @@ async fn cancelling_depends_on_the_status(store: TestStore) {
     assert_ne!(claimed.lease.run, queued);
     for _ in 0..2 {
         let run = store.cancel(claimed.lease.run).await.unwrap().unwrap();
-        assert_eq!((run.status, run.cancel_requested), (Status::Running, true));
+        assert_eq!((run.status, run.cancel_requested), (RunStatus::Running, true));
     }
     let claimed = store.claimed().await;
     store.write(end(&claimed, succeeded())).await;
@@ -944,7 +947,7 @@ async fn fault_1_a_cancelled_run_is_cancelled_whatever_else_its_worker_writes(st
     assert!(store.heartbeat(&[claimed.lease], LEASE).await.unwrap()[0].cancel_requested);
     assert!(store.write(Record { ending: Some(Ending::Cancelled), ..part(&claimed, [1]) }).await);
     let cancelled = store.get(run).await;
-    assert_eq!((cancelled.status, cancelled.verdict, cancelled.summary), (Status::Cancelled, None, None));
+    assert_eq!((cancelled.status, cancelled.verdict, cancelled.summary), (RunStatus::Cancelled, None, None));
     assert_eq!(store.places(run).await, [0, 1]);
 }
 
@@ -968,12 +971,12 @@ async fn cancel_and_claim_at_the_same_time_never_both_lose(store: TestStore) {
         match &claimed[..] {
             [] => {
                 before += 1;
-                assert_eq!((cancelled.status, now.status), (Status::Cancelled, Status::Cancelled));
+                assert_eq!((cancelled.status, now.status), (RunStatus::Cancelled, RunStatus::Cancelled));
                 assert_eq!(store.kinds(run).await, [EventKind::Queued, EventKind::Cancelled]);
             }
             [claimed] => {
                 after += 1;
-                assert_eq!((cancelled.status, cancelled.cancel_requested), (Status::Running, true));
+                assert_eq!((cancelled.status, cancelled.cancel_requested), (RunStatus::Running, true));
                 assert!(store.heartbeat(&[claimed.lease], LEASE).await.unwrap()[0].cancel_requested);
                 assert!(store.write(end(claimed, Ending::Cancelled)).await);
                 assert_eq!(
@@ -1002,12 +1005,12 @@ async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
     let started_at = store.get(run).await.started_at;
     let Some(Retried::Queued(queued)) = store.retry(run).await.unwrap() else { panic!() };
     assert_eq!(queued, store.get(run).await);
-    assert_eq!((queued.status, queued.attempt, queued.failure.as_ref()), (Status::Queued, 1, None));
+    assert_eq!((queued.status, queued.attempt, queued.failure.as_ref()), (RunStatus::Queued, 1, None));
     assert_eq!((queued.finished_at, queued.started_at), (None, started_at));
     // It has as many attempts again.
     store.claim_and_lose().await;
     store.settle().await.unwrap();
-    assert_eq!(store.get(run).await.status, Status::Queued);
+    assert_eq!(store.get(run).await.status, RunStatus::Queued);
     let third = store.claim_one().await;
     assert_eq!((third.attempt, third.max_attempts, &third.spec), (3, 3, &new.spec));
     store.cancel(run).await.unwrap();

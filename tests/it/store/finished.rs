@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hint;
 use agentevals::runs::model::{
-    Ending, EventKind, FinishedRun, NewRun, ResultRecord, ResultStatus, Run, Status, Summary, TargetKind,
+    Ending, EventKind, FinishedRun, NewRun, ResultRecord, ResultStatus, Run, RunStatus, Summary, TargetKind,
     Verdict,
 };
 use agentevals::runs::store::{ResultFilter, Retried, RunFilter};
@@ -59,7 +59,7 @@ async fn a_finished_run_is_stored_whole(store: TestStore) {
     let Ending::Succeeded { summary, .. } = &recorded.ending else { unreachable!() };
     let expected = Run {
         id: recorded.id,
-        status: Status::Succeeded,
+        status: RunStatus::Succeeded,
         verdict: Some(Verdict::Failed),
         attempt: 1,
         max_attempts: 1,
@@ -120,7 +120,7 @@ async fn fault_5_no_worker_can_ever_claim_a_finished_run(store: TestStore) {
     assert_eq!((scan.has_due, scan.has_lost, scan.next_due), (false, false, None), "{scan:?}");
     assert_eq!(store.settle().await.unwrap(), 0);
     for run in &recorded {
-        assert_eq!(store.get(run.id).await.status, Status::Succeeded);
+        assert_eq!(store.get(run.id).await.status, RunStatus::Succeeded);
     }
 }
 
@@ -153,7 +153,7 @@ async fn a_finished_run_that_failed_says_why(store: TestStore) {
     let recorded = finished(vec![], Ending::Failed(failure()));
     store.record_finished(&recorded).await.unwrap();
     let run = store.get(recorded.id).await;
-    assert_eq!((run.status, run.failure, run.verdict), (Status::Failed, Some(failure()), None));
+    assert_eq!((run.status, run.failure, run.verdict), (RunStatus::Failed, Some(failure()), None));
     assert_eq!(store.kinds(recorded.id).await, [EventKind::Started, EventKind::Failed]);
 }
 
@@ -183,7 +183,7 @@ async fn a_finished_run_is_told_of_and_over(store: TestStore) {
     let page = store.feed(position, 10).await.unwrap();
     assert!(page.events.iter().all(|event| event.event.run == recorded.id));
     let cancelled = store.cancel(recorded.id).await.unwrap().unwrap();
-    assert_eq!((cancelled.status, cancelled.cancel_requested), (Status::Succeeded, false));
+    assert_eq!((cancelled.status, cancelled.cancel_requested), (RunStatus::Succeeded, false));
 }
 
 async fn uploaded_runs_are_never_retried(store: TestStore) {
@@ -191,7 +191,7 @@ async fn uploaded_runs_are_never_retried(store: TestStore) {
     store.record_finished(&recorded).await.unwrap();
     let retried = store.retry(recorded.id).await.unwrap().unwrap();
     assert!(matches!(&retried, Retried::Refused(run) if run.id == recorded.id), "{retried:?}");
-    assert_eq!(store.get(recorded.id).await.status, Status::Failed);
+    assert_eq!(store.get(recorded.id).await.status, RunStatus::Failed);
     assert!(store.claim("idle/0", 1, LEASE).await.unwrap().is_empty());
 }
 
@@ -232,9 +232,9 @@ async fn fault_9_runs_are_found_by_eval_set_agent_and_kind(store: TestStore) {
     assert_eq!(found(of_kinds(&[TargetKind::Inline])).await, [inline]);
     assert_eq!(found(of_kinds(&[TargetKind::Http, TargetKind::Uploaded])).await, [uploaded.id, fetched]);
     // Together with a status that only unfinished runs have, which is another statement.
-    let queued = RunFilter { statuses: vec![Status::Queued], ..of_kinds(&[TargetKind::Http]) };
+    let queued = RunFilter { statuses: vec![RunStatus::Queued], ..of_kinds(&[TargetKind::Http]) };
     assert_eq!(found(queued).await, [fetched]);
-    let queued = RunFilter { statuses: vec![Status::Queued], ..of_sets(&["golden"]) };
+    let queued = RunFilter { statuses: vec![RunStatus::Queued], ..of_sets(&["golden"]) };
     assert_eq!(found(queued).await, []);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{EventKind, NewRun, Record, Status};
+use agentevals::runs::model::{EventKind, NewRun, Record, RunStatus};
 use agentevals::runs::store::{FeedPosition, RunFilter};
 use agentevals::storage::postgres::{Migrator, Schema, queries};
 use tokio_postgres::Client;
@@ -202,12 +202,12 @@ async fn end_to_end(store: &TestStore) {
     assert!(!store.write(end(&lost, succeeded())).await);
     let claimed = store.claim_one().await;
     assert!(store.write(Record { ending: Some(succeeded()), ..part(&claimed, [5]) }).await);
-    assert_eq!(store.get(run).await.status, Status::Succeeded);
+    assert_eq!(store.get(run).await.status, RunStatus::Succeeded);
     assert_eq!(store.places(run).await, [5]);
     assert_eq!(store.kinds(run).await.last(), Some(&EventKind::Succeeded));
     let events = store.events_of(run).await.len();
     until(async || store.feed(FeedPosition::START, 100).await.unwrap().events.len() == events).await;
-    for statuses in [vec![], vec![Status::Succeeded]] {
+    for statuses in [vec![], vec![RunStatus::Succeeded]] {
         let filter = RunFilter { limit: 10, statuses, ..RunFilter::default() };
         assert_eq!(store.list(&filter).await.unwrap().len(), 1);
     }

@@ -21,8 +21,8 @@ use super::{Database, DatabaseError, MIGRATIONS};
 use crate::ids::RunId;
 use crate::runs::messages::CANCELLED;
 use crate::runs::model::{
-    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, Status, StoredResult,
-    Submitted, TargetKind, Verdict, name_of,
+    Claimed, Failure, FinishedRun, Lease, NewRun, Record, ResultStatus, Run, RunEvent, RunStatus,
+    StoredResult, Submitted, TargetKind, Verdict, name_of,
 };
 use crate::runs::store::{
     Deletion, FeedPage, FeedPosition, Held, LEASE_LOST, Result, ResultFilter, Retried, RunFilter, RunStore,
@@ -106,12 +106,12 @@ impl RunStore for PostgresStore {
     }
 
     async fn list(&self, filter: &RunFilter) -> Result<Vec<Run>> {
-        let is_unfinished = |status: &Status| !status.is_terminal();
+        let is_unfinished = |status: &RunStatus| !status.is_terminal();
         let query = match !filter.statuses.is_empty() && filter.statuses.iter().all(is_unfinished) {
             true => &sql::LIST_UNFINISHED,
             false => &sql::LIST,
         };
-        let statuses = names(&Status::NAMES, &filter.statuses);
+        let statuses = names(&RunStatus::NAMES, &filter.statuses);
         let verdicts = names(&Verdict::NAMES, &filter.verdicts);
         let mut labels = serde_json::Map::new();
         for (key, value) in &filter.labels {

@@ -15,7 +15,7 @@ use tokio_postgres::types::FromSql;
 use crate::ids::{LeaseId, RunId};
 use crate::runs::model::{
     Claimed, EvaluatorType, EventKind, Failure, Lease, Progress, ResultRecord, ResultStatus, Run, RunEvent,
-    Status, StoredResult, TargetKind, Verdict,
+    RunStatus, StoredResult, TargetKind, Verdict,
 };
 use crate::runs::store::{FeedEvent, FeedPage, FeedPosition, Held, Result, Scan, StoreError};
 
@@ -67,7 +67,7 @@ pub(super) fn run(row: &Row) -> Result<Run> {
     let summary: Option<&str> = column::<Option<Json<'_>>>(row, "summary")?.map(|json| json.0);
     Ok(Run {
         id: RunId(column(row, "run_id")?),
-        status: choice(&Status::NAMES, column(row, "status")?)?,
+        status: choice(&RunStatus::NAMES, column(row, "status")?)?,
         verdict: verdict.map(|verdict| choice(&Verdict::NAMES, verdict)).transpose()?,
         attempt: number::<i16>(row, "attempt")?,
         max_attempts: number::<i16>(row, "max_attempts")?,

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::rows::{self, text};
-use super::{Status, Verdict, name_of, queries as sql};
+use super::{RunStatus, Verdict, name_of, queries as sql};
 use crate::runs::model::{
     Ending, EvaluatorType, EventData, EventKind, Phase, Record, ResultRecord, ResultStatus,
 };
@@ -178,7 +178,7 @@ pub(super) struct EndingColumns {
 impl EndingColumns {
     pub(super) fn of(ending: Option<&Ending>) -> Result<Self> {
         let mut columns = Self {
-            outcome: ending.map(|ending| name_of(&Status::NAMES, &ending.status())),
+            outcome: ending.map(|ending| name_of(&RunStatus::NAMES, &ending.status())),
             ..Self::default()
         };
         match ending {
