@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::answer::Described;
 use super::problem::{Problem, ProblemError};
 use crate::json::{SyntaxError, checked};
-use crate::runs::submission::SubmissionError;
+use crate::spec::SubmissionError;
 
 /// How many bytes a body may have, and all bodies together that are being read or waiting to be stored.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! What references to secrets look like in a submission, for the document only: they are read by
-//! [`runs::credentials`](crate::runs::credentials).
+//! [`credentials`](crate::credentials).
 
 use std::collections::BTreeMap;
 

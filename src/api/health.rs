@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Json;
 use super::document::Tag;
 use super::problem::{Failed, Failures, Problem};
-use crate::runs::service::RunService;
+use crate::runs::RunService;
 
 /// How long storage may take to answer before the service counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(2);

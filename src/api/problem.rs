@@ -14,9 +14,8 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::answer::Described;
-use super::answer::RunAnswer;
-use crate::runs::store::StoreError;
+use super::answer::{Described, RunAnswer};
+use crate::runs::StoreError;
 
 /// A failure on its way to the client; the text is for users, the cause for our log.
 #[derive(Debug)]

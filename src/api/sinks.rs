@@ -1,5 +1,5 @@
 //! What sinks look like in a submission, for the document only: they are read by
-//! [`runs::sinks`](crate::runs::sinks).
+//! [`spec`](crate::spec).
 
 use std::collections::BTreeMap;
 

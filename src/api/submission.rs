@@ -1,5 +1,5 @@
 //! What a submission looks like, for the document only: it is read by
-//! [`runs::submission`](crate::runs::submission), which takes both spellings and keeps the text as written.
+//! [`Submission`](crate::spec::Submission), which takes both spellings and keeps the text as written.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(super) type Free = BTreeMap<String, Value>;
 /// A run to be queued. Members may also be spelled in snake_case.
 #[derive(Debug, Object)]
 #[oai(rename = "RunSubmission", rename_all = "camelCase")]
-pub(super) struct Submission {
+pub(super) struct SubmissionRequest {
     /// The id it shall have; a new one if left out. Submitting the same work again under the same id is safe.
     #[oai(nullable)]
     run_id: Option<Uuid>,

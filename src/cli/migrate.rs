@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::output;
-use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_PASSED};
+use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_PASSED, output};
 use crate::config::DatabaseArguments;
 use crate::storage::postgres::{MigrateError, Migration, Migrator, create_migration};
 

@@ -11,7 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use reqwest::Url;
 
 use super::folder;
-use crate::runs::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
+use crate::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
 
 /// What runs may refer to for their secrets: whoever submits runs can have these sent to any server that may be called.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! Custom evaluators as processes of their own, and the step from what a configuration says to what can be run.
 
+mod input;
 mod process;
 mod protocol;
 
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use input::EvaluationInput;
 pub use process::ProcessEvaluator;
 
 use crate::evaluation::config::{CodeRule, EvaluatorSpec, SpecKind};

@@ -7,11 +7,13 @@
 pub mod checked;
 mod python;
 mod reader;
+mod text;
 mod value;
 mod yaml;
 
 pub use python::{parse_float, parse_int};
 pub use reader::{Reader, Token};
+pub use text::{member_text, members_of, repaired};
 pub use value::{Map, Value};
 pub use yaml::parse_yaml;
 

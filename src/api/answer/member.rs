@@ -4,9 +4,11 @@ use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
 use crate::metrics;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{DeliveryState, EventKind, Phase, RunStatus, SinkKind, TargetKind, Verdict};
-use crate::wire::vocabulary;
-pub(in crate::api) use crate::wire::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
+use crate::outbox::{MessageState, Phase};
+use crate::runs::{EvaluatorType, EventKind, ResultStatus, RunStatus, Verdict};
+use crate::schema::vocabulary;
+pub(in crate::api) use crate::schema::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
+use crate::spec::{SinkKind, TargetKind};
 
 vocabulary!(
     RunStatus,
@@ -34,10 +36,12 @@ vocabulary!(
     "What a message to a sink tells of: new results, a run that was evaluated, or one that was not."
 );
 vocabulary!(
-    DeliveryState,
+    MessageState,
     "DeliveryState",
     "Where a message stands: it waits for its turn, an answer or another attempt; the sink has it; or it is given up."
 );
 vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
+vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");
+vocabulary!(EvaluatorType, "EvaluatorType", "What computes a metric.");

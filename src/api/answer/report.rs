@@ -10,8 +10,8 @@ use super::performance::{PerformanceAnswer, RunPerformanceAnswer};
 use crate::eval_set::CaseMatch;
 use crate::evaluation::{Report, TurnRef, UnitReport, Verdict};
 use crate::metrics::{EvalStatus, MetricResult};
-use crate::runs::uploads::EvaluatedUpload;
 use crate::trace::Warning;
+use crate::uploads::EvaluatedUpload;
 
 /// Something that was read or evaluated with less than it should have had.
 #[derive(Debug, Serialize, Object)]

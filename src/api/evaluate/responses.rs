@@ -6,7 +6,7 @@ use poem_openapi::ApiResponse;
 use crate::api::answer::{EvaluationEvent, Json, OneConversion, OneReport, OneValidation};
 use crate::api::event_stream::EventStream;
 use crate::api::problem::{Failures, Problem, ProblemError};
-use crate::runs::uploads::{Refusal, UploadError, UploadFault};
+use crate::uploads::{Refusal, UploadError, UploadFault};
 
 /// An evaluation that is done.
 #[derive(ApiResponse)]

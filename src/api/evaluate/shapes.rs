@@ -1,5 +1,5 @@
 //! What requests to evaluate look like, for the document only: they are read by
-//! [`runs::uploads`](crate::runs::uploads).
+//! [`uploads`](crate::uploads).
 
 use poem_openapi::Object;
 

@@ -1,7 +1,9 @@
 //! What a request may say about an evaluation.
 
-use super::{CodeRule, DEFAULT_CONCURRENT_EVALS, EvaluatorSpec, GroupBy, OLD_MEMBERS};
-use super::{evaluators::read_evaluators, read_concurrency, read_format, refuse};
+use super::{
+    CodeRule, DEFAULT_CONCURRENT_EVALS, EvaluatorSpec, GroupBy, OLD_MEMBERS, evaluators::read_evaluators,
+    read_concurrency, read_format, refuse,
+};
 use crate::json::checked::{Cursor, Object, Spelling};
 use crate::metrics::catalog::{Builtin, DEFAULT_METRIC};
 use crate::trace::Format;

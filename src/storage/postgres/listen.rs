@@ -19,8 +19,9 @@ use tracing::{info, warn};
 
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings};
+use crate::pace::Pace;
 
-/// Before the first and between later attempts to reconnect; each pause is drawn between half and the whole of it.
+/// Pauses between attempts to reconnect.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -84,34 +85,25 @@ impl Listener {
 
     /// Listens over one connection after the other.
     async fn run(&self) -> Infallible {
-        let mut pause = FIRST_PAUSE;
-        let mut is_lost = false;
+        let mut pace = Pace::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let has_listened = AtomicBool::new(false);
-            let error = match self.listen(&has_listened, is_lost).await {
+            let error = match self.listen(&mut pace).await {
                 Err(error) => error,
                 Ok(never) => match never {},
             };
-            if has_listened.into_inner() {
-                is_lost = false;
-                pause = FIRST_PAUSE;
-            }
-            if !is_lost {
+            if pace.failed() {
                 warn!("notifications from the database are interrupted: {error}");
-                is_lost = true;
             }
-            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(pace.pause()).await;
         }
     }
 
     /// Listens over one connection, until it fails.
-    async fn listen(&self, has_listened: &AtomicBool, was_lost: bool) -> Result<Infallible, DatabaseError> {
+    async fn listen(&self, pace: &mut Pace) -> Result<Infallible, DatabaseError> {
         let (client, driver) = self.connector.open().await?;
         let attend = async {
             self.answered(client.batch_execute(&self.listen_sql())).await?;
-            has_listened.store(true, Ordering::Relaxed);
-            if was_lost {
+            if pace.succeeded() {
                 info!("notifications from the database are received again");
             }
             self.outbox.lose();

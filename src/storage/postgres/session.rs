@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::error::{self, DatabaseError};
 use super::{Dsn, SslMode};
+use crate::pace::Pace;
 
 /// How long the first pause between two attempts to connect is; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -70,13 +71,12 @@ impl Connector {
     /// At once whatever waiting does not mend, such as a wrong password; after `patience` the last failure.
     pub(super) async fn open_patiently(&self, patience: Duration) -> Result<(Client, Driver), DatabaseError> {
         let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        let mut has_warned = false;
+        let mut pace = Pace::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let failure = match self.open().await {
                 Err(error) if error.is_transient() => error,
                 outcome => {
-                    if has_warned && outcome.is_ok() {
+                    if outcome.is_ok() && pace.succeeded() {
                         info!("connected to the database");
                     }
                     return outcome;
@@ -86,12 +86,10 @@ impl Connector {
             if left.is_zero() {
                 return Err(failure);
             }
-            if !has_warned {
+            if pace.failed() {
                 warn!("waiting up to {patience:.0?} for the database: {failure}");
-                has_warned = true;
             }
-            sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(pace.pause().min(left)).await;
         }
     }
 

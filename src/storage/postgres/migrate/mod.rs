@@ -20,6 +20,7 @@ pub(super) use ledger::QUERIES;
 
 use super::session::Connector;
 use super::{DatabaseError, DatabaseSettings};
+use crate::pace::Pace;
 use ledger::Ledger;
 
 /// Pauses between two attempts to get the lock, each twice as long as the one before.
@@ -230,14 +231,13 @@ impl Migrator {
 
     async fn acquire(&self) -> Result<(), MigrateError> {
         let started = Instant::now();
-        let mut pause = FIRST_LOCK_PAUSE;
+        let mut pace = Pace::new(FIRST_LOCK_PAUSE, LONGEST_LOCK_PAUSE);
         while !self.ledger.try_lock().await? {
             let left = self.lock_timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(MigrateError::Locked(self.lock_timeout));
             }
-            sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_LOCK_PAUSE);
+            sleep(pace.pause().min(left)).await;
         }
         Ok(())
     }
