@@ -7,6 +7,8 @@ pub mod response_match;
 pub mod rouge;
 pub mod trajectory;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::invocation::{ExpectedInvocation, Invocation};
@@ -107,6 +109,11 @@ impl MetricResult {
             error_type: Some(error_type.to_owned()),
             ..Self::scored(name, None, Vec::new(), 0.0, None)
         }
+    }
+
+    /// The result with the time that computing it took.
+    pub fn timed(self, elapsed: Duration) -> Self {
+        Self { duration_ms: elapsed.as_secs_f64() * 1e3, ..self }
     }
 
     /// The `reason` in the details, which says why a metric was not evaluated, or what an evaluator gave.
