@@ -26,7 +26,7 @@ pub struct Plan {
 pub struct Evaluator {
     /// Name in the results.
     pub name: String,
-    /// Score from which it passes.
+    /// Lowest score that passes.
     pub threshold: f64,
     /// The code that computes it.
     pub kind: EvaluatorKind,
