@@ -2,7 +2,7 @@
 //!
 //! [`trace`] reads recordings, [`extraction`] turns them into [`invocation`]s, [`eval_set`] reads what was
 //! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
-//! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors,
+//! [`evaluators`] reaches evaluators outside this program, [`otel_export`] sends results to collectors,
 //! [`storage`] reaches the database that keeps runs, [`net`] whatever a request names. [`config`] reads the
 //! environment, [`cli`] is the command line. [`json`] is the value type that all of them share, `wire` has shapes of
 //! members of what goes out. A module uses only those below it; `tests/it/architecture.rs` holds the map.
@@ -12,7 +12,6 @@ pub mod cli;
 pub mod config;
 pub mod eval_set;
 pub mod evaluation;
-pub mod evaluation_events;
 pub mod evaluators;
 pub mod extraction;
 pub mod ids;
@@ -20,6 +19,7 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod net;
+pub mod otel_export;
 pub mod runs;
 pub mod shutdown;
 pub mod storage;

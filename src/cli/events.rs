@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use crate::evaluation_events::{Exporter, ExporterSettings};
+use crate::otel_export::{Exporter, ExporterSettings};
 
 /// Where results are sent when nothing is said.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";

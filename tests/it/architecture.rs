@@ -14,7 +14,7 @@ const LEVELS: [(&str, u8); 18] = [
     ("metrics", 3),
     ("evaluation", 4),
     ("evaluators", 5),
-    ("evaluation_events", 5),
+    ("otel_export", 5),
     ("net", 5),
     ("shutdown", 5),
     ("wire", 5),
