@@ -116,7 +116,7 @@ impl ProcessEvaluator {
         Ok(command)
     }
 
-    fn judge(&self, outcome: Outcome) -> Result<EvaluatorOutput, EvaluatorError> {
+    fn judge(&self, outcome: Exit) -> Result<EvaluatorOutput, EvaluatorError> {
         let name = &self.name;
         let stderr = String::from_utf8_lossy(&outcome.stderr);
         debug!(evaluator = %name, "evaluator `{name}` ended with {}: {}", outcome.status, stderr.trim());
@@ -164,7 +164,7 @@ fn extension(path: &Path) -> Option<String> {
 }
 
 /// The end of a process and its output.
-struct Outcome {
+struct Exit {
     status: std::process::ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -190,7 +190,7 @@ impl ProcessGroup {
     }
 
     /// Writes the input, reads both outputs, and waits for the end of the process.
-    async fn exchange(&mut self, document: &[u8]) -> Result<Outcome, EvaluatorError> {
+    async fn exchange(&mut self, document: &[u8]) -> Result<Exit, EvaluatorError> {
         let (stdin, stdout, stderr) =
             (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let (mut said, mut complained) = (Vec::new(), Vec::new());
@@ -220,7 +220,7 @@ impl ProcessGroup {
         let status = status.map_err(|error| {
             EvaluatorError::Failed(format!("evaluator `{}`: waiting for it: {error}", self.name))
         })?;
-        Ok(Outcome { status, stdout: said, stderr: complained })
+        Ok(Exit { status, stdout: said, stderr: complained })
     }
 
     fn kill(&mut self) {

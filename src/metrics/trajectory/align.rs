@@ -10,7 +10,7 @@ use crate::json::{Map, Value};
 
 /// The fate of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+enum CallOutcome {
     Matched,
     Missing,
     Unexpected,
@@ -18,7 +18,7 @@ enum Outcome {
     ArgumentMismatch(String),
 }
 
-impl Outcome {
+impl CallOutcome {
     fn is_allowed_by(&self, match_type: MatchType) -> bool {
         match self {
             Self::Matched => true,
@@ -34,7 +34,7 @@ struct Entry {
     expected: Option<usize>,
     actual: Option<usize>,
     tool: String,
-    outcome: Outcome,
+    outcome: CallOutcome,
     allowed: bool,
 }
 
@@ -54,10 +54,10 @@ impl Alignment {
         let mut draft = Draft::new(comparison.matching_pairs(), actual.len());
         // Explaining the rest compares all pairs once more, which is done only where that is cheap.
         if comparison.is_small {
-            draft.pair_rest(|e, a| comparison.fits(e, a).then_some(Outcome::OutOfOrder));
+            draft.pair_rest(|e, a| comparison.fits(e, a).then_some(CallOutcome::OutOfOrder));
             draft.pair_rest(|e, a| comparison.argument_mismatch(e, a));
         }
-        let entry = |e: Option<usize>, a: Option<usize>, tool: &ToolCall, outcome: Outcome| Entry {
+        let entry = |e: Option<usize>, a: Option<usize>, tool: &ToolCall, outcome: CallOutcome| Entry {
             expected: e,
             actual: a,
             tool: tool.name.clone(),
@@ -68,11 +68,11 @@ impl Alignment {
         for ((e, call), pair) in expected.iter().enumerate().zip(draft.pairs) {
             entries.push(match pair {
                 Some((a, outcome)) => entry(Some(e), Some(a), call, outcome),
-                None => entry(Some(e), None, call, Outcome::Missing),
+                None => entry(Some(e), None, call, CallOutcome::Missing),
             });
         }
         for (a, call) in actual.iter().enumerate().filter(|(a, _)| !draft.is_taken[*a]) {
-            entries.push(entry(None, Some(a), call, Outcome::Unexpected));
+            entries.push(entry(None, Some(a), call, CallOutcome::Unexpected));
         }
         Self(entries)
     }
@@ -87,13 +87,13 @@ impl Alignment {
         let index = |index: Option<usize>| index.map_or(Value::Null, |index| Value::Int(index as i64));
         let entry = |entry: Entry| {
             let (outcome, reason) = match entry.outcome {
-                Outcome::Matched => ("matched", None),
-                Outcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
-                Outcome::Unexpected => ("unexpected", Some(format!("`{}` was not expected", entry.tool))),
-                Outcome::OutOfOrder => {
+                CallOutcome::Matched => ("matched", None),
+                CallOutcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
+                CallOutcome::Unexpected => ("unexpected", Some(format!("`{}` was not expected", entry.tool))),
+                CallOutcome::OutOfOrder => {
                     ("out_of_order", Some(format!("`{}` was called at another place", entry.tool)))
                 }
-                Outcome::ArgumentMismatch(reason) => ("argument_mismatch", Some(reason)),
+                CallOutcome::ArgumentMismatch(reason) => ("argument_mismatch", Some(reason)),
             };
             let mut members = vec![
                 ("tool", Value::text(entry.tool)),
@@ -161,9 +161,9 @@ impl<'c> Comparison<'c> {
         self.expected[e].name == self.actual[a].name
     }
 
-    fn argument_mismatch(&self, e: usize, a: usize) -> Option<Outcome> {
+    fn argument_mismatch(&self, e: usize, a: usize) -> Option<CallOutcome> {
         let difference = if self.is_same_tool(e, a) { self.difference(e, a) } else { None };
-        difference.map(Outcome::ArgumentMismatch)
+        difference.map(CallOutcome::ArgumentMismatch)
     }
 
     /// The first difference between the arguments of two calls of one tool, in words.
@@ -183,7 +183,7 @@ impl<'c> Comparison<'c> {
 /// An alignment in the making.
 struct Draft {
     /// For each expected call the actual one it is paired with, and the outcome.
-    pairs: Vec<Option<(usize, Outcome)>>,
+    pairs: Vec<Option<(usize, CallOutcome)>>,
     /// For each actual call whether it is paired.
     is_taken: Vec<bool>,
 }
@@ -194,12 +194,12 @@ impl Draft {
         for a in matching.iter().flatten() {
             is_taken[*a] = true;
         }
-        let pairs = matching.into_iter().map(|a| Some((a?, Outcome::Matched))).collect();
+        let pairs = matching.into_iter().map(|a| Some((a?, CallOutcome::Matched))).collect();
         Self { pairs, is_taken }
     }
 
     /// Pairs each expected call that is left with the first actual one that is left and for which there is an outcome.
-    fn pair_rest(&mut self, outcome: impl Fn(usize, usize) -> Option<Outcome>) {
+    fn pair_rest(&mut self, outcome: impl Fn(usize, usize) -> Option<CallOutcome>) {
         for (e, pair) in self.pairs.iter_mut().enumerate().filter(|(_, pair)| pair.is_none()) {
             let mut free = (0..self.is_taken.len()).filter(|a| !self.is_taken[*a]);
             *pair = free.find_map(|a| Some((a, outcome(e, a)?)));
