@@ -71,8 +71,8 @@ pub fn create(folder: &Path, name: &str) -> io::Result<[PathBuf; 2]> {
         writeln!(file, "-- {purpose}")?;
         Ok::<_, io::Error>(path)
     };
-    let up = write("up", "What this adds, and why. Tables are named `agentevals.…`.")?;
-    let down = write("down", "Takes away what the other file adds.")?;
+    let up = write("up", "Say here which change this makes, and why. Tables are named `agentevals.…`.")?;
+    let down = write("down", "Reverts the other file.")?;
     Ok([up, down])
 }
 
