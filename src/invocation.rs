@@ -79,7 +79,8 @@ pub struct Invocation {
     pub trace_id: String,
     /// Id of the anchor span, which is also the invocation id.
     pub span_id: String,
-    /// The span that evaluation results are attached to: the anchor, or its last model call if the anchor is a plain root.
+    /// The span that evaluation results are attached to: the anchor, or its last model call if the anchor is a plain
+    /// root.
     pub evaluated_span_id: String,
     /// Response id of the last model call.
     pub response_id: Option<String>,

@@ -18,7 +18,8 @@ pub struct Converted {
 }
 
 impl Converted {
-    /// The session's name from a document named `trace_NAME.json` or `agentevals_NAME.json`, the files of the reference.
+    /// The session's name from a document named `trace_NAME.json` or `agentevals_NAME.json`, the files of the
+    /// reference.
     pub fn session_name(&self) -> Option<&str> {
         let name = self.document.rsplit(['/', '\\']).next()?;
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);

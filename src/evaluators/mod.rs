@@ -14,8 +14,8 @@ use crate::evaluation::config::{EvaluatorSpec, SpecKind};
 use crate::evaluation::{Evaluator, EvaluatorKind};
 use crate::metrics::catalog::DEFAULT_THRESHOLD;
 
-/// Makes the evaluator that a configuration describes. A missing or forbidden script fails only when it runs, so that the
-/// other metrics are still computed.
+/// Makes the evaluator that a configuration describes. A missing or forbidden script fails only when it runs, so that
+/// the other metrics are still computed.
 pub fn build(spec: EvaluatorSpec, policy: &CodePolicy) -> Evaluator {
     let threshold = spec.threshold.unwrap_or(DEFAULT_THRESHOLD);
     let kind = match spec.kind {

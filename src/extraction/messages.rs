@@ -39,8 +39,8 @@ pub(super) fn is_unspecified(value: &Value<'_>) -> bool {
     }
 }
 
-/// An attribute as JSON: strings are parsed, other values stay. `None` for null, and for strings that are too long or no
-/// JSON.
+/// An attribute as JSON: strings are parsed, other values stay. `None` for null, and for strings that are too long or
+/// no JSON.
 pub(super) fn as_json<'t>(value: &'t Value<'_>) -> Option<Value<'t>> {
     match value {
         Value::Str(text) if text.len() > MAX_JSON_BYTES => None,

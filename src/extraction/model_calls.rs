@@ -1,7 +1,7 @@
 //! Logical model calls of a turn.
 //!
-//! One call often leaves a chain of spans, the framework's around the provider's. A chain is one call; a span around
-//! several calls is none.
+//! One call often leaves a chain of spans, the framework's around the provider's. A chain counts as one call; a span
+//! around several calls does not count.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -1,7 +1,7 @@
 //! Logical tool calls of a turn.
 //!
-//! A call may leave several spans (the framework's, its MCP client's), and it may appear in messages: the request in the
-//! output of one model call, the result in the input of a later one.
+//! A call may leave several spans (the framework's, its MCP client's), and it may appear in messages: the request in
+//! the output of one model call, the result in the input of a later one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -203,8 +203,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Turns a key that jiter returned into its place in `text`. The key's lifetime is that of the borrow of the lexer, which
-/// the caller needs again to read the value.
+/// Turns a key that jiter returned into its place in `text`. The key's lifetime is that of the borrow of the lexer,
+/// which the caller needs again to read the value.
 fn offset_of(text: &str) -> impl Fn(&[u8]) -> (usize, usize) {
     let base = text.as_ptr().addr();
     move |part| (part.as_ptr().addr() - base, part.len())

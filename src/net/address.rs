@@ -97,7 +97,8 @@ pub(super) fn why_not_public(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that a translator (NAT64, RFC 6052) or a tunnel (6to4, RFC 3056) would connect to for an IPv6 address.
+/// The IPv4 address that a translator (NAT64, RFC 6052) or a tunnel (6to4, RFC 3056) would connect to for an IPv6
+/// address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     match address.segments() {

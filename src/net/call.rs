@@ -58,7 +58,8 @@ fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     Some((date.to_utc() - now).to_std().unwrap_or_default())
 }
 
-/// Why there is no answer. The texts show scheme, host and port, never path, query, user or headers, which may be secret.
+/// Why there is no answer. The texts show scheme, host and port, never path, query, user or headers, which may be
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The rules forbid the address.

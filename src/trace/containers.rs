@@ -108,7 +108,7 @@ fn is_about_logs(key: &str) -> bool {
     key.ends_with("ogs")
 }
 
-/// Counts of what was passed over in one list.
+/// Counts of the values of one list that could not be read.
 #[derive(Default)]
 struct Faults {
     misplaced: usize,

@@ -77,9 +77,9 @@ fn after_blanks(text: &str, at: usize) -> usize {
 
 /// The line to go on with after a broken value: the next one that starts a document.
 ///
-/// The search starts at the broken value, not at the fault in it: a JSON line that was cut short fails in the line after
-/// it. An indented line counts only if it looks complete, else the inside of a broken document would be read as more
-/// documents.
+/// The search starts at the broken value, not at the fault in it: a JSON line that was cut short fails in the line
+/// after it. An indented line counts only if it looks complete, else the inside of a broken document would be read as
+/// more documents.
 fn next_document(text: &str, from: usize) -> usize {
     let mut at = from;
     while let Some(newline) = memchr::memchr(b'\n', &text.as_bytes()[at..]) {

@@ -1,4 +1,5 @@
-//! The evaluation configuration: a YAML or JSON document that names evaluators, and the part of it that requests may have.
+//! The evaluation configuration: a YAML or JSON document that names evaluators, and the part of it that requests may
+//! have.
 
 mod evaluators;
 mod file;

@@ -1,4 +1,4 @@
-//! Finds the actual call for each expected one, and says what is wrong with the others.
+//! Finds the actual call for each expected one, and explains the calls that do not fit.
 
 use std::cell::Cell;
 

@@ -2,8 +2,8 @@
 //!
 //! It is not in the pool, whose driver tasks discard notifications, and it does not go through a transaction pooler,
 //! which would not pass them on. A notification is only a hint: those sent while the connection was down are lost, so
-//! [`Notice::Reconnected`] tells the receiver to look at the tables itself. The same notice replaces messages for which a
-//! slow receiver had no room. So the socket is always drained, and the channel bounds the memory.
+//! [`Notice::Reconnected`] tells the receiver to look at the tables itself. The same notice replaces messages for which
+//! a slow receiver had no room. So the socket is always drained, and the channel bounds the memory.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

@@ -68,9 +68,8 @@ impl Database {
 
     /// Executes a statement and returns its rows.
     ///
-    /// # Errors
-    /// `Unavailable` also if no connection is free in time, and if the statement takes too long; it may have been executed
-    /// then.
+    /// # Errors `Unavailable` also if no connection is free in time, and if the statement takes too long; it may have
+    /// been executed then.
     pub async fn query(
         &self,
         query: &Query,
@@ -214,8 +213,8 @@ async fn collect(stream: tokio_postgres::RowStream) -> Result<Executed, tokio_po
     Ok(Executed { rows, affected: stream.rows_affected().unwrap_or(0) })
 }
 
-/// Whether the server refused a prepared statement before executing it: a table has changed since (`cached plan must not
-/// change result type`), or the server has dropped the statement. Then it is safe to prepare and execute it again.
+/// Whether the server refused a prepared statement before executing it: a table has changed since (`cached plan must
+/// not change result type`), or the server has dropped the statement. Then it is safe to prepare and execute it again.
 fn is_outdated(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::INVALID_SQL_STATEMENT_NAME))
 }

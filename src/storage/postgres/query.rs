@@ -8,8 +8,8 @@ use super::Schema;
 
 /// A statement from its file, with the types of its parameters.
 ///
-/// The types are declared so that a statement can be sent without asking the server first, and so that a test can compare
-/// them with those that the server infers.
+/// The types are declared so that a statement can be sent without asking the server first, and so that a test can
+/// compare them with those that the server infers.
 #[derive(Debug)]
 pub struct Query {
     /// The path of its file below `sql/queries`, without the suffix.
@@ -35,11 +35,11 @@ impl Query {
     }
 }
 
-/// Replaces the schema `agentevals` in SQL: as a qualifier (`agentevals.run`), as a name of its own (`"agentevals"`) and at
-/// the beginning of a channel (`'agentevals:runs'`).
+/// Replaces the schema `agentevals` in SQL: as a qualifier (`agentevals.run`), as a name of its own (`"agentevals"`)
+/// and at the beginning of a channel (`'agentevals:runs'`).
 ///
-/// This is the only substitution in SQL of this program. It is safe because [`Schema`] allows only words; qualifiers and
-/// names are quoted, so that reserved words work too.
+/// This is the only substitution in SQL of this program. It is safe because [`Schema`] allows only words; qualifiers
+/// and names are quoted, so that reserved words work too.
 pub(super) fn render(sql: &'static str, schema: &Schema) -> Cow<'static, str> {
     if schema.name() == Schema::DEFAULT {
         return Cow::Borrowed(sql);

@@ -13,8 +13,8 @@ pub struct DatabaseSettings {
     /// The server of the listener and of migrations, if the pool goes through a transaction pooler such as PgBouncer.
     ///
     /// A transaction pooler may send each statement to another session, and notifications, session locks and prepared
-    /// statements do not survive that. So when this is set, the pool prepares nothing, and the listener and the migrator
-    /// connect past the pooler.
+    /// statements do not survive that. So when this is set, the pool prepares nothing, and the listener and the
+    /// migrator connect past the pooler.
     pub session_dsn: Option<Dsn>,
     /// The schema that holds our tables.
     pub schema: Schema,

@@ -1,8 +1,8 @@
 //! Connection strings: URLs and `key=value` pairs, as libpq reads them.
 //!
-//! The driver's own parser lacks some TLS modes, certificate and password files, and reads `tcp_user_timeout` in seconds
-//! instead of milliseconds. So both forms are parsed here; options that the driver lacks are taken out and the others
-//! handed to it. Each server of a list becomes a configuration of its own, with its own time limit and password.
+//! The driver's own parser lacks some TLS modes, certificate and password files, and reads `tcp_user_timeout` in
+//! seconds instead of milliseconds. So both forms are parsed here; options that the driver lacks are taken out and the
+//! others handed to it. Each server of a list becomes a configuration of its own, with its own time limit and password.
 //!
 //! Errors name options, never values, since a value may be a piece of a badly quoted password.
 
@@ -27,8 +27,8 @@ use super::tls::{SslMode, TlsSettings};
 /// Default time limit for opening a connection to one server, from resolving its name to the end of authentication.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Our defaults. TCP probes an idle connection after two seconds, then twice, a second apart, so that a cut connection is
-/// noticed in about four seconds.
+/// Our defaults. TCP probes an idle connection after two seconds, then twice, a second apart, so that a cut connection
+/// is noticed in about four seconds.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "agentevals"),
     ("keepalives_idle", "2"),

@@ -1,7 +1,7 @@
 //! Applies and reverts migrations.
 //!
-//! The table `schema_migrations` is golang-migrate's: one row with the last version and a dirty mark. A migrator holds an
-//! advisory lock on a connection of its own, so several replicas may start together and only one migrates. It first
+//! The table `schema_migrations` is golang-migrate's: one row with the last version and a dirty mark. A migrator holds
+//! an advisory lock on a connection of its own, so several replicas may start together and only one migrates. It first
 //! marks the new version dirty, then runs the migration and the clean mark in one transaction. A migration that cannot
 //! run in a transaction is marked clean afterwards.
 
