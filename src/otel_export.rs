@@ -1,7 +1,7 @@
-//! Evaluation results as OpenTelemetry log records (`gen_ai.evaluation.result`), sent over OTLP/HTTP.
+//! Sends evaluation results as OpenTelemetry log records (`gen_ai.evaluation.result`) over OTLP/HTTP.
 //!
-//! Each record lies in the context of the span that was evaluated, so that a tracing backend shows the score
-//! beside the agent's own spans. The body is OTLP JSON, which collectors accept on the same path as protobuf.
+//! Each record has the trace and span id of the evaluated span, so that a tracing backend shows the score beside the
+//! agent's own spans. The body is OTLP JSON, which collectors accept on the same path as protobuf.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::evaluation::{Report, TurnRef, UnitReport};
 use crate::metrics::{EvalStatus, MetricResult, catalog};
 
-/// Records in one request: well below the size that collectors accept by default.
+/// Records in one request; such a request is well below the size that collectors accept by default.
 const RECORDS_PER_REQUEST: usize = 512;
 
 /// Longest explanation that is sent, in characters.
@@ -22,37 +22,37 @@ const SEVERITY_INFO: u8 = 9;
 /// Why results could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The address or a header cannot be used.
+    /// The endpoint or a header is malformed.
     #[error("{0}")]
     Settings(String),
     /// The collector could not be reached or did not answer in time.
     #[error("sending evaluation events to {endpoint}: {reason}")]
     Unreachable {
-        /// Where they were sent.
+        /// The endpoint, without secrets.
         endpoint: String,
-        /// What went wrong.
+        /// The cause.
         reason: String,
     },
     /// The collector refused them.
     #[error("sending evaluation events to {endpoint}: the collector answered {status}")]
     Refused {
-        /// Where they were sent.
+        /// The endpoint, without secrets.
         endpoint: String,
         /// HTTP status.
         status: u16,
     },
 }
 
-/// Where and how results are sent.
+/// The collector, and how results are sent to it.
 #[derive(Clone)]
 pub struct ExporterSettings {
-    /// URL that takes OTLP logs.
+    /// URL of the collector for OTLP logs.
     pub endpoint: String,
     /// Header names and values; values may be secret.
     pub headers: Vec<(String, String)>,
-    /// Limit on one request.
+    /// Time limit of one request.
     pub timeout: Duration,
-    /// Whether explanations, which may quote the agent, are sent.
+    /// Whether to send explanations, which may quote the agent.
     pub with_explanations: bool,
 }
 
@@ -64,12 +64,12 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Prepares to send; nothing is sent yet.
+    /// Prepares the client, without connecting.
     ///
     /// # Errors
     /// `Settings` when the address or a header is malformed.
     pub fn new(settings: ExporterSettings) -> Result<Self, ExportError> {
-        // Only the first call in a process installs it.
+        // Fails if the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let malformed = |what: &str| ExportError::Settings(format!("OTLP exporter: {what}"));
         let endpoint = reqwest::Url::parse(&settings.endpoint).ok();
@@ -94,12 +94,12 @@ impl Exporter {
         Ok(Self { endpoint, with_explanations: settings.with_explanations, client })
     }
 
-    /// The endpoint without what may be secret in it.
+    /// The endpoint without user, password and query, which may be secret.
     fn shown_endpoint(&self) -> String {
         format!("{}{}", self.endpoint.origin().ascii_serialization(), self.endpoint.path())
     }
 
-    /// Sends the results of a report, compared with the eval set of that id.
+    /// Sends the results of a report. `eval_set_id` names the eval set that it was compared with.
     ///
     /// # Errors
     /// `Unreachable` or `Refused` for the first request that fails; the rest is not sent.
@@ -126,7 +126,7 @@ impl Exporter {
     }
 }
 
-/// The innermost cause, which says more than reqwest's own words.
+/// The innermost cause; reqwest's own text does not include it.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -153,73 +153,78 @@ fn records(report: &Report, eval_set_id: Option<&str>, with_explanations: bool) 
     for unit in &report.traces {
         let Some(last) = unit.turn_refs.last() else { continue };
         for metric in &unit.metrics {
-            let scores = &metric.per_invocation_scores;
-            let mut add = |turn: &TurnRef, score: Option<f64>, status: EvalStatus| {
-                let mut attributes = attributes(unit, turn, metric, eval_set_id);
-                if let Some(score) = score {
-                    attributes.push(
-                        json!({"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": score}}),
-                    );
-                }
-                attributes.extend(label(status).map(|label| text("gen_ai.evaluation.score.label", label)));
-                if let Some(explanation) = explanation(metric).filter(|_| with_explanations) {
-                    attributes.push(text("gen_ai.evaluation.explanation", &explanation));
-                }
-                let mut record = json!({
-                    "timeUnixNano": now,
-                    "observedTimeUnixNano": now,
-                    "severityNumber": SEVERITY_INFO,
-                    "severityText": "INFO",
-                    "eventName": "gen_ai.evaluation.result",
-                    "attributes": attributes,
-                    "flags": 1,
-                });
-                // OTLP takes ids of full length only; a record without them is better than a batch refused.
-                let ids = padded(&turn.trace_id, 32).zip(padded(&turn.evaluated_span_id, 16));
-                if let Some((trace_id, span_id)) = ids {
-                    (record["traceId"], record["spanId"]) = (trace_id.into(), span_id.into());
-                }
-                records.push(record);
-            };
-            if metric.error.is_some() || scores.is_empty() {
-                add(last, metric.score, metric.eval_status);
+            let subject = Subject { unit, metric, eval_set_id, with_explanations };
+            // Without scores per turn there is one result for the whole conversation; it goes to the last turn.
+            if metric.error.is_some() || metric.per_invocation_scores.is_empty() {
+                records.push(subject.record(last, metric.score, metric.eval_status, &now));
                 continue;
             }
-            for (turn, (score, status)) in
-                unit.turn_refs.iter().zip(scores.iter().zip(&metric.per_invocation_statuses))
-            {
-                add(turn, *score, *status);
+            let scores = metric.per_invocation_scores.iter().zip(&metric.per_invocation_statuses);
+            for (turn, (score, status)) in unit.turn_refs.iter().zip(scores) {
+                records.push(subject.record(turn, *score, *status, &now));
             }
         }
     }
     records
 }
 
-/// A hexadecimal id filled up to `digits`, which exporters may have cut; `None` for any other id.
+/// The result of one metric on one unit, of which each record is about one turn.
+struct Subject<'r> {
+    unit: &'r UnitReport,
+    metric: &'r MetricResult,
+    eval_set_id: Option<&'r str>,
+    with_explanations: bool,
+}
+
+impl Subject<'_> {
+    fn record(&self, turn: &TurnRef, score: Option<f64>, status: EvalStatus, now: &str) -> Value {
+        let mut attributes = self.attributes(turn);
+        if let Some(score) = score {
+            attributes.push(json!({"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": score}}));
+        }
+        attributes.extend(label(status).map(|label| text("gen_ai.evaluation.score.label", label)));
+        if let Some(explanation) = explanation(self.metric).filter(|_| self.with_explanations) {
+            attributes.push(text("gen_ai.evaluation.explanation", &explanation));
+        }
+        let mut record = json!({
+            "timeUnixNano": now,
+            "observedTimeUnixNano": now,
+            "severityNumber": SEVERITY_INFO,
+            "severityText": "INFO",
+            "eventName": "gen_ai.evaluation.result",
+            "attributes": attributes,
+            "flags": 1,
+        });
+        // Collectors refuse the whole batch for an id of another length, so such a record goes without ids.
+        let ids = padded(&turn.trace_id, 32).zip(padded(&turn.evaluated_span_id, 16));
+        if let Some((trace_id, span_id)) = ids {
+            (record["traceId"], record["spanId"]) = (trace_id.into(), span_id.into());
+        }
+        record
+    }
+
+    fn attributes(&self, turn: &TurnRef) -> Vec<Value> {
+        let Self { unit, metric, eval_set_id, .. } = self;
+        let is_builtin = catalog::find(&metric.metric_name).is_ok();
+        let optional = [
+            ("gen_ai.agent.name", unit.agent_name.as_deref()),
+            ("gen_ai.conversation.id", unit.conversation_id.as_deref()),
+            ("gen_ai.response.id", turn.response_id.as_deref()),
+            ("agentevals.evaluator.type", is_builtin.then_some("deterministic")),
+            ("agentevals.eval.case.id", unit.eval_case_id.as_deref()),
+            ("agentevals.eval_set.id", eval_set_id.filter(|_| unit.eval_case_id.is_some())),
+            ("error.type", metric.error_type.as_deref()),
+        ];
+        let mut attributes = vec![text("gen_ai.evaluation.name", &metric.metric_name)];
+        attributes.extend(optional.into_iter().filter_map(|(key, value)| Some(text(key, value?))));
+        attributes
+    }
+}
+
+/// A hexadecimal id with the leading zeros that exporters may have cut; `None` for an id that is not hexadecimal.
 fn padded(id: &str, digits: usize) -> Option<String> {
     let is_hex = id.len() <= digits && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| format!("{id:0>digits$}"))
-}
-
-fn attributes(
-    unit: &UnitReport,
-    turn: &TurnRef,
-    metric: &MetricResult,
-    eval_set_id: Option<&str>,
-) -> Vec<Value> {
-    let is_builtin = catalog::find(&metric.metric_name).is_ok();
-    let optional = [
-        ("gen_ai.agent.name", unit.agent_name.as_deref()),
-        ("gen_ai.conversation.id", unit.conversation_id.as_deref()),
-        ("gen_ai.response.id", turn.response_id.as_deref()),
-        ("agentevals.evaluator.type", is_builtin.then_some("deterministic")),
-        ("agentevals.eval.case.id", unit.eval_case_id.as_deref()),
-        ("agentevals.eval_set.id", eval_set_id.filter(|_| unit.eval_case_id.is_some())),
-        ("error.type", metric.error_type.as_deref()),
-    ];
-    let mut attributes = vec![text("gen_ai.evaluation.name", &metric.metric_name)];
-    attributes.extend(optional.into_iter().filter_map(|(key, value)| Some(text(key, value?))));
-    attributes
 }
 
 fn label(status: EvalStatus) -> Option<&'static str> {

@@ -1,8 +1,8 @@
--- Settles runs whose lease ended without them: cancelled if that was asked for, failed if out of attempts, else queued
--- again. Of one that ends, only results of its last attempt stay. Any process does this; rows that another one has in
--- hand are passed over.
+-- Takes back runs whose lease has ended although they have not: cancelled if that was requested, failed if they are out
+-- of attempts, else queued again. A run that ends keeps only the results of its last attempt. Any process does this;
+-- rows that another statement has locked are skipped.
 --
--- $1 code text   $2 reason text   $3, $4 the same of one that was cancelled text, for its sinks
+-- $1 code of a lost lease text   $2 its reason text   $3 code of a cancelled run text   $4 its reason text
 WITH lost AS (
     SELECT
         run_id, attempt, event_seq, started_at, cancel_requested, has_sinks,

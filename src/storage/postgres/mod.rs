@@ -1,9 +1,9 @@
 //! PostgreSQL: connections, statements, notifications and the schema.
 //!
-//! [`Dsn`] and [`DatabaseSettings`] say where the database is, [`Database`] is the pool that runs the statements of
-//! `sql/queries`, [`Listener`] the one connection that receives notifications, [`Migrator`] brings the schema up to
-//! date. All of them open connections the same way (`session`), with the same TLS. Only this folder names the driver:
-//! its failures leave as [`DatabaseError`].
+//! [`Dsn`] and [`DatabaseSettings`] describe the database, [`Database`] is the pool that runs the statements of
+//! `sql/queries`, [`Listener`] the connection that receives notifications, [`Migrator`] brings the schema up to date.
+//! All of them open connections in the same way (`session`), with the same TLS. Only this folder names the driver; its
+//! errors leave as [`DatabaseError`].
 
 mod dsn;
 mod error;
