@@ -2,6 +2,7 @@
 //!
 //! [`trace`] reads recordings, [`extraction`] turns them into [`invocation`]s, [`eval_set`] reads what was
 //! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
+//! [`reports`] print the outcome.
 //! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors,
 //! [`storage`] reaches the database that keeps runs, [`net`] whatever a request names. [`config`] reads the
 //! environment, [`cli`] is the command line. [`json`] is the value type that all of them share, `wire` has shapes of
@@ -20,6 +21,7 @@ pub mod invocation;
 pub mod json;
 pub mod metrics;
 pub mod net;
+pub mod reports;
 pub mod runs;
 pub mod shutdown;
 pub mod storage;

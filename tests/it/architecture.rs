@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module and its level. A module may use lower levels, never its own or a higher one.
-const LEVELS: [(&str, u8); 18] = [
+const LEVELS: [(&str, u8); 19] = [
     ("ids", 0),
     ("json", 0),
     ("trace", 1),
@@ -13,6 +13,7 @@ const LEVELS: [(&str, u8); 18] = [
     ("extraction", 2),
     ("metrics", 3),
     ("evaluation", 4),
+    ("reports", 5),
     ("evaluators", 5),
     ("evaluation_events", 5),
     ("net", 5),
