@@ -9,11 +9,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, 
 use super::answer::{DeliveryAnswer, DeliveryPage, Json, Nullable, Redelivered};
 use super::body::{check_media_type, faults, too_large};
 use super::cursor::{self, PageCursor};
-use super::document::Tag;
 use super::params::{Query, RunPath};
 use super::problem::{Failed, Problem};
 use super::responses::{DeliveriesListed, Reading, Redelivering, Requested};
 use super::runs::found;
+use super::tags::Tag;
 use super::values::PageSize;
 use crate::json;
 use crate::json::checked::{Cursor, Faults, Spelling};

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{EventAnswer, Named};
 use super::cursor::PageCursor;
-use super::document::Tag;
 use super::event_stream::EventStream;
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Failures};
 use super::runs::found;
+use super::tags::Tag;
 use super::values::Label;
 use crate::runs::model::RunStatus;
 use crate::runs::service::RunService;

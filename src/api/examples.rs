@@ -1,17 +1,16 @@
-//! Examples for the document: an answer of each kind and a problem of each kind, in `examples.json`.
+//! Examples for the document, from `examples.json`: an answer of each kind and a problem of each kind.
 //!
-//! Answers that only wrap others, such as pages, are put together from those. Each example stands once among the
-//! components, and what it is an example of refers to it.
+//! Examples of pages and envelopes are composed from those of their members. Each example stands once among the
+//! components; answers refer to it.
 
 use poem::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-type Members = Map<String, Value>;
+use super::corrections::{Members, SCHEMAS};
 
-const SCHEMAS: &str = "#/components/schemas/";
 const EXAMPLES: &str = "#/components/examples/";
 
-/// Gives every answer of every operation an example.
+/// Adds an example to every answer of every operation.
 pub(super) fn add(document: &mut Value) {
     let known: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
     let schemas = document["components"]["schemas"].clone();
@@ -37,7 +36,7 @@ pub(super) fn add(document: &mut Value) {
     document["components"]["examples"] = examples.into();
 }
 
-/// The problem that shows a status: one of this very operation, else one of any.
+/// The example of a problem with a status: one that names this operation, else one that names none.
 fn problem(problems: &Value, status: &str, operation: &str) -> Option<(String, Value)> {
     let status: u16 = status.parse().ok()?;
     let of_status =
@@ -58,13 +57,13 @@ fn problem(problems: &Value, status: &str, operation: &str) -> Option<(String, V
     Some((name.clone(), value))
 }
 
-/// An example of what a reference in `content` leads to, under that name.
+/// An example of the schema that `content` refers to, under the name of that schema.
 fn answer(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
     let name = content["schema"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
     Some((name.to_owned(), compose(&content["schema"], schemas, known)?))
 }
 
-/// A stream with one event.
+/// An example of a stream, with one event.
 fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
     let name = content["x-event-data"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
     let data = compose(&content["x-event-data"], schemas, known)?;
@@ -73,7 +72,7 @@ fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Va
     Some((format!("{name}Stream"), format!("id: {id}\n{event}data: {data}\n\n").into()))
 }
 
-/// An example of a schema: the known one, or one made of known ones.
+/// An example of a schema: that of `examples.json`, else one composed from those of its members.
 fn compose(schema: &Value, schemas: &Value, known: &Value) -> Option<Value> {
     if let Some(reference) = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str()) {
         let name = reference.strip_prefix(SCHEMAS)?;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Json;
-use super::document::Tag;
 use super::problem::{Failed, Failures, Problem};
+use super::tags::Tag;
 use crate::runs::service::RunService;
 
 /// How long storage may take to answer before the service counts as not ready.

@@ -8,6 +8,7 @@
 pub mod access;
 mod answer;
 mod body;
+mod corrections;
 mod credentials;
 mod cursor;
 mod deliveries;
@@ -22,10 +23,12 @@ mod offer;
 mod operations;
 mod params;
 mod problem;
+mod resources;
 mod responses;
 mod runs;
 mod sinks;
 mod submission;
+mod tags;
 mod values;
 
 use std::sync::Arc;
@@ -47,15 +50,13 @@ use self::events::EventsApi;
 use self::health::HealthApi;
 use self::offer::OfferApi;
 use self::operations::Operations;
+use self::resources::Api;
 use self::runs::RunsApi;
 
 use crate::evaluators::CodePolicy;
 use crate::runs::service::RunService;
 use crate::runs::submission::SubmissionRules;
 use crate::runs::uploads::{UploadRules, UploadService};
-
-/// Every operation.
-type Api = (RunsApi, EvaluateApi, OfferApi, DeliveriesApi, EventsApi, HealthApi);
 
 /// What can be set about the API.
 #[derive(Debug, Clone)]
@@ -122,6 +123,6 @@ pub fn app(
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", document::service(api))
         .data(BodyLimit::new(settings.max_body_bytes));
-    let operations = Arc::new(Operations::new(&["/openapi.json", "/docs"]));
+    let operations = Arc::new(Operations::new(resources::methods(), &["/openapi.json", "/docs"]));
     Edge::new(routes, Guard::new(settings.access, operations.clone()), operations)
 }

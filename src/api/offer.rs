@@ -3,8 +3,8 @@
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::answer::{ApiKeys, Json, MetricList, OneConfig};
-use super::document::Tag;
 use super::problem::{Failed, Failures};
+use super::tags::Tag;
 use crate::metrics::catalog;
 
 /// What can be asked about the service.

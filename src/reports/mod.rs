@@ -6,6 +6,7 @@
 //! durations and counts.
 
 mod json;
+mod options;
 mod performance;
 mod phrases;
 mod render;
@@ -13,5 +14,6 @@ mod summary;
 mod table;
 mod text;
 
-pub use render::{RenderOptions, write};
+pub use options::RenderOptions;
+pub use render::write;
 pub use text::{counted, printable};

@@ -2,16 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{json, summary, table};
+use super::{RenderOptions, json, summary, table};
 use crate::evaluation::Report;
 use crate::evaluation::config::OutputFormat;
-
-/// Settings of formats for people; formats for programs ignore them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RenderOptions {
-    /// Colours text with ANSI escape sequences.
-    pub colors: bool,
-}
 
 /// Writes a report in a format.
 ///

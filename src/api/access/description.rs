@@ -3,7 +3,7 @@
 use poem::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{is_open, needed};
+use super::scope::{is_open, needed};
 use crate::api::problem;
 
 /// What a token is, for the page that asks for one.

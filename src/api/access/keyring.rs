@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::Token;
-use super::token::{find, parse_all};
+use super::token::{Token, find, parse_all};
 
 /// How often the file is looked at, when requests come.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

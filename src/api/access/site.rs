@@ -10,7 +10,7 @@ use std::str::FromStr;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 
-use super::Problem;
+use crate::api::problem::Problem;
 
 /// Where a page comes from, as the header `Origin` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Scope;
+use super::scope::Scope;
 
 /// Makes a token recognisable, for people and for programs that look for secrets in the wrong place.
 const PREFIX: &str = "aev_";

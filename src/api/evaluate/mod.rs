@@ -19,8 +19,8 @@ use self::shapes::{ConvertForm, EvaluateForm, EvaluateRequest, ValidateForm};
 use self::stream::{ProgressReporter, follow};
 use super::answer::{Json, OneConversion, OneValidation};
 use super::body::JsonText;
-use super::document::Tag;
 use super::problem::{Failed, Problem};
+use super::tags::Tag;
 use crate::runs::uploads::{Source, UploadError, UploadService, convert, validate_eval_set};
 
 /// Evaluation of uploads.
