@@ -42,7 +42,7 @@ pub(super) fn apply(document: &mut Value) {
     let variants = schemas.as_object_mut().map(fold_variants).unwrap_or_default();
     let types = schemas.as_object().map(types).unwrap_or_default();
     let unions = schemas.as_object().map(unions).unwrap_or_default();
-    // The order matters: references lead to their final schemas before the later steps ask what they refer to.
+    // The order matters: the later steps look up the schemas to which the first one has redirected references.
     visit(document, &mut |object| {
         point_at_folded(object, &variants);
         leave_out_defaults(object);

@@ -1,4 +1,4 @@
-//! What the parameters of the API mean.
+//! Types of parameters.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ impl FromText for String {
     }
 }
 
-// `Type` is not imported here: its `is_empty` would stand in for that of `&str`, and always say no.
+// `Type` is not imported: its method `is_empty` would shadow that of `&str`, and always return false.
 impl<T: Vocabulary> FromText for Named<T> {
     fn schema() -> MetaSchemaRef {
         <Self as poem_openapi::types::Type>::schema_ref()
@@ -43,10 +43,10 @@ impl<T: Vocabulary> FromText for Named<T> {
     }
 }
 
-/// Most items of a page.
+/// Largest page.
 pub(super) const MAX_PAGE: usize = 1000;
 
-/// How many items to answer with.
+/// Most items to answer with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageSize<const DEFAULT: usize>(usize);
 
@@ -73,10 +73,10 @@ impl<const DEFAULT: usize> FromText for PageSize<DEFAULT> {
     }
 }
 
-/// Every year of RFC 3339 with whatever zone, and within what PostgreSQL has words for.
+/// The years of RFC 3339, with a margin for zones; all of them are within the range of PostgreSQL.
 const YEARS: RangeInclusive<i32> = -1..=10_000;
 
-/// A moment; without a zone it is UTC.
+/// A time; UTC unless it has a zone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Timestamp(pub(super) DateTime<Utc>);
 
@@ -86,7 +86,7 @@ impl FromText for Timestamp {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // A `+` that was not escaped arrives as a space.
+        // An unescaped `+` of the zone arrives as a space.
         let zoned = text.rsplit_once(' ').map(|(time, zone)| format!("{time}+{zone}"));
         let zoned = DateTime::parse_from_rfc3339(text).or_else(|error| {
             let Some(zoned) = &zoned else { return Err(error) };
@@ -103,12 +103,12 @@ fn midnight(text: &str) -> Option<NaiveDateTime> {
     NaiveDate::from_str(text).ok()?.and_hms_opt(0, 0, 0)
 }
 
-/// A label that runs must have.
+/// A label that runs must have, as `key=value`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Label {
-    /// Its name.
+    /// The key.
     pub(super) key: String,
-    /// What it must be.
+    /// The value.
     pub(super) value: String,
 }
 
@@ -128,7 +128,7 @@ impl FromText for Label {
     }
 }
 
-/// What else to answer with.
+/// An addition to the answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Include {
     /// The specification of the run.
@@ -148,7 +148,7 @@ impl FromText for Include {
     }
 }
 
-/// Longest key that is accepted.
+/// Longest key.
 const MAX_KEY: usize = 255;
 
 /// A key that makes it safe to repeat a submission.
@@ -173,13 +173,13 @@ impl FromText for IdempotencyKey {
     }
 }
 
-/// Longest wait that is granted: shorter than what proxies allow.
+/// Longest wait that is granted: shorter than usual timeouts of proxies.
 const MAX_WAIT_S: u64 = 60;
 
-/// How long a client is ready to wait (RFC 7240); preferences that are not understood are ignored.
+/// The header `Prefer` (RFC 7240); unknown preferences are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Prefer {
-    /// `wait`, cut to what is granted.
+    /// `wait`, cut down to the longest wait that is granted.
     pub(super) wait: Option<Duration>,
 }
 

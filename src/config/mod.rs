@@ -1,6 +1,7 @@
-//! Arguments and environment to checked settings; the only module that reads the environment.
+//! Arguments and environment to checked settings. No other module reads the environment.
 //!
-//! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
+//! Commands flatten the groups of arguments that they need. A flag takes precedence over its environment variable, and
+//! that over the default.
 
 mod access;
 mod credentials;
