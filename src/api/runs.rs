@@ -117,9 +117,7 @@ impl RunsApi {
             limit: size + 1,
         };
         let runs = self.service.list(&filter).await?;
-        let (runs, next) = cursor::page(runs, size, |run| (run.created_at, run.id));
-        let data = runs.into_iter().map(RunAnswer::from).collect();
-        Ok(Listed::Page(Json::encode(&RunPage { data, next: Nullable(next) })?))
+        Ok(Listed::Page(Json::encode(&page(runs, size))?))
     }
 
     /// Get a run
@@ -266,6 +264,11 @@ async fn parse(body: String, rules: SubmissionRules) -> Result<NewRun, Problem> 
 /// Turns the answer of storage about a run into a result: 404 if there is no such run.
 pub(super) fn found<T>(RunPath(id): RunPath, answer: store::Result<Option<T>>) -> Result<T, Problem> {
     answer?.ok_or_else(|| Problem::run_not_found(id))
+}
+
+fn page(runs: Vec<Run>, size: usize) -> RunPage {
+    let (runs, next) = cursor::page(runs, size, |run| (run.created_at, run.id));
+    RunPage { data: runs.into_iter().map(RunAnswer::from).collect(), next: Nullable(next) }
 }
 
 fn location(id: RunId) -> String {

@@ -124,7 +124,7 @@ impl Keyring {
         let keyring = self.clone();
         let reading = tokio::task::spawn_blocking(move || keyring.read_again(&path));
         if timeout(PATIENCE, reading).await.is_err() {
-            warn!("the file of tokens could not be read in time; the tokens read before still hold");
+            warn!("the file of tokens could not be read in time; using the tokens read before");
         }
     }
 

@@ -54,7 +54,7 @@ pub struct RunArguments {
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Which traces are evaluated together: auto, trace or conversation [default: auto]
-    #[arg(long, value_name = "MODE", value_parser = parse_group_by)]
+    #[arg(long, value_name = "WHAT", value_parser = parse_group_by)]
     pub(super) group_by: Option<GroupBy>,
     /// Score like the reference implementation: missing turns and unmatched cases do not fail, and nothing is
     /// joined across files
