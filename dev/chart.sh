@@ -53,7 +53,7 @@ machine() {
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${wanted[@]}"
 }
 
-# In its own network namespace, so that ports are free; with root's podman, so that users and groups are as in a cluster.
+# In its own network namespace, so that ports are free; with root's podman, which keeps users and groups as in a cluster.
 run() {
   local binary=${1:-target/debug/agentevals}
   [ "$(id -u)" = 0 ] || { echo "error: the chart is run with root's podman; say sudo" >&2; exit 1; }

@@ -41,8 +41,9 @@ impl BodyLimit {
     /// # Errors
     /// The declared length is beyond the limit, or other bodies take all memory for too long.
     pub(super) async fn admit(request: &Request) -> Result<(usize, OwnedSemaphorePermit), Problem> {
-        let bodies = request.data::<Self>();
-        let bodies = bodies.ok_or_else(|| Problem::internal(anyhow::anyhow!("no limit is set")))?;
+        let Some(bodies) = request.data::<Self>() else {
+            return Err(Problem::internal(anyhow::anyhow!("no limit is set")));
+        };
         let limit = bodies.bytes;
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
         if declared.is_some_and(|length| length > limit) {
@@ -114,11 +115,12 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonText<T> {
 
 /// Checks that a body is declared as JSON: `application/json` or `application/…+json`.
 pub(super) fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
-    let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    let is_json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    is_json.then_some(()).ok_or_else(|| unsupported(given, "application/json"))
+    let without_parameters = given.and_then(|given| given.split(';').next()).unwrap_or_default();
+    let kind = without_parameters.trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(unsupported(given, "application/json"))
 }
 
 /// 415: the content type is not the expected one.

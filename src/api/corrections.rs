@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{access, submission};
+use super::submission;
 
 /// Schemas that refuse unknown members; poem-openapi has no `additionalProperties: false`.
 const CLOSED: [&str; 16] = [
@@ -37,8 +37,6 @@ pub(super) fn apply(document: &mut Value) {
     for name in CLOSED {
         schemas[name]["additionalProperties"] = json!(false);
     }
-    access::describe(document);
-    let schemas = &mut document["components"]["schemas"];
     let variants = schemas.as_object_mut().map(fold_variants).unwrap_or_default();
     let types = schemas.as_object().map(types).unwrap_or_default();
     let unions = schemas.as_object().map(unions).unwrap_or_default();
@@ -55,6 +53,11 @@ pub(super) fn apply(document: &mut Value) {
     });
     // Generators of clients would call the type of this member `RunSpec`, which is another schema.
     document["components"]["schemas"]["Run"]["properties"]["spec"]["title"] = "StoredSpec".into();
+}
+
+/// The members of an object, to be changed; none of other values.
+pub(super) fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
 }
 
 /// Calls `change` on every object, the outermost first.

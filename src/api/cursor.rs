@@ -67,10 +67,12 @@ impl PagePosition for RunPosition {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (micros, id) = bytes.split_first_chunk()?;
-        let micros = i64::from_be_bytes(*micros);
-        let time = DateTime::from_timestamp_micros(Some(micros).filter(|micros| POSSIBLE.contains(micros))?)?;
-        Some((time, RunId(Uuid::from_slice(id).ok()?)))
+        let (time, id) = bytes.split_first_chunk()?;
+        let micros = i64::from_be_bytes(*time);
+        if !POSSIBLE.contains(&micros) {
+            return None;
+        }
+        Some((DateTime::from_timestamp_micros(micros)?, RunId(Uuid::from_slice(id).ok()?)))
     }
 }
 
@@ -115,10 +117,11 @@ impl PagePosition for FeedPosition {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (transaction, rest) = bytes.split_first_chunk()?;
         let (run, seq) = rest.split_last_chunk()?;
-        let run = RunId(Uuid::from_slice(run).ok()?);
-        let transaction = i64::from_be_bytes(*transaction);
-        let transaction = Some(transaction).filter(|transaction| POSSIBLE.contains(transaction))?;
-        Some(Self { transaction: transaction.try_into().ok()?, run, seq: u32::from_be_bytes(*seq) })
+        let (id, number) = (Uuid::from_slice(run).ok()?, i64::from_be_bytes(*transaction));
+        if !POSSIBLE.contains(&number) {
+            return None;
+        }
+        Some(Self { transaction: number.try_into().ok()?, run: RunId(id), seq: u32::from_be_bytes(*seq) })
     }
 }
 

@@ -41,7 +41,7 @@ impl DeliveriesApi {
         run_id: RunPath,
         /// `next` of the previous page.
         cursor: Query<Option<PageCursor<(u32, u16)>>>,
-        /// Most messages to answer with.
+        /// Largest number of messages in the answer.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<DeliveriesListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);

@@ -9,7 +9,7 @@ use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService};
 use serde_json::Value;
 
 use super::resources::Api;
-use super::{corrections, examples};
+use super::{access, corrections, examples};
 
 const ABOUT: &str = "Scores the behaviour of AI agents from OpenTelemetry traces that already exist. Runs are \
                      queued, executed by workers, and kept.";
@@ -45,6 +45,7 @@ impl OpenApi for Description {
 pub fn openapi_document() -> String {
     let generated = service(Description).spec();
     let mut document: Value = serde_json::from_str(&generated).unwrap_or_default();
+    access::describe(&mut document);
     corrections::apply(&mut document);
     examples::add(&mut document);
     format!("{document:#}\n")

@@ -6,7 +6,7 @@
 use poem::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::corrections::{Members, SCHEMAS};
+use super::corrections::{Members, SCHEMAS, members};
 
 const EXAMPLES: &str = "#/components/examples/";
 
@@ -15,21 +15,21 @@ pub(super) fn add(document: &mut Value) {
     let known: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
     let schemas = document["components"]["schemas"].clone();
     let mut examples = Members::new();
-    let operations = document["paths"].as_object_mut().into_iter().flatten();
-    let operations = operations.flat_map(|(_, methods)| methods.as_object_mut().into_iter().flatten());
-    for (_, operation) in operations {
-        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            let media = response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten();
-            for (media_type, content) in media {
-                let example = match media_type.as_str() {
-                    "application/problem+json" => problem(&known["problems"], status, &id),
-                    "text/event-stream" => events(content, &schemas, &known["answers"]),
-                    _ => answer(content, &schemas, &known["answers"]),
-                };
-                let Some((name, value)) = example else { continue };
-                content["examples"] = json!({ &name: {"$ref": format!("{EXAMPLES}{name}")} });
-                examples.insert(name, json!({ "value": value }));
+    for (_, methods) in members(&mut document["paths"]) {
+        for (_, operation) in members(methods) {
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            for (status, response) in members(&mut operation["responses"]) {
+                // Answers without a body have no content.
+                for (media_type, content) in response.get_mut("content").into_iter().flat_map(members) {
+                    let example = match media_type.as_str() {
+                        "application/problem+json" => problem(&known["problems"], status, &id),
+                        "text/event-stream" => events(content, &schemas, &known["answers"]),
+                        _ => answer(content, &schemas, &known["answers"]),
+                    };
+                    let Some((name, value)) = example else { continue };
+                    content["examples"] = json!({ &name: {"$ref": format!("{EXAMPLES}{name}")} });
+                    examples.insert(name, json!({ "value": value }));
+                }
             }
         }
     }

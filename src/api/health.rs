@@ -83,7 +83,7 @@ impl HealthApi {
         Ok(Healthy::Ok(Json::encode(&Health::ok())?))
     }
 
-    /// Check the same, for clients of the reference implementation
+    /// Check whether the service can work, for clients of the reference implementation
     ///
     /// Answers 200 if runs can be stored: storage answers in time, with the schema that this version needs.
     #[oai(path = "/api/health", method = "get", operation_id = "get_health")]

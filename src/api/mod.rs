@@ -69,7 +69,7 @@ pub struct ApiSettings {
     pub access: AccessSettings,
     /// Which code evaluators uploads may use.
     pub code: CodePolicy,
-    /// Most uploads that are evaluated at a time.
+    /// Largest number of uploads that are evaluated at a time.
     pub max_evaluations: usize,
     /// Which API keys for judge models there are.
     pub api_keys: ApiKeys,

@@ -106,9 +106,11 @@ impl Problem {
 
     /// 500: a handler panicked. The panic hook has logged the place.
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
-        Self::internal(anyhow::anyhow!("panicked: {}", text.unwrap_or("no text")))
+        let text = match payload.downcast_ref::<&str>() {
+            Some(text) => text,
+            None => payload.downcast_ref::<String>().map_or("no text", String::as_str),
+        };
+        Self::internal(anyhow::anyhow!("panicked: {text}"))
     }
 
     /// 503: the service is stopping; another process may answer.
@@ -289,7 +291,7 @@ fn described(status: u16) -> MetaResponse {
     let description = match status {
         400 => "The body cannot be read, or parts of it cannot be used.",
         404 => "There is no such run.",
-        409 => "The status of the run does not allow it, or the id or key belongs to another specification.",
+        409 => "The status of the run does not allow it, or the id or key belongs to a different submission.",
         413 => "The body is too large.",
         415 => "The body has an unsupported content type.",
         422 => "Parameters or members of the body are invalid; `errors` names them.",

@@ -40,8 +40,8 @@ impl RunsApi {
     /// Submit a run
     ///
     /// Queues a run and answers at once; with `Prefer: wait=N`, as soon as the run is final, but after N seconds at the
-    /// latest. Repeating a submission under the same `runId` or `Idempotency-Key` answers with the stored run; another
-    /// specification under it is refused with 409.
+    /// latest. Repeating a submission under the same `runId` or `Idempotency-Key` answers with the stored run; a
+    /// different submission under it is refused with 409.
     #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
     async fn submit(
         &self,
@@ -100,7 +100,7 @@ impl RunsApi {
         before: Query<Option<Timestamp>>,
         /// `next` of the previous page.
         cursor: Query<Option<PageCursor<RunPosition>>>,
-        /// Most runs to answer with.
+        /// Largest number of runs in the answer.
         limit: Query<Option<PageSize<100>>>,
     ) -> Result<Listed, Failed<Listing>> {
         let size = PageSize::of(limit.0);
@@ -163,7 +163,7 @@ impl RunsApi {
         eval_case: Query<Vec<String>>,
         /// `next` of the previous page.
         cursor: Query<Option<PageCursor<u32>>>,
-        /// Most results to answer with.
+        /// Largest number of results in the answer.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<ResultsListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);

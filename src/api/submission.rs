@@ -91,8 +91,8 @@ struct Spec {
     /// Evaluators and options; the trajectory metric alone if left out.
     #[oai(nullable)]
     eval_config: Option<EvalConfig>,
-    /// Destinations that results are sent to as they are computed, and the end of the run. Each sink gets its messages in
-    /// order and at least once; `list_deliveries` shows their state.
+    /// Destinations for results as they are computed, and for the end of the run. Each sink gets its messages in order and
+    /// at least once; `list_deliveries` shows their state.
     #[oai(nullable, validator(max_items = 10))]
     sinks: Option<Vec<Sink>>,
     /// Headers for fetching the trace.

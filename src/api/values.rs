@@ -86,21 +86,29 @@ impl FromText for Timestamp {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // An unescaped `+` of the zone arrives as a space.
-        let zoned = text.rsplit_once(' ').map(|(time, zone)| format!("{time}+{zone}"));
-        let zoned = DateTime::parse_from_rfc3339(text).or_else(|error| {
-            let Some(zoned) = &zoned else { return Err(error) };
-            DateTime::parse_from_rfc3339(zoned)
-        });
-        let local = || NaiveDateTime::from_str(text).ok().or_else(|| midnight(text));
-        let time = zoned.map(|time| time.to_utc()).ok().or_else(|| Some(local()?.and_utc()));
-        let time = time.filter(|time| YEARS.contains(&time.year()));
-        time.map(Self).ok_or_else(|| format!("`{text}` is no time; expected one like 2026-01-31T12:00:00Z"))
+        match zoned(text).or_else(|| local(text)) {
+            Some(time) if YEARS.contains(&time.year()) => Ok(Self(time)),
+            _ => Err(format!("`{text}` is no time; expected one like 2026-01-31T12:00:00Z")),
+        }
     }
 }
 
-fn midnight(text: &str) -> Option<NaiveDateTime> {
-    NaiveDate::from_str(text).ok()?.and_hms_opt(0, 0, 0)
+/// A time with a zone.
+fn zoned(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    // An unescaped `+` of the zone arrives as a space.
+    let (time, zone) = text.rsplit_once(' ')?;
+    Some(DateTime::parse_from_rfc3339(&format!("{time}+{zone}")).ok()?.to_utc())
+}
+
+/// A time or a date without a zone, as UTC.
+fn local(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = NaiveDateTime::from_str(text) {
+        return Some(time.and_utc());
+    }
+    Some(NaiveDate::from_str(text).ok()?.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
 /// A label that runs must have, as `key=value`.

@@ -26,7 +26,7 @@ pub struct ServerArguments {
     #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = ApiSettings::DEFAULT_MAX_BODY_BYTES as u64, value_name = "BYTES",
         value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     max_body_bytes: u64,
-    /// Most uploads that are evaluated at a time
+    /// Largest number of uploads that are evaluated at a time
     #[arg(long, env = "AGENTEVALS_MAX_CONCURRENT_EVALUATIONS", default_value_t = ApiSettings::DEFAULT_MAX_EVALUATIONS as u16,
         value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32))]
     max_concurrent_evaluations: u16,
@@ -53,7 +53,7 @@ impl ServerArguments {
         usize::try_from(self.max_body_bytes).unwrap_or(usize::MAX)
     }
 
-    /// Most uploads that are evaluated at a time.
+    /// Largest number of uploads that are evaluated at a time.
     pub fn max_evaluations(&self) -> usize {
         self.max_concurrent_evaluations.into()
     }

@@ -183,3 +183,14 @@ fn call_list(comparison: &Value<'_>, side: &str) -> String {
     }
     if calls.is_empty() { "(none)".to_owned() } else { printable(&calls.join(", ")).into_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_depend_on_the_caller_and_not_on_a_terminal() {
+        assert_eq!(Palette { colors: true }.bold("x"), "\u{1b}[1mx\u{1b}[0m");
+        assert_eq!(Palette { colors: false }.bold("x"), "x");
+    }
+}

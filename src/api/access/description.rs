@@ -4,6 +4,7 @@ use poem::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::scope::{is_open, needed};
+use crate::api::corrections::members;
 use crate::api::problem;
 
 /// Description of the security scheme; Swagger UI shows it where it asks for a token.
@@ -14,9 +15,9 @@ const ABOUT: &str =
 pub(in crate::api) fn describe(document: &mut Value) {
     document["components"]["securitySchemes"]["bearer"] =
         json!({"type": "http", "scheme": "bearer", "description": ABOUT});
-    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+    for (path, operations) in members(&mut document["paths"]) {
+        for (name, operation) in members(operations) {
+            let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes());
             match (method, operation.as_object_mut()) {
                 (_, Some(operation)) if is_open(path) => {
                     operation.insert("security".to_owned(), json!([]));

@@ -92,11 +92,12 @@ impl Guard {
         if !self.settings.tokens.are_required() {
             return Ok(None);
         }
-        let shown = bearer(request)?;
-        let known = self.settings.tokens.find(shown).await;
-        let refusal =
-            || unauthenticated("Bearer error=\"invalid_token\"", "the token is not one that is known");
-        known.ok_or_else(refusal).map(Some)
+        match self.settings.tokens.find(bearer(request)?).await {
+            Some(token) => Ok(Some(token)),
+            None => {
+                Err(unauthenticated("Bearer error=\"invalid_token\"", "the token is not one that is known"))
+            }
+        }
     }
 
     /// Checks that a token has the scope of an operation. Paths that are not documented need `admin`.
@@ -145,15 +146,19 @@ fn bearer(request: &Request) -> Result<&str, Problem> {
             "a token is needed; send the header `Authorization: Bearer TOKEN`",
         ));
     };
-    let shown = value.to_str().ok().and_then(|value| value.split_once(' '));
-    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") && headers.next().is_none());
-    let refusal = || {
-        unauthenticated(
-            "Bearer error=\"invalid_request\"",
-            "the header `Authorization` does not read `Bearer TOKEN`",
-        )
-    };
-    shown.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or_else(refusal)
+    let is_only_one = headers.next().is_none();
+    let words = value.to_str().ok().and_then(|value| value.split_once(' '));
+    if let Some((scheme, token)) = words
+        && is_only_one
+        && scheme.eq_ignore_ascii_case("bearer")
+        && !token.trim().is_empty()
+    {
+        return Ok(token.trim());
+    }
+    Err(unauthenticated(
+        "Bearer error=\"invalid_request\"",
+        "the header `Authorization` does not read `Bearer TOKEN`",
+    ))
 }
 
 /// Challenges are those of RFC 6750.

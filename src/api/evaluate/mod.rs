@@ -51,7 +51,7 @@ impl EvaluateApi {
         Ok(self.answer(FORM, Source::Form(parts), room).await?)
     }
 
-    /// Evaluate files and follow
+    /// Evaluate files and stream updates
     ///
     /// The same as `evaluate_form`, answered with server-sent events: performance and metadata of each trace before it
     /// is evaluated, each metric as soon as it is computed, and at the end the whole result or the error. An idle stream
@@ -75,7 +75,7 @@ impl EvaluateApi {
         Ok(self.answer(JSON, Source::Body(text), room).await?)
     }
 
-    /// Evaluate a document and follow
+    /// Evaluate a document and stream updates
     ///
     /// The same as `evaluate_json`, answered with server-sent events as `stream_form` is.
     #[oai(path = "/api/evaluate/json/stream", method = "post", operation_id = "stream_json")]
