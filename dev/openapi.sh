@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The OpenAPI document: is it sound, does it break clients, and does the service do what it says?
+# Checks the OpenAPI document: its style, breaking changes, and whether the service conforms to it.
 #
-#   dev/openapi.sh lint   by openapi/spectral.yaml, and against the last release
-#   dev/openapi.sh fuzz   sends a live service what the document allows and what it does not; options go to schemathesis
+#   dev/openapi.sh lint   checks it by openapi/spectral.yaml, and against the last release
+#   dev/openapi.sh fuzz   sends valid and invalid requests to a live service; options go to schemathesis
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ lint() {
   dev/openapi_breaking.py
 }
 
-# dev/api_fuzz.toml says how.
+# dev/api_fuzz.toml has the settings.
 fuzz() {
   target/venv/bin/schemathesis --config-file dev/api_fuzz.toml run openapi/agentevals.json --url "$AGENTEVALS_URL" \
     --header "Authorization: Bearer $AGENTEVALS_TOKEN" --checks all --report junit --report-dir target/api-fuzz "$@"
@@ -24,7 +24,7 @@ case "${1:-}" in
   fuzz)
     dev/setup.sh python
     shift
-    # Every run ends soon, and with it its stream.
+    # Short deadlines, so that runs and with them their streams end soon.
     export SERVE_OPTIONS="--workers 16 --run-deadline-s 5 --max-run-deadline-s 5 --max-run-attempts 1 --run-attempts-limit 1"
     exec dev/with-server.sh dev/openapi.sh fuzz-server "$@"
     ;;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Names what in an OpenAPI 3.0 document would break clients that were written for an earlier one.
+"""Lists the changes of an OpenAPI 3.0 document that would break clients written for an earlier one.
 
     dev/openapi_breaking.py                 openapi/agentevals.json against the newest of openapi/released
     dev/openapi_breaking.py OLD.json NEW.json
 
-What clients sent before must still be taken, and what they get must be what they know: so a schema is compared in the
-direction in which its values travel. Answers may have new members, but no new values of an enumeration, which generated
-clients refuse, and none less, which clients may be waiting for. Exits with 1 and one line for each difference, unless
-the version of the new document announces them (1.4.0 to 2.0.0, or 0.4.0 to 0.5.0). No release, no complaint.
+The service must still accept everything that clients send, and clients must understand everything that it answers: so
+schemas are compared in the direction in which values travel. Answers may have new members, but enumerations in answers
+keep exactly their values: generated clients refuse new ones, and clients may wait for old ones. Exits with 1 and one
+line for each difference, unless the version announces breaking changes (1.4.0 to 2.0.0, or 0.4.0 to 0.5.0). Without a
+release there is nothing to compare with.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ UPPER_BOUNDS = ("maximum", "maxLength", "maxItems", "maxProperties")
 
 
 def breaking_changes(old: Json, new: Json) -> list[str]:
-    """Everything that breaks clients of `old`, each with its place."""
+    """All changes that break clients of `old`, each with its place."""
     return list(dict.fromkeys(Comparison(old, new).paths()))
 
 
@@ -112,7 +113,7 @@ class Comparison:
                 yield from self.schema(content.get(name, {}), after[media_type(kind)].get(name, {}), at, sent=sent)
 
     def schema(self, old: Json, new: Json, place: str, *, sent: bool) -> Iterator[str]:
-        """What differs in the direction of travel; `sent` by the client, else received by it."""
+        """Differences in the direction of travel: values are `sent` by the client, else received by it."""
         names = reference(old), reference(new)
         old, new = self.flat(old, 0), self.flat(new, 1)
         if names[0] and names[1]:
@@ -149,7 +150,7 @@ class Comparison:
             yield from (f"{place}/{name}: no longer always there" for name in sorted((was - now) & set(after)))
 
     def choices(self, old: Json, new: Json, place: str, *, sent: bool) -> Iterator[str]:
-        """Compares the variants of unions, which are told apart by what they refer to, else by their order."""
+        """Compares the variants of unions, which are identified by their references, else by their order."""
         for kind in ("oneOf", "anyOf"):
             before, after = named(old.get(kind, [])), named(new.get(kind, []))
             if bool(before) != bool(after):
@@ -161,7 +162,7 @@ class Comparison:
                 yield from self.schema(before[name], after[name], f"{place}<{name}>", sent=sent)
 
     def flat(self, schema: Json, which: int) -> Json:
-        """The schema behind references, with the parts of `allOf` put together, and null as a choice as `nullable`."""
+        """Resolves references, merges the parts of `allOf`, and turns null as a choice into `nullable`."""
         schema = self.resolve(schema, which)
         rest = {name: value for name, value in schema.items() if name not in ("allOf", "oneOf", "anyOf")}
         choice, nullable = only_choice(schema)
@@ -189,7 +190,7 @@ class Comparison:
 
 
 def only_choice(schema: Json) -> tuple[Json | None, Json]:
-    """What a schema is, null aside, if there is only one such choice; and whether it may be null."""
+    """The only choice of a schema besides null, if there is just one; and whether it may be null."""
     choices: list[Json] = schema.get("oneOf") or schema.get("anyOf") or []
     something = [choice for choice in choices if choice.get("enum") != [None]]
     nullable = {"nullable": True} if len(something) < len(choices) else {}
@@ -197,14 +198,14 @@ def only_choice(schema: Json) -> tuple[Json | None, Json]:
 
 
 def reference(schema: Json) -> str | None:
-    """The one named schema that a schema stands for, with whatever is said about it."""
+    """The named schema that a schema refers to, whatever it adds to the reference."""
     parts = schema.get("allOf", [])
     target = parts[0] if len(parts) == 1 else only_choice(schema)[0] or schema
     return target.get("$ref")
 
 
 def outside(written: Json, read: Json) -> Iterator[str]:
-    """Why what is written may be something that its reader does not take, members and items aside."""
+    """Reasons why the reader may refuse values of the writer, without their members and items."""
     types = (written.get("type"), read.get("type"))
     if "type" in read and types[0] != types[1] and types != ("integer", "number"):
         yield "type changed"
@@ -236,7 +237,7 @@ def media_type(text: str) -> str:
 
 
 def brief(schema: Json) -> str:
-    """What a schema says about values themselves, for messages."""
+    """The constraints of a schema on the value itself, for messages."""
     kept = ("type", "format", "enum", "nullable", "pattern", *LOWER_BOUNDS, *UPPER_BOUNDS)
     return json.dumps({name: schema[name] for name in kept if name in schema})
 
@@ -246,7 +247,7 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def announces_breaks(old: str, new: str) -> bool:
-    """Whether a step between versions says that clients may break (semver)."""
+    """Whether a step between versions allows breaking changes (semver)."""
     was, now = version_of(old), version_of(new)
     significant = 1 if was[0] else 2
     return now[:significant] > was[:significant]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what clients, linters and fuzzers need; what is there already is left alone.
+# Installs the tools of clients, linters and fuzzers, unless they are already installed.
 #
 #   dev/setup.sh            everything
 #   dev/setup.sh node       node and npm packages: the TypeScript client, the linter of the document
 #   dev/setup.sh python     Python packages, in target/venv: the Python client, the fuzzer
 #
-# Debian's packages are installed where programs are missing, which takes root; all else stays in this folder.
+# Missing programs are installed from Debian's packages, which needs root; everything else stays in this folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,8 +14,9 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
 }
 
-# Whether the marker says that this was installed as the files describe it; writes it at the end of the work.
+# Whether the marker has the checksum of the files, so that they are installed already.
 is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$(cat "${@:2}" | cksum)" ]; }
+# Writes the marker; call it when the installation is complete.
 mark_current() { cat "${@:2}" | cksum >"$1"; }
 
 node() {

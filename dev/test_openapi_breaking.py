@@ -73,7 +73,7 @@ DOCUMENT: Json = {
 
 
 def changed(change: Callable[[Json], object]) -> list[str]:
-    """What the check says about a document after a change."""
+    """The breaking changes that the check finds after a change of the document."""
     new = copy.deepcopy(DOCUMENT)
     change(new)
     return breaking_changes(DOCUMENT, new)
@@ -110,7 +110,7 @@ def submission(document: Json) -> Json:
 
 
 class Breaking(unittest.TestCase):
-    """Each change that breaks is named, with its place, once."""
+    """Each breaking change is reported once, with its place."""
 
     def check(self, expected: str, change: Callable[[Json], object]) -> None:
         changes = changed(change)
@@ -162,7 +162,7 @@ class Breaking(unittest.TestCase):
 
 
 class Harmless(unittest.TestCase):
-    """What clients need not notice is not named."""
+    """Changes that clients need not notice are not reported."""
 
     def check(self, change: Callable[[Json], object]) -> None:
         self.assertEqual(changed(change), [])
@@ -192,7 +192,7 @@ class Harmless(unittest.TestCase):
 
 
 class Releases(unittest.TestCase):
-    """Which document is compared, and what a version announces."""
+    """The choice of the released document, and the changes that a version allows."""
 
     def test_steps_of_versions(self) -> None:
         for old, new, expected in [

@@ -1,4 +1,4 @@
-//! Reading bodies that are JSON: media type, size, and what is wrong with the text.
+//! JSON bodies: media type, size limits, and faults as problems.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::problem::{Problem, ProblemError};
 use crate::json::{SyntaxError, checked};
 use crate::spec::SubmissionError;
 
-/// How many bytes a body may have, and all bodies together that are being read or waiting to be stored.
+/// Limits on the size of one body, and on all bodies in memory: those being read, and those waiting to be stored.
 #[derive(Debug, Clone)]
 pub(super) struct BodyLimit {
     bytes: usize,
@@ -25,24 +25,25 @@ pub(super) struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// Room for this many of the largest bodies at a time.
+    /// Memory for bodies, in bodies of the largest size.
     const LARGEST_AT_A_TIME: usize = 4;
 
-    /// How long a request waits for room.
+    /// Longest wait of a request for memory.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A limit for each body.
+    /// A limit of so many bytes for each body.
     pub(super) fn new(bytes: usize) -> Self {
         Self { bytes, room: Arc::new(Semaphore::new(kibibytes(bytes) as usize * Self::LARGEST_AT_A_TIME)) }
     }
 
-    /// The limit that holds for a request, and room for its body: as much as it declares, else as much as it may have.
+    /// Reserves memory for the body of a request: its declared length, else the limit. Returns the limit too.
     ///
     /// # Errors
-    /// It declares more than that, or there is no room for too long.
+    /// The declared length is beyond the limit, or other bodies take all memory for too long.
     pub(super) async fn admit(request: &Request) -> Result<(usize, OwnedSemaphorePermit), Problem> {
-        let bodies = request.data::<Self>();
-        let bodies = bodies.ok_or_else(|| Problem::internal(anyhow::anyhow!("no limit is set")))?;
+        let Some(bodies) = request.data::<Self>() else {
+            return Err(Problem::internal(anyhow::anyhow!("no limit is set")));
+        };
         let limit = bodies.bytes;
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
         if declared.is_some_and(|length| length > limit) {
@@ -51,7 +52,7 @@ impl BodyLimit {
         Ok((limit, bodies.room(declared.unwrap_or(limit)).await?))
     }
 
-    /// Waits until a body of this size may be read.
+    /// Waits until there is memory for a body of this size.
     async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let room = self.room.clone().acquire_many_owned(kibibytes(bytes));
         match tokio::time::timeout(Self::PATIENCE, room).await {
@@ -68,11 +69,11 @@ fn kibibytes(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
-/// The text of a body that is JSON; the document says that it is a `T`.
+/// The text of a JSON body. The OpenAPI document describes it as a `T`, but only its UTF-8 is checked here.
 #[derive(Debug)]
 pub(super) struct JsonText<T> {
     pub(super) text: String,
-    /// Its share of the memory for bodies; to be kept as long as the text.
+    /// Its share of the memory for bodies; keep it as long as the text.
     pub(super) room: OwnedSemaphorePermit,
     described: Described<T>,
 }
@@ -99,7 +100,7 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonText<T> {
     ) -> poem::Result<Self> {
         check_media_type(request.content_type())?;
         let (limit, room) = BodyLimit::admit(request).await?;
-        // Counted too, since a chunked body declares nothing.
+        // Counted as well, since a chunked body declares no length.
         let bytes = body.take()?.into_bytes_limit(limit).await.map_err(|error| match error {
             poem::error::ReadBodyError::PayloadTooLarge => too_large(limit),
             error => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", error.to_string()),
@@ -112,15 +113,17 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonText<T> {
     }
 }
 
+/// Checks that a body is declared as JSON: `application/json` or `application/…+json`.
 pub(super) fn check_media_type(given: Option<&str>) -> Result<(), Problem> {
-    let essence = given.and_then(|given| given.split(';').next()).unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    let is_json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    is_json.then_some(()).ok_or_else(|| unsupported(given, "application/json"))
+    let without_parameters = given.and_then(|given| given.split(';').next()).unwrap_or_default();
+    let kind = without_parameters.trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(unsupported(given, "application/json"))
 }
 
-/// The content type is not the one expected.
+/// 415: the content type is not the expected one.
 pub(super) fn unsupported(given: Option<&str>, expected: &str) -> Problem {
     let detail = match given {
         Some(given) => format!("the content type is `{given}`; expected {expected}"),
@@ -129,7 +132,7 @@ pub(super) fn unsupported(given: Option<&str>, expected: &str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
-/// The body has more bytes than it may have.
+/// 413: the body is beyond the limit.
 pub(super) fn too_large(limit: usize) -> Problem {
     let detail = format!("the body is larger than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
@@ -142,17 +145,17 @@ impl From<SubmissionError> for Problem {
                 let detail = format!("the body is not JSON: {reason} at line {line} column {column}");
                 Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
             }
-            SubmissionError::Invalid(problems) => Self::invalid("invalid_submission", faults(problems)),
+            SubmissionError::Invalid(found) => Self::invalid("invalid_submission", faults(found)),
         }
     }
 }
 
-/// Faults of a body, each with where it is.
-pub(super) fn faults(problems: Vec<checked::Fault>) -> Vec<ProblemError> {
-    let fault = |problem: checked::Fault| ProblemError {
-        pointer: Some(problem.pointer),
-        detail: problem.message,
+/// Faults of a body as members of a problem, each with its JSON pointer.
+pub(super) fn faults(faults: Vec<checked::Fault>) -> Vec<ProblemError> {
+    let error = |checked::Fault { pointer, message, .. }| ProblemError {
+        pointer: Some(pointer),
+        detail: message,
         ..ProblemError::default()
     };
-    problems.into_iter().map(fault).collect()
+    faults.into_iter().map(error).collect()
 }

@@ -1,5 +1,4 @@
-//! What references to secrets look like in a submission, for the document only: they are read by
-//! [`credentials`](crate::credentials).
+//! The schema of references to secrets, for the OpenAPI document only: [`credentials`](crate::credentials) parses them.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +10,17 @@ pub(super) type CredentialRefs = BTreeMap<String, CredentialRef>;
 /// Headers by name.
 pub(super) type Headers = BTreeMap<String, HeaderSource>;
 
-/// Where a credential is. It is looked up by the worker when it is used, and never stored or shown.
+/// A reference to a credential. The worker looks it up when it needs it; its value is never stored or shown.
 #[derive(Debug, Union)]
 #[oai(discriminator_name = "kind", one_of = true)]
 pub(super) enum CredentialRef {
-    /// In a variable of the worker's environment.
+    /// A variable of the worker's environment.
     #[oai(mapping = "env")]
     Env(EnvCredential),
-    /// In a file where the worker runs.
+    /// A file on the worker's machine.
     #[oai(mapping = "file")]
     File(FileCredential),
-    /// In a secret of the Kubernetes cluster that the worker runs in.
+    /// A secret of the Kubernetes cluster that the worker runs in.
     #[oai(mapping = "kubernetes")]
     Kubernetes(KubernetesCredential),
 }
@@ -30,15 +29,15 @@ pub(super) enum CredentialRef {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct EnvCredential {
-    /// The variable; one of those that the operator listed.
+    /// Name of the variable; the operator must have listed it.
     name: String,
 }
 
-/// A file where the worker runs.
+/// A file on the worker's machine.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct FileCredential {
-    /// Relative to the folder that the operator set; does not lead out of it.
+    /// Path relative to the folder that the operator set, without leaving it.
     path: String,
 }
 
@@ -46,24 +45,24 @@ pub(super) struct FileCredential {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct KubernetesCredential {
-    /// Its namespace; the operator listed it together with the name.
+    /// Namespace of the secret; the operator must have listed it together with the name.
     namespace: String,
-    /// Its name.
+    /// Name of the secret.
     name: String,
-    /// The key of the value in the secret.
+    /// Key of the value in the secret.
     key: String,
 }
 
-/// The value of a header, or where it comes from. Values that stand here themselves are stored with the run, so secrets
-/// are better referred to; answers show references and no values.
+/// The value of a header, or a reference to it. Literal values are stored with the run, so use references for secrets.
+/// Answers show references and redact values.
 #[derive(Debug, Union)]
 #[oai(one_of = true)]
 pub(super) enum HeaderSource {
     /// The value itself.
     Literal(String),
-    /// From a variable.
+    /// A variable of the worker's environment.
     Env(HeaderFromEnv),
-    /// From a credential.
+    /// A credential.
     Credential(HeaderFromCredential),
 }
 
@@ -71,7 +70,7 @@ pub(super) enum HeaderSource {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct HeaderFromEnv {
-    /// The variable; one of those that the operator listed.
+    /// Name of the variable; the operator must have listed it.
     from_env: String,
 }
 
@@ -79,9 +78,9 @@ pub(super) struct HeaderFromEnv {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct HeaderFromCredential {
-    /// Its name among `credentialRefs`.
+    /// Name of the credential in `credentialRefs`.
     credential_ref: String,
-    /// What stands before it, as `Bearer `.
+    /// Text in front of the value, as `Bearer `.
     #[oai(nullable, validator(pattern = "^[A-Za-z0-9_=: -]{0,16}$"))]
     prefix: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Places in lists and streams, as clients carry them: opaque text.
+//! Positions in lists and streams as opaque text for clients.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,22 +13,22 @@ use super::params::FromText;
 use crate::ids::RunId;
 use crate::runs::FeedPosition;
 
-/// A place that can be carried.
+/// A position that can be written as a cursor.
 pub(super) trait PagePosition: Copy + Send {
-    /// What the place is in, for messages.
+    /// The list or stream, for messages.
     const LIST: &'static str;
 
-    /// What its text looks like: base64url without padding.
+    /// Regular expression for its text: base64url without padding.
     const PATTERN: &'static str;
 
-    /// Its bytes.
+    /// The position as bytes.
     fn to_bytes(self) -> Vec<u8>;
 
-    /// The place with these bytes, if there can be one.
+    /// The position with these bytes; `None` if they are not one.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
-/// A place as text.
+/// A position as text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageCursor<P>(pub(super) P);
 
@@ -51,14 +51,14 @@ impl<P: PagePosition> FromText for PageCursor<P> {
     }
 }
 
-/// Times in microseconds and transaction ids that places can have, so that their text begins with `A`; far from what
-/// PostgreSQL has no words for.
+/// Times in microseconds and transaction ids in cursors. The limit makes their text begin with `A`, and lies far within
+/// the range of PostgreSQL's types.
 const POSSIBLE: Range<i64> = 0..1 << 58;
 
-/// A place in the list of runs: creation time, then id.
-pub(super) type RunPlace = (DateTime<Utc>, RunId);
+/// A position in the list of runs: creation time, then id.
+pub(super) type RunPosition = (DateTime<Utc>, RunId);
 
-impl PagePosition for RunPlace {
+impl PagePosition for RunPosition {
     const LIST: &'static str = "`next` of a list of runs";
     const PATTERN: &'static str = "^A[A-Za-z0-9_-]{31}$";
 
@@ -67,14 +67,16 @@ impl PagePosition for RunPlace {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (micros, id) = bytes.split_first_chunk()?;
-        let micros = i64::from_be_bytes(*micros);
-        let time = DateTime::from_timestamp_micros(Some(micros).filter(|micros| POSSIBLE.contains(micros))?)?;
-        Some((time, RunId(Uuid::from_slice(id).ok()?)))
+        let (time, id) = bytes.split_first_chunk()?;
+        let micros = i64::from_be_bytes(*time);
+        if !POSSIBLE.contains(&micros) {
+            return None;
+        }
+        Some((DateTime::from_timestamp_micros(micros)?, RunId(Uuid::from_slice(id).ok()?)))
     }
 }
 
-/// In the results of a run: the ordinal.
+/// A position in the results of a run: the ordinal.
 impl PagePosition for u32 {
     const LIST: &'static str = "`next` of a list of results";
     const PATTERN: &'static str = "^[A-Za-z0-9_-]{5}[AQgw]$";
@@ -88,7 +90,7 @@ impl PagePosition for u32 {
     }
 }
 
-/// In the messages of a run: event, then sink.
+/// A position in the messages of a run: event, then sink.
 impl PagePosition for (u32, u16) {
     const LIST: &'static str = "`next` of a list of deliveries";
     const PATTERN: &'static str = "^[A-Za-z0-9_-]{8}$";
@@ -115,14 +117,15 @@ impl PagePosition for FeedPosition {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (transaction, rest) = bytes.split_first_chunk()?;
         let (run, seq) = rest.split_last_chunk()?;
-        let run = RunId(Uuid::from_slice(run).ok()?);
-        let transaction = i64::from_be_bytes(*transaction);
-        let transaction = Some(transaction).filter(|transaction| POSSIBLE.contains(transaction))?;
-        Some(Self { transaction: transaction.try_into().ok()?, run, seq: u32::from_be_bytes(*seq) })
+        let (id, number) = (Uuid::from_slice(run).ok()?, i64::from_be_bytes(*transaction));
+        if !POSSIBLE.contains(&number) {
+            return None;
+        }
+        Some(Self { transaction: number.try_into().ok()?, run: RunId(id), seq: u32::from_be_bytes(*seq) })
     }
 }
 
-/// Cuts what was read down to a page; one item more than the page holds says that there is another.
+/// Cuts items down to a page, and makes the cursor of the next one if there were more than `size` items.
 pub(super) fn page<T, P: PagePosition>(
     mut items: Vec<T>,
     size: usize,

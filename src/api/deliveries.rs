@@ -1,4 +1,4 @@
-//! Where the messages to sinks stand, and sending them again.
+//! The state of messages to sinks, and sending them again.
 
 use poem::http::StatusCode;
 use poem::{Request, RequestBody};
@@ -9,11 +9,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, Object, 
 use super::answer::{DeliveryAnswer, DeliveryPage, Json, Nullable, Redelivered};
 use super::body::{check_media_type, faults, too_large};
 use super::cursor::{self, PageCursor};
-use super::document::Tag;
 use super::params::{Query, RunPath};
 use super::problem::{Failed, Problem};
 use super::responses::{DeliveriesListed, Reading, Redelivering, Requested};
 use super::runs::found;
+use super::tags::Tag;
 use super::values::PageSize;
 use crate::json;
 use crate::json::checked::{Cursor, Faults, Spelling};
@@ -22,7 +22,7 @@ use crate::spec::SubmissionError;
 
 /// The resource `deliveries` of a run.
 pub(super) struct DeliveriesApi {
-    /// What does the work.
+    /// The service behind the API.
     pub(super) service: OutboxService,
 }
 
@@ -30,16 +30,17 @@ pub(super) struct DeliveriesApi {
 impl DeliveriesApi {
     /// List the messages of a run to its sinks
     ///
-    /// To each sink they are delivered in this order, one after the other is delivered or given up.
+    /// Lists messages by event, then by sink. Each sink gets its messages in this order: one is sent when the one before is
+    /// delivered or given up.
     #[oai(path = "/api/runs/:runId/deliveries", method = "get", operation_id = "list_deliveries")]
     async fn list(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
-        /// `next` of the page before.
+        /// `next` of the previous page.
         cursor: Query<Option<PageCursor<(u32, u16)>>>,
-        /// How many messages at most.
+        /// Largest number of messages in the answer.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<DeliveriesListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);
@@ -53,11 +54,11 @@ impl DeliveriesApi {
 
     /// Send messages of a run to its sinks again
     ///
-    /// Queues all that were given up, or those named, delivered ones included, as if they had not been tried yet.
+    /// Queues all undeliverable messages, or those named, even if they are delivered. Their attempts are counted anew.
     #[oai(path = "/api/runs/:runId/redeliver", method = "post", operation_id = "redeliver_run")]
     async fn redeliver(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
         body: RedeliveryBody,
@@ -69,19 +70,19 @@ impl DeliveriesApi {
     }
 }
 
-/// Which messages to send again; for the document only.
+/// The messages to send again.
 #[derive(Debug, Object)]
 #[oai(rename = "Redelivery")]
 struct Redelivery {
-    /// Their ids; all that were given up, if left out.
+    /// Ids of the messages; all undeliverable ones if left out.
     #[oai(nullable, validator(max_items = 1000))]
     ids: Option<Vec<String>>,
 }
 
-/// Most messages that can be named.
+/// Most messages that a request can name.
 const MAX_IDS: usize = 1000;
 
-/// Largest body: more than so many ids need.
+/// Largest body: more than `MAX_IDS` ids need.
 const MAX_BODY_BYTES: usize = 128 << 10;
 
 /// The body of a redelivery, which may be left out.
@@ -122,7 +123,7 @@ impl<'a> ApiExtractor<'a> for RedeliveryBody {
 }
 
 impl RedeliveryBody {
-    /// The messages that it names, if it names any.
+    /// Parses the ids of the messages; `None` if the body names none.
     fn ids(&self, RunPath(run): RunPath) -> Result<Option<Vec<MessageId>>, Problem> {
         if self.0.is_empty() {
             return Ok(None);

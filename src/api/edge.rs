@@ -1,4 +1,4 @@
-//! Around every request: its id, who may send it, one shape of failures, panics, the access log.
+//! The outermost endpoint: request ids, access control, problems for every failure and panic, the access log.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::problem::Problem;
 /// The header that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id that is taken over from a caller.
+/// Longest request id that is accepted from a caller.
 const MAX_ID: usize = 64;
 
-/// An endpoint that answers everything, and never with an error.
+/// An endpoint that answers every request, and turns errors and panics into problem documents.
 pub(super) struct Edge<E> {
     inner: E,
     guard: Guard,
@@ -29,7 +29,7 @@ pub(super) struct Edge<E> {
 }
 
 impl<E> Edge<E> {
-    /// Wraps an endpoint that answers to these operations.
+    /// Wraps an endpoint; `operations` are its paths and methods, for the header `Allow`.
     pub(super) fn new(inner: E, guard: Guard, operations: Arc<Operations>) -> Self {
         Self { inner, guard, operations }
     }
@@ -55,7 +55,7 @@ impl<E> Edge<E> {
 }
 
 impl<E: Endpoint> Edge<E> {
-    /// The answer, and on the way to it whose token was shown.
+    /// Admits the request and answers it; sets `caller` for the access log.
     async fn answer(&self, request: Request, caller: &mut Caller) -> poem::Result<Response> {
         if let Some(answer) = self.guard.preflight(&request)? {
             return Ok(answer);
@@ -88,7 +88,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
     }
 }
 
-/// The caller's id if it can be logged as it is, else a new one.
+/// The caller's id, if it is short and plain enough for the log, else a new one.
 fn request_id(request: &Request) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let given = request.header(REQUEST_ID).unwrap_or_default();
@@ -98,7 +98,7 @@ fn request_id(request: &Request) -> String {
     }
 }
 
-/// Turns a problem into an answer; what is our fault is logged here, once.
+/// Turns a problem into an answer, and logs its cause if the fault is the service's.
 fn answer_problem(problem: Problem, id: &str) -> Response {
     if let Some(cause) = problem.cause() {
         error!(request.id = %id, "request `{id}` failed: {cause:#}");
@@ -106,7 +106,7 @@ fn answer_problem(problem: Problem, id: &str) -> Response {
     problem.into_response(id)
 }
 
-/// Writes the access log: never the query, the token or the body, which may hold secrets or are one.
+/// Writes the access log, without query, token and body, which may hold secrets.
 fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &str, caller: Option<&str>) {
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
     let status = status.as_u16();

@@ -1,4 +1,4 @@
-//! Server-sent events.
+//! Server-sent events as answers.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -15,32 +15,32 @@ use tracing::error;
 
 use super::answer::Described;
 
-/// How often an idle stream sends a comment, so that proxies keep the connection open.
+/// Pause after which an idle stream sends a comment, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How many milliseconds a client waits before it connects again.
+/// Milliseconds that a client waits before it connects again.
 const RECONNECT_MS: u64 = 2000;
 
-/// What a stream tells of.
+/// The data of an event.
 pub(super) trait StreamEvent: Serialize + Type {
-    /// What kind of event it is; empty if it has no name.
+    /// The `event` field; empty to leave it out.
     fn name(&self) -> &'static str;
 }
 
-/// Events, told of as they happen.
+/// An answer of events, sent as they happen.
 pub(super) struct EventStream<T> {
     stream: SSE,
     described: Described<T>,
 }
 
 impl<T: StreamEvent + 'static> EventStream<T> {
-    /// A stream of events, each with its id.
+    /// A stream of events with their ids.
     pub(super) fn new(events: impl Stream<Item = (String, T)> + Send + 'static) -> Self {
         Self::of(messages(events))
     }
 
-    /// A stream that a client takes up again after the last id it saw. It ends with `events`, or when the service
-    /// stops: graceful shutdown waits for open streams.
+    /// A stream that clients continue behind the last id they saw. It ends with `events`, or when the service stops,
+    /// because graceful shutdown waits for open streams.
     pub(super) fn resumable(
         events: impl Stream<Item = (String, T)> + Send + 'static,
         shutdown: &CancellationToken,
@@ -54,7 +54,7 @@ impl<T: StreamEvent + 'static> EventStream<T> {
     }
 }
 
-/// The events as they are sent; ends at one that cannot be: left out it would be a gap.
+/// Encodes events; ends at one that cannot be encoded, since clients would not notice the gap.
 fn messages<T: StreamEvent>(events: impl Stream<Item = (String, T)>) -> impl Stream<Item = Event> {
     let messages = events.map(|(id, event)| message(id, &event));
     messages.take_while(|message| std::future::ready(message.is_some())).filter_map(std::future::ready)
@@ -69,7 +69,7 @@ fn message(id: String, event: &impl StreamEvent) -> Option<Event> {
 impl<T: StreamEvent> Payload for EventStream<T> {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
-    /// The data of the events: OpenAPI 3.0 has no words for streams.
+    /// An array of the events' data; `corrections` rewrites it, since OpenAPI 3.0 cannot describe streams.
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             items: Some(Box::new(T::schema_ref())),
@@ -83,7 +83,7 @@ impl<T: StreamEvent> Payload for EventStream<T> {
 }
 
 impl<T: Send> IntoResponse for EventStream<T> {
-    /// With the headers that keep proxies from storing or holding back what is sent.
+    /// Sets the headers that keep proxies from caching or buffering the stream.
     fn into_response(self) -> Response {
         self.stream.into_response()
     }

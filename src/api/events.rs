@@ -1,4 +1,4 @@
-//! Following runs: what happened and what happens, as server-sent events.
+//! Following runs by server-sent events.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{EventAnswer, Named};
 use super::cursor::PageCursor;
-use super::document::Tag;
 use super::event_stream::EventStream;
 use super::params::{Header, Query, RunPath};
-use super::problem::{Failed, Failures};
+use super::problem::{Failed, failures};
 use super::runs::found;
+use super::tags::Tag;
 use super::values::Label;
 use crate::runs::{FeedEvent, FeedPosition, RunService, RunStatus, StoreError};
 
 /// The resource `events`.
 pub(super) struct EventsApi {
-    /// What does the work.
+    /// The service behind the API.
     pub(super) service: RunService,
     /// Ends the streams when the service stops.
     pub(super) shutdown: CancellationToken,
@@ -27,10 +27,10 @@ pub(super) struct EventsApi {
 /// The events of one run.
 #[derive(ApiResponse)]
 enum Watched {
-    /// The events after the one named, then those to come; ends after the last one of a run.
+    /// The stored events after the last one seen, then new ones; ends after the last event of the run.
     #[oai(status = 200)]
     Events(EventStream<EventAnswer>),
-    /// The run is over and the client has seen all its events, so it need not connect again.
+    /// The run is over and the client has seen all its events: it need not connect again.
     #[oai(status = 204)]
     Over,
 }
@@ -38,44 +38,37 @@ enum Watched {
 /// The events of all runs.
 #[derive(ApiResponse)]
 enum AllWatched {
-    /// The events after the one named, or from now on.
+    /// The events after the last one seen, or from now on.
     #[oai(status = 200)]
     Events(EventStream<EventAnswer>),
 }
 
-struct Watching;
-
-impl Failures for Watching {
-    const STATUSES: &'static [u16] = &[404, 422];
+failures! {
+    Watching: [404, 422], "Failures of following one run.";
+    WatchingAll: [422], "Failures of following all runs.";
 }
 
-struct WatchingAll;
-
-impl Failures for WatchingAll {
-    const STATUSES: &'static [u16] = &[422];
-}
-
-/// How long the events of a finished run may take to be read; the client is better off coming back.
+/// Longest wait for the first event of a finished run; afterwards the client is asked to come back.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
 
 #[OpenApi(tag = "Tag::Events")]
 impl EventsApi {
     /// Follow a run
     ///
-    /// Server-sent events: first those that happened, then those that happen, each once and in order. After a lost
-    /// connection the client names the last one it saw and misses none. An idle stream sends a comment every 15
-    /// seconds. The stream ends with the run; one who connects again after that is answered 204, which makes an
-    /// `EventSource` stop.
+    /// Streams the events of a run as server-sent events: first the stored ones, then new ones as they happen, each
+    /// once and in order. After a lost connection the client sends the id of the last event it saw and misses none. An
+    /// idle stream sends a comment every 15 seconds. The stream ends with the run. A client that connects again after
+    /// that gets 204, which makes an `EventSource` stop.
     #[oai(path = "/api/runs/:runId/events", method = "get", operation_id = "watch_run")]
     async fn watch_run(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
         /// `id` of the last event seen.
         #[oai(name = "Last-Event-ID")]
         last_seen: Header<Option<u32>>,
-        /// The same, for clients that cannot set headers; the header goes first.
+        /// The same as `Last-Event-ID`, for clients that cannot set headers; the header takes precedence.
         #[oai(name = "lastEventId")]
         last_seen_query: Query<Option<u32>>,
     ) -> Result<Watched, Failed<Watching>> {
@@ -95,18 +88,19 @@ impl EventsApi {
 
     /// Follow all runs
     ///
-    /// Server-sent events of all runs, from now on or after the last one seen. The `id` of an event is opaque here.
+    /// Streams the events of all runs as server-sent events, from now on or after the last one seen. The `id` of an event
+    /// is opaque here.
     #[oai(path = "/api/runs/events", method = "get", operation_id = "watch_runs")]
     async fn watch_runs(
         &self,
-        /// Events that put a run in this status; repeat it for several.
+        /// Only events that put a run in this status; may be repeated.
         status: Query<Vec<Named<RunStatus>>>,
-        /// Events of runs with this label, as `key=value`; repeat it for several, which must all be there.
+        /// Only events of runs with this label, as `key=value`; may be repeated, then runs must have all of them.
         label: Query<Vec<Label>>,
         /// `id` of the last event seen.
         #[oai(name = "Last-Event-ID")]
         last_seen: Header<Option<PageCursor<FeedPosition>>>,
-        /// The same, for clients that cannot set headers; the header goes first.
+        /// The same as `Last-Event-ID`, for clients that cannot set headers; the header takes precedence.
         #[oai(name = "lastEventId")]
         last_seen_query: Query<Option<PageCursor<FeedPosition>>>,
     ) -> Result<AllWatched, Failed<WatchingAll>> {

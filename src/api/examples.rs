@@ -1,43 +1,42 @@
-//! Examples for the document: an answer of each kind and a problem of each kind, in `examples.json`.
+//! Examples for the document, from `examples.json`: an answer of each kind and a problem of each kind.
 //!
-//! Answers that only wrap others, such as pages, are put together from those. Each example stands once among the
-//! components, and what it is an example of refers to it.
+//! Examples of pages and envelopes are composed from those of their members. Each example stands once among the
+//! components; answers refer to it.
 
 use poem::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-type Members = Map<String, Value>;
+use super::corrections::{Members, SCHEMAS, members};
 
-const SCHEMAS: &str = "#/components/schemas/";
 const EXAMPLES: &str = "#/components/examples/";
 
-/// Gives every answer of every operation an example.
+/// Adds an example to every answer of every operation.
 pub(super) fn add(document: &mut Value) {
     let known: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
     let schemas = document["components"]["schemas"].clone();
     let mut examples = Members::new();
-    let operations = document["paths"].as_object_mut().into_iter().flatten();
-    let operations = operations.flat_map(|(_, methods)| methods.as_object_mut().into_iter().flatten());
-    for (_, operation) in operations {
-        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            let media = response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten();
-            for (media_type, content) in media {
-                let example = match media_type.as_str() {
-                    "application/problem+json" => problem(&known["problems"], status, &id),
-                    "text/event-stream" => events(content, &schemas, &known["answers"]),
-                    _ => answer(content, &schemas, &known["answers"]),
-                };
-                let Some((name, value)) = example else { continue };
-                content["examples"] = json!({ &name: {"$ref": format!("{EXAMPLES}{name}")} });
-                examples.insert(name, json!({ "value": value }));
+    for (_, methods) in members(&mut document["paths"]) {
+        for (_, operation) in members(methods) {
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            for (status, response) in members(&mut operation["responses"]) {
+                // Answers without a body have no content.
+                for (media_type, content) in response.get_mut("content").into_iter().flat_map(members) {
+                    let example = match media_type.as_str() {
+                        "application/problem+json" => problem(&known["problems"], status, &id),
+                        "text/event-stream" => events(content, &schemas, &known["answers"]),
+                        _ => answer(content, &schemas, &known["answers"]),
+                    };
+                    let Some((name, value)) = example else { continue };
+                    content["examples"] = json!({ &name: {"$ref": format!("{EXAMPLES}{name}")} });
+                    examples.insert(name, json!({ "value": value }));
+                }
             }
         }
     }
     document["components"]["examples"] = examples.into();
 }
 
-/// The problem that shows a status: one of this very operation, else one of any.
+/// The example of a problem with a status: one that names this operation, else one that names none.
 fn problem(problems: &Value, status: &str, operation: &str) -> Option<(String, Value)> {
     let status: u16 = status.parse().ok()?;
     let of_status =
@@ -58,13 +57,13 @@ fn problem(problems: &Value, status: &str, operation: &str) -> Option<(String, V
     Some((name.clone(), value))
 }
 
-/// An example of what a reference in `content` leads to, under that name.
+/// An example of the schema that `content` refers to, under the name of that schema.
 fn answer(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
     let name = content["schema"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
     Some((name.to_owned(), compose(&content["schema"], schemas, known)?))
 }
 
-/// A stream with one event.
+/// An example of a stream, with one event.
 fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Value)> {
     let name = content["x-event-data"]["$ref"].as_str()?.strip_prefix(SCHEMAS)?;
     let data = compose(&content["x-event-data"], schemas, known)?;
@@ -73,7 +72,7 @@ fn events(content: &Value, schemas: &Value, known: &Value) -> Option<(String, Va
     Some((format!("{name}Stream"), format!("id: {id}\n{event}data: {data}\n\n").into()))
 }
 
-/// An example of a schema: the known one, or one made of known ones.
+/// An example of a schema: that of `examples.json`, else one composed from those of its members.
 fn compose(schema: &Value, schemas: &Value, known: &Value) -> Option<Value> {
     if let Some(reference) = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str()) {
         let name = reference.strip_prefix(SCHEMAS)?;

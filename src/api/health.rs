@@ -1,4 +1,4 @@
-//! Whether the service lives and can work, for those who operate it.
+//! Probes: whether the process is alive, and whether it can work.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Json;
-use super::document::Tag;
-use super::problem::{Failed, Failures, Problem};
+use super::problem::{Failed, Problem, failures};
+use super::tags::Tag;
 use crate::runs::RunService;
 
-/// How long storage may take to answer before the service counts as not ready.
+/// Longest wait for an answer of storage; afterwards the service counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The probes.
 pub(super) struct HealthApi {
-    /// What does the work.
+    /// The service behind the API.
     pub(super) service: RunService,
     /// Makes the service not ready while it stops.
     pub(super) shutdown: CancellationToken,
 }
 
-/// How the service is.
+/// State of the service.
 #[derive(Debug, Serialize, Object)]
 struct Health {
-    /// Always `ok`.
+    /// Always `ok`; failures are problem documents.
     status: String,
-    /// The version of the program.
+    /// Version of the program.
     version: String,
 }
 
@@ -40,37 +40,35 @@ impl Health {
 /// A probe that succeeded.
 #[derive(ApiResponse)]
 enum Healthy {
-    /// All is well.
+    /// The check succeeded.
     #[oai(status = 200)]
     Ok(Json<Health>),
 }
 
-/// How the service is, in the shape of the reference.
+/// State of the service, in the form of the reference implementation.
 #[derive(Debug, Serialize, Object)]
 struct HealthEnvelope {
-    /// How it is.
+    /// The state.
     data: Health,
 }
 
-/// A probe that succeeded, in the shape of the reference.
+/// A probe that succeeded, in the form of the reference implementation.
 #[derive(ApiResponse)]
 enum HealthAnswered {
-    /// All is well.
+    /// The check succeeded.
     #[oai(status = 200)]
     Ok(Json<HealthEnvelope>),
 }
 
-struct Probing;
-
-impl Failures for Probing {
-    const STATUSES: &'static [u16] = &[];
+failures! {
+    Probing: [], "Failures of a probe.";
 }
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {
-    /// Check whether the process lives
+    /// Check whether the process is alive
     ///
-    /// Answers 200 as long as the process can answer at all, whatever storage does.
+    /// Answers 200 as long as the process can answer at all, even if storage is unavailable.
     #[oai(path = "/livez", method = "get", operation_id = "get_liveness")]
     async fn livez(&self) -> Result<Healthy, Failed<Probing>> {
         Ok(Healthy::Ok(Json::encode(&Health::ok())?))
@@ -78,16 +76,16 @@ impl HealthApi {
 
     /// Check whether the service can work
     ///
-    /// Answers 200 when storage answers in time and the service is not stopping.
+    /// Answers 200 if storage answers in time and the service is not stopping.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readiness")]
     async fn readyz(&self) -> Result<Healthy, Failed<Probing>> {
         self.check().await?;
         Ok(Healthy::Ok(Json::encode(&Health::ok())?))
     }
 
-    /// The same, for clients of the reference
+    /// Check whether the service can work, for clients of the reference implementation
     ///
-    /// Answers 200 only when runs can really be kept: storage answers and its schema is what the program needs.
+    /// Answers 200 if runs can be stored: storage answers in time, with the schema that this version needs.
     #[oai(path = "/api/health", method = "get", operation_id = "get_health")]
     async fn health(&self) -> Result<HealthAnswered, Failed<Probing>> {
         self.check().await?;
@@ -96,7 +94,7 @@ impl HealthApi {
 }
 
 impl HealthApi {
-    /// Whether the service can work.
+    /// Checks whether the service can work.
     async fn check(&self) -> Result<(), Problem> {
         if self.shutdown.is_cancelled() {
             return Err(Problem::stopping());

@@ -1,13 +1,14 @@
-//! The HTTP API of durable runs, and of evaluations that are waited for.
+//! The HTTP API: durable runs, and evaluations that their caller waits for.
 //!
-//! A handler converts, calls one function of [`RunService`] or [`UploadService`], and converts back. What goes out is in `answer`, what
-//! comes in is in `params` (how parameters are read), `values` (what they mean), `cursor` and `body`. Every failure
-//! becomes a `problem`; `edge` is around everything and lets in whom `access` admits. The OpenAPI document is made from
-//! these types.
+//! A handler converts, calls one function of [`RunService`] or [`UploadService`], and converts back. Bodies of answers are
+//! in `answer`; `params` extracts parameters, `values` and `cursor` have their types, and `body` reads JSON bodies. Every
+//! failure becomes a `problem`. `edge` wraps everything and asks `access` whether to admit a request. The OpenAPI document
+//! is generated from these types by `document`.
 
 pub mod access;
 mod answer;
 mod body;
+mod corrections;
 mod credentials;
 mod cursor;
 mod deliveries;
@@ -22,10 +23,12 @@ mod offer;
 mod operations;
 mod params;
 mod problem;
+mod resources;
 mod responses;
 mod runs;
 mod sinks;
 mod submission;
+mod tags;
 mod values;
 
 use std::sync::Arc;
@@ -47,6 +50,7 @@ use self::events::EventsApi;
 use self::health::HealthApi;
 use self::offer::OfferApi;
 use self::operations::Operations;
+use self::resources::Api;
 use self::runs::RunsApi;
 
 use crate::evaluators::CodePolicy;
@@ -55,31 +59,28 @@ use crate::runs::RunService;
 use crate::spec::SubmissionRules;
 use crate::uploads::{FinishedRuns, UploadRules, UploadService};
 
-/// Every operation.
-type Api = (RunsApi, EvaluateApi, OfferApi, DeliveriesApi, EventsApi, HealthApi);
-
-/// What can be set about the API.
+/// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
-    /// How many bytes the body of a request may have.
+    /// Largest body of a request, in bytes.
     pub max_body_bytes: usize,
-    /// What may be submitted.
+    /// The rules for submissions.
     pub rules: SubmissionRules,
-    /// Who is let in.
+    /// The rules of access control.
     pub access: AccessSettings,
-    /// Which code evaluators uploads may be evaluated with.
+    /// Which code evaluators uploads may use.
     pub code: CodePolicy,
-    /// How many uploads are evaluated at a time.
+    /// Largest number of uploads that are evaluated at a time.
     pub max_evaluations: usize,
-    /// Which keys of judge models there are.
+    /// Which API keys for judge models there are.
     pub api_keys: ApiKeys,
 }
 
 impl ApiSettings {
-    /// Body limit unless another is set: room for large inline traces.
+    /// The default limit of a body: room for large inline traces.
     pub const DEFAULT_MAX_BODY_BYTES: usize = 64 << 20;
 
-    /// Evaluations at a time unless another number is set: as many as the bodies of largest size there is room for.
+    /// The default number of evaluations at a time: as many as there is memory for bodies of the largest size.
     pub const DEFAULT_MAX_EVALUATIONS: usize = 4;
 }
 
@@ -135,6 +136,6 @@ pub fn app(
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", document::service(api))
         .data(BodyLimit::new(settings.max_body_bytes));
-    let operations = Arc::new(Operations::new(&["/openapi.json", "/docs"]));
+    let operations = Arc::new(Operations::new(resources::methods(), &["/openapi.json", "/docs"]));
     Edge::new(routes, Guard::new(settings.access, operations.clone()), operations)
 }

@@ -1,22 +1,22 @@
-//! What the service can do and how it is set up.
+//! The metrics and settings of the service.
 
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::answer::{ApiKeys, Json, MetricList, OneConfig};
-use super::document::Tag;
-use super::problem::{Failed, Failures};
+use super::problem::{Failed, failures};
+use super::tags::Tag;
 use crate::metrics::catalog;
 
-/// What can be asked about the service.
+/// Operations about the service itself.
 pub(super) struct OfferApi {
-    /// Which keys it has.
+    /// Which API keys the service has.
     pub(super) keys: ApiKeys,
 }
 
 /// The metrics.
 #[derive(ApiResponse)]
 enum MetricsListed {
-    /// All metrics, those included that cannot be computed here.
+    /// All metrics, including those that this service cannot compute.
     #[oai(status = 200)]
     Metrics(Json<MetricList>),
 }
@@ -24,15 +24,13 @@ enum MetricsListed {
 /// The settings.
 #[derive(ApiResponse)]
 enum Configured {
-    /// How the service is set up.
+    /// Settings of the service.
     #[oai(status = 200)]
     Config(Json<OneConfig>),
 }
 
-struct Asking;
-
-impl Failures for Asking {
-    const STATUSES: &'static [u16] = &[];
+failures! {
+    Asking: [], "Failures of asking about the service.";
 }
 
 #[OpenApi(tag = "Tag::Evaluation")]
@@ -45,7 +43,7 @@ impl OfferApi {
 
     /// Get the settings
     ///
-    /// Says which keys of judge models the service has, never the keys.
+    /// Tells for which providers of judge models the service has an API key, but never the keys.
     #[oai(path = "/api/config", method = "get", operation_id = "get_config")]
     async fn config(&self) -> Result<Configured, Failed<Asking>> {
         Ok(Configured::Config(Json::encode(&OneConfig::from(self.keys))?))

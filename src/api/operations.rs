@@ -1,20 +1,19 @@
-//! Which methods a path answers to.
+//! The methods that each path answers to.
 
 use poem::http::Method;
-
-use super::document;
 
 /// Every path with its methods.
 pub(super) struct Operations(Vec<(String, Vec<Method>)>);
 
 impl Operations {
-    /// Those of the document, and `extra` paths, which answer to GET.
-    pub(super) fn new(extra: &[&str]) -> Self {
-        let extra = extra.iter().map(|path| ((*path).to_owned(), vec![Method::GET]));
-        Self(document::methods().into_iter().chain(extra).collect())
+    /// The operations of the API, and `pages` besides it, which answer to GET.
+    pub(super) fn new(api: Vec<(String, Vec<Method>)>, pages: &[&str]) -> Self {
+        let pages = pages.iter().map(|path| ((*path).to_owned(), vec![Method::GET]));
+        Self(api.into_iter().chain(pages).collect())
     }
 
-    /// The methods that the best described path answers to; none if there is no such path.
+    /// The methods of the path; none if there is no such path. Where several templates match, that with the fewest
+    /// variables wins: `/api/runs/events` over `/api/runs/{runId}`.
     pub(super) fn methods(&self, path: &str) -> &[Method] {
         let matching = self.0.iter().filter(|(template, _)| matches(template, path));
         let best = matching.min_by_key(|(template, _)| template.matches('{').count());

@@ -1,7 +1,7 @@
-//! Parameters of requests: reading them, saying what is wrong with them, and describing them.
+//! Extractors of parameters, which parse them, report faults, and describe them.
 //!
-//! poem-openapi's own extractors name path parameters `param0`, mark lists as required, take the first of several
-//! values, and wrap what is wrong in the names of its types; so these stand in for them.
+//! They replace those of poem-openapi, which name path parameters `param0`, mark lists as required, take the first of
+//! several values, and show names of Rust types in messages.
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef, Registry};
@@ -10,30 +10,30 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use super::problem::Problem;
 use crate::ids::RunId;
 
-/// A value that a parameter can have.
+/// A type that a parameter's text can be parsed into.
 pub(super) trait FromText: Sized + Send {
-    /// What it looks like.
+    /// The schema of the text.
     fn schema() -> MetaSchemaRef;
 
-    /// Adds what the schema refers to.
+    /// Registers the schemas that [`schema`](Self::schema) refers to.
     fn register(_registry: &mut Registry) {}
 
-    /// Reads it; the error says what is wrong, in a clause.
+    /// Parses the text; the error is a clause that names the fault.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
-/// A parameter: once, at most once, or any number of times.
+/// A parameter that may be given at most once (`Option`) or any number of times (`Vec`).
 pub(super) trait Parameter: Sized + Send {
-    /// What is repeated.
+    /// Type of a single value.
     type Item: FromText;
 
-    /// Whether it must be given.
+    /// Whether the parameter must be given.
     const IS_REQUIRED: bool;
 
-    /// What it looks like.
+    /// The schema of the parameter.
     fn schema() -> MetaSchemaRef;
 
-    /// Reads the values given.
+    /// Parses the values given; the error is a clause that names the fault.
     fn from_values(values: &[String]) -> Result<Self, String>;
 }
 
@@ -70,7 +70,7 @@ impl<T: FromText> Parameter for Vec<T> {
     }
 }
 
-/// Declares an extractor of parameters that are found in one part of a request.
+/// Declares an extractor of parameters in one part of a request.
 macro_rules! extractor {
     ($(#[$doc:meta])* $name:ident, $place:expr, $find:expr) => {
         $(#[$doc])*
@@ -110,7 +110,7 @@ macro_rules! extractor {
 }
 
 extractor! {
-    /// A parameter of the query.
+    /// A query parameter.
     Query, MetaParamIn::Query, |request, wanted| {
         let pairs: Vec<(String, String)> = request.params().map_err(|error| error.to_string())?;
         Ok(pairs.into_iter().filter(|(name, _)| name == wanted).map(|(_, value)| value).collect())
@@ -126,7 +126,7 @@ extractor! {
     }
 }
 
-/// The run that the path names.
+/// The id of a run in the path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunPath(pub(super) RunId);
 
@@ -150,7 +150,7 @@ impl<'a> ApiExtractor<'a> for RunPath {
         _: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        // poem-openapi calls the variables of a path `param0` and so on when it routes.
+        // poem-openapi renames the variables of a path to `param0` and so on for its router.
         let text = request.raw_path_param("param0").unwrap_or_default();
         let fault = |_| Problem::parameter(options.name, format!("`{text}` is no UUID"));
         Ok(Self(text.parse().map_err(fault)?))

@@ -1,4 +1,4 @@
-//! What went wrong, as the one kind of document that every failure is answered with (RFC 9457).
+//! Problem documents (RFC 9457), with which every failure is answered.
 
 use std::any::Any;
 use std::fmt;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::answer::{Described, RunAnswer};
 use crate::runs::StoreError;
 
-/// A failure on its way to the client; the text is for users, the cause for our log.
+/// A failure to answer with. Users see `detail`; the log gets `cause`.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -33,49 +33,49 @@ pub(super) struct Problem {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Object)]
 #[oai(rename = "Fault", skip_serializing_if_is_none)]
 pub(super) struct ProblemError {
-    /// Which part of the form.
+    /// Name of the part of the form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) part: Option<String>,
-    /// Where in the body, or in that part: a JSON pointer (RFC 6901).
+    /// JSON pointer (RFC 6901) into the body, or into that part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pointer: Option<String>,
-    /// Which query, path or header parameter.
+    /// Name of the query, path or header parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameter: Option<String>,
-    /// What is wrong and what was expected.
+    /// The fault, and what was expected.
     pub(super) detail: String,
 }
 
-/// Most faults whose text goes into the detail; all of them are in `errors`.
+/// Faults that `detail` repeats at most; `errors` has all of them.
 const FAULTS_IN_DETAIL: usize = 3;
 
-/// After how many seconds a client should ask again when storage is away.
+/// Pause that `Retry-After` asks for while the service is unavailable.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Problem {
-    /// A failure with a stable code and a text that says what to change.
+    /// A failure with a stable code; `detail` tells users what to change.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (errors, headers) = (Vec::new(), Vec::new());
         Self { status, code, detail: detail.into(), errors, persisted: None, headers, cause: None }
     }
 
-    /// There is no such run.
+    /// 404: there is no such run.
     pub(super) fn run_not_found(id: impl fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "run_not_found", format!("there is no run `{id}`"))
     }
 
-    /// A parameter that cannot be used.
+    /// 422: a parameter is invalid.
     pub(super) fn parameter(parameter: &'static str, detail: String) -> Self {
         let fault = ProblemError { parameter: Some(parameter.to_owned()), detail, ..ProblemError::default() };
         Self::invalid("invalid_parameter", vec![fault])
     }
 
-    /// A request that can be read but not used; at least one fault.
+    /// 422: a request with these faults, at least one.
     pub(super) fn invalid(code: &'static str, errors: Vec<ProblemError>) -> Self {
         Self::of_faults(StatusCode::UNPROCESSABLE_ENTITY, code, errors)
     }
 
-    /// A request with these faults; at least one.
+    /// A failure with these faults, at least one.
     pub(super) fn of_faults(status: StatusCode, code: &'static str, errors: Vec<ProblemError>) -> Self {
         let place = |fault: &ProblemError| {
             let places = [&fault.part, &fault.parameter, &fault.pointer].into_iter().flatten();
@@ -90,53 +90,55 @@ impl Problem {
         Self { errors, ..Self::new(status, code, texts.join("; ")) }
     }
 
-    /// A fault of ours; the client learns only that there was one.
+    /// 500: a fault of the service. The client sees no more than that; the log gets the cause.
     pub(super) fn internal(cause: impl Into<anyhow::Error>) -> Self {
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
         Self { cause: Some(cause.into()), ..problem }
     }
 
-    /// The service cannot do its work now.
+    /// 503: the service cannot do its work now.
     pub(super) fn unavailable(detail: &str, cause: impl Into<anyhow::Error>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         let problem = problem.with_header(header::RETRY_AFTER, RETRY_AFTER.as_secs().to_string());
         Self { cause: Some(cause.into()), ..problem }
     }
 
-    /// A handler panicked; the panic hook has said where.
+    /// 500: a handler panicked. The panic hook has logged the place.
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
-        Self::internal(anyhow::anyhow!("panicked: {}", text.unwrap_or("no text")))
+        let text = match payload.downcast_ref::<&str>() {
+            Some(text) => text,
+            None => payload.downcast_ref::<String>().map_or("no text", String::as_str),
+        };
+        Self::internal(anyhow::anyhow!("panicked: {text}"))
     }
 
-    /// The service is about to end; another process may answer.
+    /// 503: the service is stopping; another process may answer.
     pub(super) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the service is stopping")
     }
 
-    /// The same, with the run that stands in the way.
+    /// Adds the stored run that a submission conflicts with.
     pub(super) fn with_persisted(self, run: RunAnswer) -> Self {
         Self { persisted: Some(Box::new(run)), ..self }
     }
 
-    /// The same, with a header.
+    /// Adds a header.
     pub(super) fn with_header(mut self, name: header::HeaderName, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// What happened; stable, for programs.
+    /// The stable code, for programs.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// What the log should say besides the answer; `None` when the client is at fault.
+    /// The cause, for the log; `None` if the client is at fault.
     pub(super) fn cause(&self) -> Option<&anyhow::Error> {
         self.cause.as_ref()
     }
 
-    /// The answer.
+    /// Encodes the answer.
     pub(super) fn into_response(self, request_id: &str) -> Response {
         let document = ProblemDocument {
             kind: "about:blank".to_owned(),
@@ -173,9 +175,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable("storage is unavailable; try again later", error),
-            StoreError::Full(what) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", format!("storage is full: {what}"))
-            }
+            StoreError::Full(limit) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_full",
+                format!("storage is full: {limit}"),
+            ),
             StoreError::Other(cause) => Self::internal(cause),
         }
     }
@@ -184,39 +188,55 @@ impl From<StoreError> for Problem {
 /// The media type of problem documents.
 const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What went wrong (RFC 9457).
+/// A problem document (RFC 9457).
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Problem", rename_all = "camelCase", skip_serializing_if_is_none)]
 struct ProblemDocument {
-    /// Always `about:blank`: `code` says which problem it is.
+    /// Always `about:blank`: `code` tells problems apart.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     kind: String,
-    /// The HTTP status in words.
+    /// Name of the HTTP status.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What went wrong and, where there is one, the remedy; for people.
+    /// The failure and, where there is one, its remedy; for people.
     detail: String,
-    /// What went wrong; stable, for programs.
+    /// Stable code of the failure, for programs.
     code: String,
-    /// Every fault of the request; empty when it is not about one place.
+    /// All faults of the request; empty if the failure concerns no single part of it.
     errors: Vec<ProblemError>,
-    /// Names the request in the service's log; the same as the header `X-Request-Id`.
+    /// Id of the request in the service's log; the same as the header `X-Request-Id`.
     request_id: String,
-    /// `run_conflict`: the run that was stored under this id or key.
+    /// `run_conflict`: the run that is stored under this id or key.
     #[serde(skip_serializing_if = "Option::is_none")]
     persisted: Option<RunAnswer>,
 }
 
-/// Which failures an operation can be answered with, besides 500 and 503.
+/// The failures of an operation, besides 500 and 503.
 pub(super) trait Failures: Send + Sync + 'static {
     /// The HTTP statuses.
     const STATUSES: &'static [u16];
 }
 
-/// A problem of an operation, as the document describes it.
+/// Declares types of [`Failures`] by their HTTP statuses.
+macro_rules! failures {
+    ($($name:ident: $statuses:expr, $doc:literal;)*) => {
+        $(
+            #[doc = $doc]
+            pub(super) struct $name;
+
+            impl $crate::api::problem::Failures for $name {
+                const STATUSES: &'static [u16] = &$statuses;
+            }
+        )*
+    };
+}
+
+pub(super) use failures;
+
+/// A problem as the answer of an operation with the failures `F`.
 #[derive(Debug)]
 pub(super) struct Failed<F> {
     problem: Problem,
@@ -246,7 +266,7 @@ impl<F: Failures> ApiResponse for Failed<F> {
     }
 }
 
-/// How requests are refused that are not let in, as the document has it: an answer for each status.
+/// Answers of access control, for the OpenAPI document: 401 and 403.
 pub(super) fn refusals() -> [(&'static str, Value); 2] {
     let schema = json!({"$ref": format!("#/components/schemas/{}", ProblemDocument::name())});
     let answer = |description: &str, challenge: &str| {
@@ -256,24 +276,27 @@ pub(super) fn refusals() -> [(&'static str, Value); 2] {
             "content": {CONTENT_TYPE: {"schema": schema}},
         })
     };
-    let forbidden = "The token does not have the scope, or a browser asks for a page of another site.";
+    let forbidden = "The token lacks the scope, or a browser sends the request for a page of another site.";
     [
-        ("401", answer("There is no token, or it is not known.", "What to send: a bearer token (RFC 6750).")),
-        ("403", answer(forbidden, "The scope that is missing (RFC 6750), if that is the reason.")),
+        (
+            "401",
+            answer("The token is missing or unknown.", "The expected scheme: a bearer token (RFC 6750)."),
+        ),
+        ("403", answer(forbidden, "The missing scope (RFC 6750), if that is the reason.")),
     ]
 }
 
 fn described(status: u16) -> MetaResponse {
     let description = match status {
-        400 => "The body cannot be read, or something in it cannot be used.",
+        400 => "The body cannot be read, or parts of it cannot be used.",
         404 => "There is no such run.",
-        409 => "The run is not in a state that allows it, or the id or key belongs to other work.",
+        409 => "The status of the run does not allow it, or the id or key belongs to a different submission.",
         413 => "The body is too large.",
-        415 => "The body is not declared to be of the type expected.",
-        422 => "Parameters or members of the body cannot be used; `errors` names them.",
+        415 => "The body has an unsupported content type.",
+        422 => "Parameters or members of the body are invalid; `errors` names them.",
         503 => "The service is too busy or stopping, or storage is unavailable or full; try again later.",
         504 => "The evaluation took too long; submit a run instead.",
-        _ => "A fault of the service.",
+        _ => "An internal error of the service.",
     };
     let retry_after = || MetaHeader {
         name: "RETRY-AFTER".to_owned(),

@@ -1,21 +1,21 @@
-//! What each operation on runs can be answered with.
+//! Answers of the operations on runs.
 
 use poem_openapi::ApiResponse;
 
 use super::answer::{DeliveryPage, Json, OneRun, Redelivered, ResultPage, RunPage};
-use super::problem::Failures;
+use super::problem::failures;
 
 /// A submission that was accepted.
 #[derive(ApiResponse)]
 pub(super) enum Accepted {
-    /// The run is queued, or was submitted before and is answered as it stands.
+    /// The run: newly queued, or the stored one if it was submitted before.
     #[oai(status = 202)]
     Run(
         Json<OneRun>,
-        /// Where the run is found.
+        /// Path of the run.
         #[oai(header = "Location")]
         String,
-        /// What was granted of `Prefer`.
+        /// The preference that was granted.
         #[oai(header = "Preference-Applied")]
         Option<String>,
     ),
@@ -29,21 +29,21 @@ pub(super) enum Listed {
     Page(Json<RunPage>),
 }
 
-/// A run, unless the client has it already.
+/// A run, unless the client has its current state already.
 #[derive(ApiResponse)]
 pub(super) enum Fetched {
-    /// The run as it stands.
+    /// The run.
     #[oai(status = 200)]
     Run(
         Json<OneRun>,
-        /// Changes whenever the answer does.
+        /// Entity tag of the answer.
         #[oai(header = "ETag")]
         String,
     ),
-    /// The run is as the client knows it.
+    /// The run has not changed.
     #[oai(status = 304)]
     Unchanged(
-        /// The same as the client sent.
+        /// The entity tag that the client sent.
         #[oai(header = "ETag")]
         String,
     ),
@@ -60,7 +60,7 @@ pub(super) enum ResultsListed {
 /// A cancellation that was accepted.
 #[derive(ApiResponse)]
 pub(super) enum Cancelled {
-    /// The run as it stands: a queued one is cancelled, a running one will be, a finished one stays as it is.
+    /// The run: cancelled if it was queued, about to be cancelled if it is running, unchanged if it is finished.
     #[oai(status = 200)]
     Run(Json<OneRun>),
 }
@@ -72,7 +72,7 @@ pub(super) enum Requeued {
     #[oai(status = 202)]
     Run(
         Json<OneRun>,
-        /// Where the run is found.
+        /// Path of the run.
         #[oai(header = "Location")]
         String,
     ),
@@ -89,12 +89,12 @@ pub(super) enum DeliveriesListed {
 /// A redelivery that was accepted.
 #[derive(ApiResponse)]
 pub(super) enum Requested {
-    /// What was queued again; nothing, when nothing was given up or what was named is pending.
+    /// The messages queued again; none if there are no undeliverable ones, or if those named are pending.
     #[oai(status = 202)]
     Messages(Json<Redelivered>),
 }
 
-/// A deletion that was done.
+/// A deletion.
 #[derive(ApiResponse)]
 pub(super) enum Deleted {
     /// The run is gone, with its specification, results, events and messages to sinks.
@@ -102,24 +102,11 @@ pub(super) enum Deleted {
     Gone,
 }
 
-macro_rules! failures {
-    ($($name:ident: $statuses:expr, $doc:literal;)*) => {
-        $(
-            #[doc = $doc]
-            pub(super) struct $name;
-
-            impl Failures for $name {
-                const STATUSES: &'static [u16] = &$statuses;
-            }
-        )*
-    };
-}
-
 failures! {
-    Submitting: [400, 409, 413, 415, 422], "What can go wrong with a submission.";
-    Listing: [422], "What can go wrong with a list of runs.";
-    Reading: [404, 422], "What can go wrong with one run.";
-    Retrying: [404, 409, 422], "What can go wrong with a retry.";
-    Redelivering: [400, 404, 413, 415, 422], "What can go wrong with a redelivery.";
-    Deleting: [404, 409, 422], "What can go wrong with a deletion.";
+    Submitting: [400, 409, 413, 415, 422], "Failures of a submission.";
+    Listing: [422], "Failures of listing runs.";
+    Reading: [404, 422], "Failures of reading or cancelling one run.";
+    Retrying: [404, 409, 422], "Failures of a retry.";
+    Redelivering: [400, 404, 413, 415, 422], "Failures of a redelivery.";
+    Deleting: [404, 409, 422], "Failures of a deletion.";
 }

@@ -1,4 +1,4 @@
-//! Submitting runs, looking at them, and acting on them.
+//! Submitting, reading, cancelling, retrying and deleting runs.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Json, Named, Nullable, OneRun, RawObject, ResultAnswer, ResultPage, RunAnswer, RunPage};
 use super::body::JsonText;
-use super::cursor::{self, PageCursor, RunPlace};
-use super::document::Tag;
+use super::cursor::{self, PageCursor, RunPosition};
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
 use super::responses::{
@@ -18,6 +17,7 @@ use super::responses::{
     Retrying, Submitting,
 };
 use super::submission::SubmissionRequest;
+use super::tags::Tag;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
@@ -29,9 +29,9 @@ use crate::spec::{Submission, SubmissionRules, TargetKind, redacted};
 
 /// The resource `runs`.
 pub(super) struct RunsApi {
-    /// What does the work.
+    /// The service behind the API.
     pub(super) service: RunService,
-    /// What may be submitted.
+    /// The rules for submissions.
     pub(super) rules: SubmissionRules,
     /// Ends waiting when the service stops.
     pub(super) shutdown: CancellationToken,
@@ -41,17 +41,17 @@ pub(super) struct RunsApi {
 impl RunsApi {
     /// Submit a run
     ///
-    /// Queues a run and answers at once; with `Prefer: wait=N`, when the run is final or after N seconds, whichever
-    /// is first. Submitting the same work again under the same `runId` or `Idempotency-Key` answers with the run
-    /// that was stored; other work under it is refused with 409.
+    /// Queues a run and answers at once; with `Prefer: wait=N`, as soon as the run is final, but after N seconds at the
+    /// latest. Repeating a submission under the same `runId` or `Idempotency-Key` answers with the stored run; a
+    /// different submission under it is refused with 409.
     #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
     async fn submit(
         &self,
         body: JsonText<SubmissionRequest>,
-        /// Makes it safe to repeat the submission: 1 to 255 visible ASCII characters.
+        /// A key of 1 to 255 visible ASCII characters that makes it safe to repeat the submission.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
-        /// `wait=N`: how many seconds to wait for the run to end; at most 60 are granted.
+        /// `wait=N`: seconds to wait for the run to end; at most 60 are granted.
         #[oai(name = "Prefer")]
         prefer: Header<Option<Prefer>>,
     ) -> Result<Accepted, Failed<Submitting>> {
@@ -72,36 +72,37 @@ impl RunsApi {
 
     /// List runs
     ///
-    /// Newest first, without specifications. Of `label` all values given must hold, of the other filters one.
+    /// Lists runs without their specifications, newest first. A run must have all labels given; of any other filter it
+    /// must match one value.
     #[oai(path = "/api/runs", method = "get", operation_id = "list_runs")]
     #[expect(clippy::too_many_arguments, reason = "one per parameter of the query")]
     async fn list(
         &self,
-        /// In this status; repeat it for several.
+        /// Only runs in this status; may be repeated.
         status: Query<Vec<Named<RunStatus>>>,
-        /// With this verdict; repeat it for several.
+        /// Only runs with this verdict; may be repeated.
         verdict: Query<Vec<Named<Verdict>>>,
-        /// With this label, as `key=value`; repeat it for several, which must all be there.
+        /// Only runs with this label, as `key=value`; may be repeated, then runs must have all of them.
         label: Query<Vec<Label>>,
-        /// Compared with the eval set of this id; repeat it for several.
+        /// Only runs that are compared with the eval set of this id; may be repeated.
         #[oai(name = "evalSetId")]
         eval_set_id: Query<Vec<String>>,
-        /// Of this agent, as the summary names it; repeat it for several.
+        /// Only runs with this agent in their summary; may be repeated.
         agent: Query<Vec<String>>,
-        /// With traces from there; repeat it for several.
+        /// Only runs whose traces come from this kind of target; may be repeated.
         #[oai(name = "targetKind")]
         target_kind: Query<Vec<Named<TargetKind>>>,
-        /// Submitted at this time or later; without a zone it is UTC.
+        /// Only runs submitted at this time or later; UTC unless it has a zone.
         #[oai(name = "createdFrom")]
         created_from: Query<Option<Timestamp>>,
-        /// Submitted before this time; without a zone it is UTC.
+        /// Only runs submitted before this time; UTC unless it has a zone.
         #[oai(name = "createdBefore")]
         created_before: Query<Option<Timestamp>>,
-        /// The same as `createdBefore`, as the reference calls it; the earlier one holds.
+        /// The name of `createdBefore` in the reference implementation; if both are given, the earlier time counts.
         before: Query<Option<Timestamp>>,
-        /// `next` of the page before.
-        cursor: Query<Option<PageCursor<RunPlace>>>,
-        /// How many runs at most.
+        /// `next` of the previous page.
+        cursor: Query<Option<PageCursor<RunPosition>>>,
+        /// Largest number of runs in the answer.
         limit: Query<Option<PageSize<100>>>,
     ) -> Result<Listed, Failed<Listing>> {
         let size = PageSize::of(limit.0);
@@ -118,21 +119,19 @@ impl RunsApi {
             limit: size + 1,
         };
         let runs = self.service.list(&filter).await?;
-        let (runs, next) = cursor::page(runs, size, |run| (run.created_at, run.id));
-        let data = runs.into_iter().map(RunAnswer::from).collect();
-        Ok(Listed::Page(Json::encode(&RunPage { data, next: Nullable(next) })?))
+        Ok(Listed::Page(Json::encode(&page(runs, size))?))
     }
 
     /// Get a run
     #[oai(path = "/api/runs/:runId", method = "get", operation_id = "get_run")]
     async fn get(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
-        /// What else to answer with.
+        /// `spec` to include the specification.
         include: Query<Option<Include>>,
-        /// `ETag` of an earlier answer; if nothing has changed, the answer is 304.
+        /// `ETag` of an earlier answer; the answer is 304 if the run has not changed since.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Vec<String>>,
     ) -> Result<Fetched, Failed<Reading>> {
@@ -153,19 +152,20 @@ impl RunsApi {
     #[oai(path = "/api/runs/:runId/results", method = "get", operation_id = "list_results")]
     async fn results(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
-        /// In this status; repeat it for several.
+        /// Only results in this status; may be repeated.
         status: Query<Vec<Named<ResultStatus>>>,
-        /// Of the evaluator with this name; repeat it for several.
+        /// Only results of the evaluator with this name; may be repeated.
         evaluator: Query<Vec<String>>,
-        /// Compared with this eval case, whose id is the same in all runs of a golden; repeat it for several.
+        /// Only results compared with the eval case of this id; may be repeated. The same case of an eval set has the
+        /// same id in all runs.
         #[oai(name = "evalCase")]
         eval_case: Query<Vec<String>>,
-        /// `next` of the page before.
+        /// `next` of the previous page.
         cursor: Query<Option<PageCursor<u32>>>,
-        /// How many results at most.
+        /// Largest number of results in the answer.
         limit: Query<Option<PageSize<1000>>>,
     ) -> Result<ResultsListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);
@@ -184,12 +184,12 @@ impl RunsApi {
 
     /// Cancel a run
     ///
-    /// Ends a queued run at once and stops a running one within moments; nothing happens to a finished one, so that
-    /// repeating it is safe.
+    /// Cancels a queued run at once and a running one within a second or so. A finished run stays as it is, so repeating
+    /// the request is safe.
     #[oai(path = "/api/runs/:runId/cancel", method = "post", operation_id = "cancel_run")]
     async fn cancel(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
     ) -> Result<Cancelled, Failed<Reading>> {
@@ -199,11 +199,11 @@ impl RunsApi {
 
     /// Retry a run
     ///
-    /// Queues a failed or cancelled run again. One of uploaded traces cannot be: they were not kept.
+    /// Queues a failed or cancelled run again. Runs of uploaded traces cannot be retried, since the traces were not kept.
     #[oai(path = "/api/runs/:runId/retry", method = "post", operation_id = "retry_run")]
     async fn retry(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
     ) -> Result<Requeued, Failed<Retrying>> {
@@ -215,12 +215,12 @@ impl RunsApi {
 
     /// Delete a run
     ///
-    /// Deletes a finished run with its specification, results and events; one that is not finished has to be cancelled
-    /// first. Its id and `Idempotency-Key` can be used again.
+    /// Deletes a finished run with its specification, results, events and messages to sinks. Cancel an unfinished run
+    /// first. The id and the `Idempotency-Key` can then be used again.
     #[oai(path = "/api/runs/:runId", method = "delete", operation_id = "delete_run")]
     async fn delete(
         &self,
-        /// The run.
+        /// Id of the run.
         #[oai(name = "runId")]
         run_id: RunPath,
     ) -> Result<Deleted, Failed<Deleting>> {
@@ -232,7 +232,7 @@ impl RunsApi {
 }
 
 impl RunsApi {
-    /// The run once it is final, patience is over or the service stops.
+    /// Waits until the run is final, `patience` is over or the service stops.
     async fn wait(&self, run: Run, patience: Option<Duration>) -> Result<Run, Problem> {
         let Some(patience) = patience.filter(|_| !run.status.is_terminal()) else { return Ok(run) };
         let waiting = self.service.wait(run.id, patience);
@@ -244,16 +244,17 @@ impl RunsApi {
         let spec = found(run, self.service.spec(run.0).await)?;
         let spec = redacted(&spec).map_err(Problem::internal)?;
         let strict = serde_json::from_str::<Box<RawValue>>(&spec).or_else(|_| {
-            // The Python dialect that we read has more than JSON: what is no number becomes null.
+            // Submissions may be Python's dialect of JSON, with `NaN` and `Infinity`; answers have null instead.
             to_raw_value(&json::parse(&spec).map_err(Problem::internal)?).map_err(Problem::internal)
         });
         strict.map(RawObject)
     }
 }
 
-/// Bodies beyond this are read on a thread for blocking work; reading them takes longer than going there.
+/// Bodies beyond this size are parsed on a thread for blocking work; for smaller ones the switch takes longer.
 const LARGE_BODY_BYTES: usize = 64 << 10;
 
+/// Parses a submission.
 async fn parse(body: String, rules: SubmissionRules) -> Result<Submission, Problem> {
     if body.len() <= LARGE_BODY_BYTES {
         return Ok(Submission::parse(&body, &rules)?);
@@ -262,9 +263,14 @@ async fn parse(body: String, rules: SubmissionRules) -> Result<Submission, Probl
     Ok(parsing.await.map_err(Problem::internal)??)
 }
 
-/// What storage has of a run, or why not.
+/// Turns the answer of storage about a run into a result: 404 if there is no such run.
 pub(super) fn found<T>(RunPath(id): RunPath, answer: StoreResult<Option<T>>) -> Result<T, Problem> {
     answer?.ok_or_else(|| Problem::run_not_found(id))
+}
+
+fn page(runs: Vec<Run>, size: usize) -> RunPage {
+    let (runs, next) = cursor::page(runs, size, |run| (run.created_at, run.id));
+    RunPage { data: runs.into_iter().map(RunAnswer::from).collect(), next: Nullable(next) }
 }
 
 fn location(id: RunId) -> String {
@@ -291,7 +297,7 @@ fn not_final(status: RunStatus) -> Problem {
     Problem::new(StatusCode::CONFLICT, "run_not_final", detail)
 }
 
-/// Whether `tag` is among those of `If-None-Match`, compared weakly as RFC 9110 has it.
+/// Whether `tag` is among those of `If-None-Match`, by weak comparison (RFC 9110, section 13.1.2).
 fn is_known(if_none_match: &[String], tag: &str) -> bool {
     let mut known = if_none_match.iter().flat_map(|line| line.split(',')).map(str::trim);
     known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)

@@ -1,5 +1,4 @@
-//! What sinks look like in a submission, for the document only: they are read by
-//! [`spec`](crate::spec).
+//! The schema of sinks in a submission, for the OpenAPI document only: [`spec`](crate::spec) parses them.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +6,45 @@ use poem_openapi::{Enum, Object, Union};
 
 use super::credentials::{HeaderFromEnv, Headers};
 
-/// Where results are sent.
+/// A destination for results.
 #[derive(Debug, Union)]
 #[oai(discriminator_name = "kind", one_of = true)]
 pub(super) enum Sink {
-    /// To a URL.
+    /// A URL.
     #[oai(mapping = "http_webhook")]
     Webhook(WebhookSink),
-    /// To a file of the process that delivers.
+    /// A file on the machine of the worker.
     #[oai(mapping = "file")]
     File(FileSink),
-    /// To the standard output of the process that delivers.
+    /// The standard output of the worker.
     #[oai(mapping = "stdout")]
     Stdout(StdoutSink),
 }
 
-/// POST requests with `{phase, run_id, attempt}` and `results`, `summary` or `error`. Answered with 2xx they are
-/// delivered; 408, 425, 429, 5xx and what keeps an answer from coming are tried again, `Retry-After` honoured; the rest,
-/// redirects included, is given up. `webhook-id` stays the same over all attempts.
+/// Receives POST requests with `{phase, run_id, attempt}` and `results`, `summary` or `error`. An answer with 2xx means
+/// delivered. After 408, 425, 429, 5xx, or without an answer, the message is sent again, not before `Retry-After`. After
+/// any other answer, redirects included, it is given up. `webhook-id` stays the same over all attempts.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct WebhookSink {
-    /// Whom to call: http or https, and public unless the service allows more.
+    /// The address, http or https; it must be public unless the operator allows it.
     url: String,
-    /// Sent along.
+    /// Headers to send, by name.
     #[oai(nullable, validator(max_properties = 64))]
     headers: Option<Headers>,
-    /// Names of environment variables by header, as in the reference; only those that the operator listed.
+    /// Environment variables by header, as in the reference implementation; only those that the operator listed.
     #[oai(nullable, validator(max_properties = 64))]
     headers_from_env: Option<BTreeMap<String, String>>,
-    /// Headers as the reference has them.
+    /// More headers, in the form of the reference implementation.
     #[oai(nullable)]
     auth: Option<WebhookAuth>,
-    /// Secret to sign with, as Standard Webhooks has it: `webhook-signature` is sent with one only.
+    /// Secret that signs messages as Standard Webhooks define; without it there is no `webhook-signature`.
     #[oai(nullable)]
     signing_secret: Option<SecretSource>,
-    /// Seconds that one attempt may take; 10 if left out.
+    /// Longest duration of one attempt, in seconds; 10 if left out.
     #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
     timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
+    /// Attempts before a message is given up; 12 if left out, which take some hours.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
     max_attempts: Option<u32>,
 }
@@ -54,60 +53,60 @@ pub(super) struct WebhookSink {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct WebhookAuth {
-    /// How.
+    /// Kind of authentication.
     kind: AuthKind,
     /// Headers by name.
     headers: Headers,
 }
 
-/// How a webhook is authenticated.
+/// Kind of authentication.
 #[derive(Debug, Enum)]
 #[oai(rename_all = "snake_case")]
 enum AuthKind {
-    /// By headers.
+    /// Headers.
     Headers,
 }
 
-/// Lines of JSON at the end of a file: one for each result, one for the end.
+/// Appends lines of JSON to a file: one for each result, one for the end of the run.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct FileSink {
-    /// The file, below the folder that the service has for this; refused if it has none.
+    /// Path of the file, below the operator's folder for it; refused if there is none.
     path: String,
-    /// Seconds that one attempt may take; 10 if left out.
+    /// Longest duration of one attempt, in seconds; 10 if left out.
     #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
     timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
+    /// Attempts before a message is given up; 12 if left out, which take some hours.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
     max_attempts: Option<u32>,
 }
 
-/// Lines of JSON, as those of a file.
+/// Prints lines of JSON, like those of a file.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct StdoutSink {
-    /// Seconds that one attempt may take; 10 if left out.
+    /// Longest duration of one attempt, in seconds; 10 if left out.
     #[oai(nullable, validator(minimum(value = "0.001"), maximum(value = "60")))]
     timeout_s: Option<f64>,
-    /// How often a message is tried, over some hours; 12 if left out.
+    /// Attempts before a message is given up; 12 if left out, which take some hours.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "100")))]
     max_attempts: Option<u32>,
 }
 
-/// Where a secret comes from.
+/// A reference to a secret.
 #[derive(Debug, Union)]
 #[oai(one_of = true)]
 pub(super) enum SecretSource {
-    /// From a variable.
+    /// A variable of the worker's environment.
     Env(HeaderFromEnv),
-    /// From a credential.
+    /// A credential.
     Credential(SecretFromCredential),
 }
 
-/// A secret that is a credential.
+/// A secret from a credential.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct SecretFromCredential {
-    /// Its name among `credentialRefs`.
+    /// Name of the credential in `credentialRefs`.
     credential_ref: String,
 }

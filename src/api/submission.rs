@@ -1,5 +1,5 @@
-//! What a submission looks like, for the document only: it is read by
-//! [`Submission`](crate::spec::Submission), which takes both spellings and keeps the text as written.
+//! The schema of a submission, for the OpenAPI document only: [`Submission`](crate::spec::Submission) parses it, in
+//! both spellings, and keeps the text as written.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::sinks::Sink;
 use crate::evaluation::GroupBy;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 
-/// A submission that works as it stands, for the document.
+/// A complete submission that succeeds, for the OpenAPI document.
 pub(super) fn example() -> Value {
     let part = |text: &str| json!({"parts": [{"text": text}]});
     let message = |role: &str, text: &str| {
@@ -50,65 +50,64 @@ pub(super) fn example() -> Value {
     })
 }
 
-/// JSON whose members are not described here.
+/// A JSON object without a schema.
 pub(super) type Free = BTreeMap<String, Value>;
 
-/// A run to be queued. Members may also be spelled in snake_case.
+/// A run to queue. Members may also be spelled in snake_case.
 #[derive(Debug, Object)]
 #[oai(rename = "RunSubmission", rename_all = "camelCase")]
 pub(super) struct SubmissionRequest {
-    /// The id it shall have; a new one if left out. Submitting the same work again under the same id is safe.
+    /// Id for the run; a new one if left out. Repeating a submission under the same id is safe.
     #[oai(nullable)]
     run_id: Option<Uuid>,
-    /// What to do.
+    /// Traces, eval set and evaluators.
     spec: Spec,
-    /// What to call it, to find it again.
+    /// Labels to find the run by.
     #[oai(nullable, validator(max_properties = 32))]
     labels: Option<BTreeMap<String, String>>,
-    /// Higher ones are taken up first; 0 if left out.
+    /// Priority: runs with a higher one start first; 0 if left out.
     #[oai(nullable, validator(minimum(value = "-100"), maximum(value = "100")))]
     priority: Option<i16>,
-    /// How many seconds one attempt may take; the service has a default and a limit.
+    /// Longest duration of one attempt, in seconds; the service has a default and a limit.
     #[oai(nullable, validator(minimum(value = "1")))]
     deadline_s: Option<u64>,
-    /// How often a worker may take it up before a lost worker or a passing failure ends it; the service has a default
-    /// and a limit.
+    /// Attempts after which a lost worker or a transient failure fails the run; the service has a default and a limit.
     #[oai(nullable, validator(minimum(value = "1")))]
     max_attempts: Option<u32>,
 }
 
-/// What a run does.
+/// The specification of a run: traces, eval set, evaluators and sinks.
 #[derive(Debug, Object)]
 #[oai(rename = "RunSpec", rename_all = "camelCase")]
 struct Spec {
     /// How the agent's behaviour is obtained.
     #[oai(nullable)]
     approach: Option<Approach>,
-    /// Where the traces are.
+    /// The traces.
     target: Target,
     /// The golden eval set to compare with, as an object in the format of ADK eval sets.
     #[oai(nullable)]
     eval_set: Option<Free>,
-    /// What to compute; the trajectory metric if left out.
+    /// Evaluators and options; the trajectory metric alone if left out.
     #[oai(nullable)]
     eval_config: Option<EvalConfig>,
-    /// Where else results are sent: what comes out on the way, and the end. To each in the order in which it came, at
-    /// least once; see `list_deliveries`.
+    /// Destinations for results as they are computed, and for the end of the run. Each sink gets its messages in order and
+    /// at least once; `list_deliveries` shows their state.
     #[oai(nullable, validator(max_items = 10))]
     sinks: Option<Vec<Sink>>,
-    /// What goes along when the trace is fetched.
+    /// Headers for fetching the trace.
     #[oai(nullable)]
     context: Option<Context>,
-    /// Credentials by name; which ones may be referred to is up to the operator.
+    /// Credentials by name; only those that the operator allows.
     #[oai(nullable, validator(max_properties = 64))]
     credential_refs: Option<CredentialRefs>,
 }
 
-/// What goes along when the trace is fetched. Other members are kept with the run and mean nothing.
+/// Headers for fetching the trace. Other members are stored with the run and have no effect.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct Context {
-    /// Sent with the request for the trace.
+    /// Headers of the request for the trace, by name.
     #[oai(nullable, validator(max_properties = 64))]
     headers: Option<Headers>,
 }
@@ -121,14 +120,14 @@ enum Approach {
     TraceReplay,
 }
 
-/// Where the traces are.
+/// The traces of a run.
 #[derive(Debug, Union)]
 #[oai(discriminator_name = "kind", one_of = true)]
 enum Target {
-    /// In the submission.
+    /// Traces in the submission itself.
     #[oai(mapping = "inline")]
     Inline(InlineTarget),
-    /// Behind a URL.
+    /// A trace behind a URL.
     #[oai(mapping = "http")]
     Http(HttpTarget),
 }
@@ -139,22 +138,22 @@ enum Target {
 struct InlineTarget {
     /// An OTLP or Jaeger JSON document.
     inline: Free,
-    /// The format; found out if left out.
+    /// Format of the traces; detected if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
 }
 
-/// A trace that the worker fetches with GET, as from Jaeger or Tempo, or from anything that answers trace JSON.
+/// A trace that the worker fetches with GET from Jaeger, Tempo, or any server that answers with trace JSON.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct HttpTarget {
-    /// Where traces are served: the id is put behind its path, or in the place of `{traceId}`. It leads to a public
-    /// address, or to one that the operator allows.
+    /// URL of the traces, to which the trace id is appended, or in which it replaces `{traceId}`. The address must be
+    /// public unless the operator allows it.
     base_url: String,
-    /// The trace: 16 or 32 hexadecimal digits.
+    /// Id of the trace: 16 or 32 hexadecimal digits.
     #[oai(validator(pattern = "^([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$"))]
     trace_id: String,
-    /// The format; found out if left out.
+    /// Format of the traces; detected if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
 }
@@ -163,86 +162,86 @@ struct HttpTarget {
 #[derive(Debug, Enum)]
 #[oai(rename_all = "kebab-case")]
 pub(super) enum TraceFormat {
-    /// OpenTelemetry.
+    /// OTLP JSON, the format of OpenTelemetry.
     OtlpJson,
-    /// Jaeger.
+    /// JSON of Jaeger's API.
     JaegerJson,
 }
 
-/// What to compute.
+/// Evaluators and options.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub(super) struct EvalConfig {
-    /// The evaluators, each name once.
+    /// The evaluators; their names must be unique.
     #[oai(nullable, validator(min_items = 1))]
     evaluators: Option<Vec<Evaluator>>,
-    /// What is evaluated together; `auto` if left out.
+    /// Which traces are evaluated together; `auto` if left out.
     #[oai(nullable)]
     group_by: Option<Named<GroupBy>>,
-    /// How many custom evaluators run at the same time.
+    /// Most custom evaluators that run at the same time.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_evals: Option<u32>,
-    /// Accepted for clients of the reference; traces are evaluated on all cores.
+    /// Accepted for clients of the reference implementation, without effect: traces are evaluated on all cores.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     max_concurrent_traces: Option<u32>,
-    /// Score like the reference, where the default is stricter.
+    /// Score like the reference implementation, which is less strict than the default.
     #[oai(nullable)]
     lenient: Option<bool>,
 }
 
-/// Something that scores.
+/// A built-in metric, or a program that scores.
 #[derive(Debug, Union)]
 #[oai(discriminator_name = "type", one_of = true)]
 enum Evaluator {
-    /// A metric of this program.
+    /// A built-in metric.
     #[oai(mapping = "builtin")]
     Builtin(BuiltinEvaluator),
-    /// A program that speaks the evaluator protocol; refused unless the service allows it.
+    /// A program that implements the evaluator protocol; refused unless the operator allows it.
     #[oai(mapping = "code")]
     Code(CodeEvaluator),
 }
 
-/// A metric of this program.
+/// A built-in metric.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct BuiltinEvaluator {
-    /// Which metric.
+    /// Name of the metric.
     name: String,
-    /// Score from which it passes; 0.5 if left out.
+    /// Score from which the evaluator passes; 0.5 if left out.
     #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
-    /// Trajectory metric: how the order of calls is compared.
+    /// For the trajectory metric: how the order of calls is compared.
     #[oai(nullable)]
     trajectory_match_type: Option<Named<MatchType>>,
-    /// Trajectory metric: how arguments are compared.
+    /// For the trajectory metric: how arguments are compared.
     #[oai(nullable)]
     trajectory_args: Option<Named<ArgsMode>>,
-    /// Trajectory metric: how single arguments are compared, by path.
+    /// For the trajectory metric: how single arguments are compared, by path.
     #[oai(nullable)]
     trajectory_paths: Option<Free>,
-    /// Trajectory metric: how the arguments of single tools are compared, by name.
+    /// For the trajectory metric: how the arguments of single tools are compared, by name of the tool.
     #[oai(nullable)]
     trajectory_tools: Option<Free>,
 }
 
-/// A program that speaks the evaluator protocol.
+/// A program that implements the evaluator protocol.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct CodeEvaluator {
-    /// What it is called; once per configuration.
+    /// Name of the evaluator, unique in the configuration.
     name: String,
-    /// The file: .py, .js or .ts.
+    /// Path of the program: a .py, .js or .ts file.
     path: String,
-    /// Score from which it passes; 0.5 if left out.
+    /// Score from which the evaluator passes; 0.5 if left out.
     #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
-    /// Seconds after which it is killed.
+    /// Seconds after which the program is killed.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "86400")))]
     timeout: Option<u32>,
-    /// Passed to it as it is.
+    /// Configuration that is passed to the program unchanged.
     #[oai(nullable)]
     config: Option<Free>,
-    /// Names of the environment variables it may see besides the harmless ones.
+    /// Environment variables that the program may read, besides harmless ones such as `PATH`.
     #[oai(nullable)]
     env: Option<Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! What the parameters of the API mean.
+//! Types of parameters.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ impl FromText for String {
     }
 }
 
-// `Type` is not imported here: its `is_empty` would stand in for that of `&str`, and always say no.
+// `Type` is not imported: its method `is_empty` would shadow that of `&str`, and always return false.
 impl<T: Vocabulary> FromText for Named<T> {
     fn schema() -> MetaSchemaRef {
         <Self as poem_openapi::types::Type>::schema_ref()
@@ -43,10 +43,10 @@ impl<T: Vocabulary> FromText for Named<T> {
     }
 }
 
-/// Most items of a page.
+/// Largest page.
 pub(super) const MAX_PAGE: usize = 1000;
 
-/// How many items to answer with.
+/// Most items to answer with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageSize<const DEFAULT: usize>(usize);
 
@@ -73,10 +73,10 @@ impl<const DEFAULT: usize> FromText for PageSize<DEFAULT> {
     }
 }
 
-/// Every year of RFC 3339 with whatever zone, and within what PostgreSQL has words for.
+/// The years of RFC 3339, with a margin for zones; all of them are within the range of PostgreSQL.
 const YEARS: RangeInclusive<i32> = -1..=10_000;
 
-/// A moment; without a zone it is UTC.
+/// A time; UTC unless it has a zone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Timestamp(pub(super) DateTime<Utc>);
 
@@ -86,29 +86,37 @@ impl FromText for Timestamp {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // A `+` that was not escaped arrives as a space.
-        let zoned = text.rsplit_once(' ').map(|(time, zone)| format!("{time}+{zone}"));
-        let zoned = DateTime::parse_from_rfc3339(text).or_else(|error| {
-            let Some(zoned) = &zoned else { return Err(error) };
-            DateTime::parse_from_rfc3339(zoned)
-        });
-        let local = || NaiveDateTime::from_str(text).ok().or_else(|| midnight(text));
-        let time = zoned.map(|time| time.to_utc()).ok().or_else(|| Some(local()?.and_utc()));
-        let time = time.filter(|time| YEARS.contains(&time.year()));
-        time.map(Self).ok_or_else(|| format!("`{text}` is no time; expected one like 2026-01-31T12:00:00Z"))
+        match zoned(text).or_else(|| local(text)) {
+            Some(time) if YEARS.contains(&time.year()) => Ok(Self(time)),
+            _ => Err(format!("`{text}` is no time; expected one like 2026-01-31T12:00:00Z")),
+        }
     }
 }
 
-fn midnight(text: &str) -> Option<NaiveDateTime> {
-    NaiveDate::from_str(text).ok()?.and_hms_opt(0, 0, 0)
+/// A time with a zone.
+fn zoned(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    // An unescaped `+` of the zone arrives as a space.
+    let (time, zone) = text.rsplit_once(' ')?;
+    Some(DateTime::parse_from_rfc3339(&format!("{time}+{zone}")).ok()?.to_utc())
 }
 
-/// A label that runs must have.
+/// A time or a date without a zone, as UTC.
+fn local(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = NaiveDateTime::from_str(text) {
+        return Some(time.and_utc());
+    }
+    Some(NaiveDate::from_str(text).ok()?.and_hms_opt(0, 0, 0)?.and_utc())
+}
+
+/// A label that runs must have, as `key=value`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Label {
-    /// Its name.
+    /// The key.
     pub(super) key: String,
-    /// What it must be.
+    /// The value.
     pub(super) value: String,
 }
 
@@ -128,7 +136,7 @@ impl FromText for Label {
     }
 }
 
-/// What else to answer with.
+/// An addition to the answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Include {
     /// The specification of the run.
@@ -148,7 +156,7 @@ impl FromText for Include {
     }
 }
 
-/// Longest key that is accepted.
+/// Longest key.
 const MAX_KEY: usize = 255;
 
 /// A key that makes it safe to repeat a submission.
@@ -173,13 +181,13 @@ impl FromText for IdempotencyKey {
     }
 }
 
-/// Longest wait that is granted: shorter than what proxies allow.
+/// Longest wait that is granted: shorter than usual timeouts of proxies.
 const MAX_WAIT_S: u64 = 60;
 
-/// How long a client is ready to wait (RFC 7240); preferences that are not understood are ignored.
+/// The header `Prefer` (RFC 7240); unknown preferences are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Prefer {
-    /// `wait`, cut to what is granted.
+    /// `wait`, cut down to the longest wait that is granted.
     pub(super) wait: Option<Duration>,
 }
 

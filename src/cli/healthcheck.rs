@@ -1,4 +1,4 @@
-//! `agentevals healthcheck`: asks a service whether it lives, for containers without a shell.
+//! `agentevals healthcheck`: probes a service on this machine, for containers without a shell.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::EXIT_PASSED;
+use super::exit_code::EXIT_PASSED;
 
-/// More than any status line has.
+/// Longest status line that is read.
 const MAX_STATUS_BYTES: usize = 1024;
 
-/// Ask the service on this machine whether it lives
+/// Check whether the service on this machine is alive
 ///
-/// Exits with 0 when it answers, and with 2 and the reason when it does not.
+/// Exit code: 0 when it answers 200, 2 when it does not, with the reason on standard error.
 #[derive(Debug, Args)]
 pub struct HealthcheckArguments {
     /// Address that the service listens on
@@ -23,7 +23,7 @@ pub struct HealthcheckArguments {
     /// Port that the service listens on
     #[arg(short, long, env = "AGENTEVALS_PORT", default_value_t = 8001, value_name = "PORT")]
     port: u16,
-    /// Ask whether it can work too: whether storage answers
+    /// Check also whether it can work, which needs its storage
     #[arg(long)]
     ready: bool,
     /// Seconds to wait for the answer
@@ -43,7 +43,7 @@ pub(super) fn healthcheck(arguments: &HealthcheckArguments) -> anyhow::Result<u8
     }
 }
 
-/// Sends a request and answers with the status line, which is all that is read, within `timeout` in all.
+/// Sends a GET request and returns the status line; the rest of the answer is not read. `timeout` is for all of it.
 fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<String> {
     let end = Instant::now() + timeout;
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
@@ -65,7 +65,7 @@ fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<String>
     Ok(String::from_utf8_lossy(status).into_owned())
 }
 
-/// The address at which a service that listens everywhere is reached from here.
+/// Replaces the address of a service that listens on all interfaces by the loopback address.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

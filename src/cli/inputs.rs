@@ -1,4 +1,4 @@
-//! Files, directories and standard input to documents.
+//! Reads files, directories and standard input into documents.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,19 +13,19 @@ use crate::trace::{Document, GZIP_MAGIC, LoadError};
 /// Stands for standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Largest configuration that is read: more than anyone writes.
+/// Largest configuration that is read: far more than people write by hand.
 pub(super) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Largest eval set that is read: tens of thousands of cases.
+/// Largest eval set that is read: room for tens of thousands of cases.
 pub(super) const MAX_EVAL_SET_BYTES: u64 = 256 << 20;
 
-/// File names that are read when a directory is given.
+/// Endings of the files that are read from a directory.
 const TRACE_SUFFIXES: [&str; 6] = [".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"];
 
-/// How much of a file one thread reads at a time.
+/// Size of the parts that threads read in parallel.
 const READ_BYTES: usize = 4 << 20;
 
-/// Deepest directory that is looked into.
+/// Deepest level of subdirectories that is searched.
 const MAX_DEPTH: usize = 16;
 
 /// Replaces directories by the trace files in them, sorted by path.
@@ -55,9 +55,9 @@ pub(super) fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Refuses what reading could wait on for ever.
+/// Refuses pipes and devices, on which reading could block for ever.
 fn check_kind(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
-    // A shell's `<(command)` is a pipe too, but one that is sure to have a writer.
+    // A shell's `<(command)` is a pipe too, but its writer is already there.
     let is_substitution = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
     if metadata.is_file() || is_substitution {
         return Ok(());
@@ -88,10 +88,10 @@ fn list(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Res
     Ok(())
 }
 
-/// Reads one file or standard input; gzip is decompressed.
+/// Reads one file or standard input, and decompresses gzip.
 ///
 /// # Errors
-/// In words, naming the file; `remedy` says what to do when it is too large.
+/// A message that names the file; for a file that is too large it ends with `remedy`.
 pub(super) fn read(path: &Path, max_bytes: u64, remedy: &str) -> Result<Document, String> {
     let is_stdin = path.as_os_str() == STDIN;
     let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
@@ -110,11 +110,11 @@ pub(super) fn read(path: &Path, max_bytes: u64, remedy: &str) -> Result<Document
     })
 }
 
-/// Reads an open file; a regular one all at once and on all cores.
+/// Reads an open file; a regular one in parallel parts on all cores.
 fn read_file(name: &str, file: File, max_bytes: u64) -> io::Result<Result<Document, LoadError>> {
     let metadata = file.metadata()?;
     let size = match usize::try_from(metadata.len()) {
-        // Files under /proc and the like say that they are empty.
+        // Files under /proc report a size of 0 and have content all the same.
         Ok(size @ 1..) if metadata.is_file() && metadata.len() <= max_bytes => size,
         _ => return Document::read(name, file, max_bytes),
     };

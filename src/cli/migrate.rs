@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::{EXIT_ERRORED, EXIT_FAILED, EXIT_PASSED, output};
+use super::exit_code::{EXIT_ERRORED, EXIT_FAILED, EXIT_PASSED};
+use super::output::{one_line, print_lines};
+use super::runtime::runtime;
 use crate::config::DatabaseArguments;
+use crate::reports::counted;
 use crate::storage::postgres::{MigrateError, Migration, Migrator, create_migration};
 
 /// Create and change the tables in PostgreSQL
 ///
-/// Exit code: 0 when done, 1 when `version` finds a migration left half done, 2 when it could not be begun, 3 when
-/// the database or a migration failed.
+/// Exit code: 0 when done, 1 when `version` finds a half-applied migration, 2 for bad usage or a schema that does not
+/// allow the action, 3 when the database or a migration failed.
 #[derive(Debug, Args)]
 pub struct MigrateArguments {
     #[command(subcommand)]
@@ -26,13 +29,13 @@ pub struct MigrateArguments {
 enum Action {
     /// Apply all migrations that are not applied yet
     Up {
-        /// Only list them
+        /// List them without applying them
         #[arg(long)]
         dry_run: bool,
     },
     /// Revert the last migrations, with the data they brought
     Down {
-        /// How many migrations
+        /// How many migrations to revert
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
         /// Do not ask before data is deleted
@@ -49,7 +52,7 @@ enum Action {
     },
     /// Write the next pair of empty migration files
     Create {
-        /// What it does, as a_name
+        /// Name of the migration, as add_labels
         name: String,
         /// Folder of the migrations
         #[arg(short = 'o', long = "output-dir", value_name = "DIR", default_value = "sql/migrations")]
@@ -62,27 +65,27 @@ pub(super) fn migrate(arguments: &MigrateArguments) -> anyhow::Result<u8> {
     if let Action::Create { name, folder } = &arguments.action {
         let created = create_migration(folder, name);
         let paths = created.with_context(|| format!("creating a migration in `{}`", folder.display()))?;
-        output::print_lines(&paths.map(|path| format!("created {}", path.display())))?;
+        print_lines(&paths.map(|path| format!("created {}", path.display())))?;
         return Ok(EXIT_PASSED);
     }
     if let Action::Down { steps, yes: false } = arguments.action {
         confirm(steps)?;
     }
     let settings = arguments.database.settings()?;
-    let outcome = super::runtime()?.block_on(async {
+    let outcome = runtime()?.block_on(async {
         let mut migrator = Migrator::connect(&settings).await?;
         perform(&arguments.action, &mut migrator).await
     });
     match outcome {
         Ok((code, lines)) => {
-            output::print_lines(&lines)?;
+            print_lines(&lines)?;
             Ok(code)
         }
         Err(error) => report(error),
     }
 }
 
-/// Does what was asked, and says in lines what was done.
+/// Performs the action; returns the exit code and the lines to print.
 async fn perform(action: &Action, migrator: &mut Migrator) -> Result<(u8, Vec<String>), MigrateError> {
     let lines = match *action {
         Action::Up { dry_run: true } => listed("would apply", migrator.pending().await?),
@@ -103,22 +106,21 @@ async fn perform(action: &Action, migrator: &mut Migrator) -> Result<(u8, Vec<St
     Ok((EXIT_PASSED, lines))
 }
 
-fn listed<'a>(what: &str, migrations: impl IntoIterator<Item = &'a Migration>) -> Vec<String> {
+/// A line for each migration, as `applied 000001_create`.
+fn listed<'a>(verb: &str, migrations: impl IntoIterator<Item = &'a Migration>) -> Vec<String> {
     let lines: Vec<_> =
-        migrations.into_iter().map(|migration| format!("{what} {}", migration.name)).collect();
+        migrations.into_iter().map(|migration| format!("{verb} {}", migration.name)).collect();
     if lines.is_empty() { vec!["the schema is up to date".to_owned()] } else { lines }
 }
 
-/// Asks before data is lost; where nobody can answer, the flag has to say so.
+/// Asks before data is deleted; without a terminal to ask at, only `--yes` lets it happen.
 fn confirm(steps: u32) -> anyhow::Result<()> {
     let input = std::io::stdin();
     if !input.is_terminal() {
         bail!("reverting migrations deletes data; say --yes");
     }
-    eprint!(
-        "Revert the last {}, with the data they brought? [y/N] ",
-        output::counted(steps as usize, "migration")
-    );
+    let migrations = counted(steps as usize, "migration");
+    eprint!("Revert the last {migrations}, with the data they brought? [y/N] ");
     let mut answer = String::new();
     input.read_line(&mut answer).context("reading the answer")?;
     match answer.trim() {
@@ -127,11 +129,11 @@ fn confirm(steps: u32) -> anyhow::Result<()> {
     }
 }
 
-/// What the caller can mend beforehand is bad usage; what went wrong underway is not.
+/// Tells failures of the database or of a migration, which exit with 3, from errors that the caller can correct.
 fn report(error: MigrateError) -> anyhow::Result<u8> {
     match error {
         MigrateError::Failed { .. } | MigrateError::Locked(_) | MigrateError::Database(_) => {
-            eprintln!("error: {}", super::one_line(&error.into()));
+            eprintln!("error: {}", one_line(&error.into()));
             Ok(EXIT_ERRORED)
         }
         MigrateError::Dirty(_)

@@ -42,7 +42,7 @@ pub struct ServeArguments {
     pub(super) log: LogArguments,
 }
 
-/// How long requests under way may take once a stop was asked for.
+/// How long requests under way may take after the first signal to stop.
 const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the command and returns the exit code.

@@ -1,4 +1,4 @@
-//! What `serve` and `worker` have in common: storage, its hints, and the worker.
+//! Parts that `serve` and `worker` share: storage, its hints, and the worker.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -22,21 +22,21 @@ use crate::storage::postgres::{
     Database, DatabaseSettings, Migrator, PoolSize, PostgresStore, forward_hints,
 };
 
-/// Storage that is ready to be used.
+/// Opened storage.
 pub(super) struct OpenStorage {
     store: Arc<dyn Storage>,
     hints: Hints,
-    /// Ends the tasks.
+    /// Ends the tasks when it is cancelled.
     closed: CancellationToken,
-    /// The listener, and what deletes old runs.
+    /// The listener, and the deletion of old runs.
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl OpenStorage {
-    /// Opens the storage that was asked for.
+    /// Opens the storage that the arguments name.
     ///
     /// # Errors
-    /// It cannot be reached, or its schema is not what this version needs.
+    /// Storage cannot be reached, or has a schema that this version cannot use.
     pub(super) async fn open(
         arguments: &StorageArguments,
         workers: &WorkerArguments,
@@ -61,7 +61,7 @@ impl OpenStorage {
         let settings = arguments.database()?;
         let settings = DatabaseSettings {
             pool: PoolSize::for_runs(workers.slots().min(MAX_POOLED_SLOTS)),
-            // A heartbeat over a line that is dead has to be given up while there is time for another.
+            // A heartbeat on a dead connection must time out while the lease still has time for another one.
             command_timeout: settings.command_timeout.min(workers.lease() / 2),
             ..settings
         };
@@ -72,7 +72,7 @@ impl OpenStorage {
         Ok(Self { store, hints, closed, tasks: vec![listener] })
     }
 
-    /// What the API does its work with.
+    /// The services that the API is made of.
     pub(super) fn services(&self) -> Services {
         let store = &self.store;
         let runs = RunService::new(store.clone(), store.clone(), store.clone(), &self.hints);
@@ -80,7 +80,7 @@ impl OpenStorage {
         Services { runs, outbox, finished: store.clone() }
     }
 
-    /// Gives the listening connection up and deletes no more.
+    /// Ends the tasks.
     pub(super) async fn close(self) {
         self.closed.cancel();
         for task in self.tasks {
@@ -89,7 +89,7 @@ impl OpenStorage {
     }
 }
 
-/// Runs need few connections at a time, because they write in groups: more slots need no larger pool.
+/// Slots beyond these need no larger pool: runs write in groups and share a few connections.
 const MAX_POOLED_SLOTS: u32 = 4;
 
 async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Result<()> {
@@ -102,10 +102,10 @@ async fn migrate(settings: &DatabaseSettings, is_automatic: bool) -> anyhow::Res
     Ok(())
 }
 
-/// What runs may use, as far as the arguments allow it.
+/// The resources that runs may use, according to the arguments.
 ///
 /// # Errors
-/// A folder is missing, or a variable means nothing.
+/// A folder is missing, or a variable is malformed.
 pub(super) fn resources(
     workers: &WorkerArguments,
     outbound: &OutboundArguments,
@@ -119,8 +119,8 @@ pub(super) fn resources(
     })
 }
 
-/// A worker that executes runs, and sends messages to their sinks, until it is told to stop. Files are appended to
-/// below `files`, if there is such a folder.
+/// A worker, which executes runs and sends messages to their sinks until `stop`. File sinks append to files below `files`,
+/// if it is given.
 pub(super) fn worker(
     storage: &OpenStorage,
     settings: WorkerSettings,
@@ -149,13 +149,13 @@ pub(super) fn worker(
     }
 }
 
-/// Threads for blocking work besides those that evaluate: large requests are read there.
+/// Threads for blocking work besides those of evaluations, such as parsing large requests.
 const OTHER_THREADS: usize = 64;
 
-/// Runs a service until it ends or, while it starts, until a signal comes.
+/// Runs a service until it ends; `service` is given a [`Stop`] that signals trigger.
 ///
 /// # Errors
-/// Whatever keeps the service from starting.
+/// The runtime or the service cannot start.
 pub(super) fn run<F>(workers: &WorkerArguments, service: impl FnOnce(Stop) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -170,12 +170,12 @@ where
         shutdown::on_signals(&stop).context("listening for signals")?;
         service(stop).await
     });
-    // Evaluations that did not notice that they were interrupted must not keep the process.
+    // Evaluations that have not noticed their interruption must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-/// Opens storage unless a signal comes first, in which case there is none.
+/// Opens storage; `None` if a signal comes first.
 pub(super) async fn open_unless_stopped(
     arguments: &StorageArguments,
     workers: &WorkerArguments,

@@ -5,19 +5,20 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use clap::Args;
 
-use super::{EXIT_PASSED, output};
+use super::exit_code::EXIT_PASSED;
+use super::output::print_lines;
 use crate::api::access::{Scope, Token, is_name, mint};
 
 /// Make a token for a client of the HTTP API
 ///
-/// Prints two lines: the token, which is for the client and is kept nowhere; and what makes a server know it, which is
-/// for the file that `agentevals serve --tokens-file` reads, or for the variable `AGENTEVALS_TOKENS`.
+/// Prints two lines. The first is the token: give it to the client, it is stored nowhere. The second has its digest:
+/// add it to the file of `agentevals serve --tokens-file`, or to the variable `AGENTEVALS_TOKENS`.
 #[derive(Debug, Args)]
 pub struct TokenArguments {
-    /// What to call it; the server's log says which token was used
+    /// Name of the token, shown in the server's log
     #[arg(value_parser = parse_name)]
     name: String,
-    /// What it is good for: runs:read, runs:write or admin, which is everything; may be repeated
+    /// Scope of the token: runs:read, runs:write, or admin for everything; may be repeated
     #[arg(long = "scope", required = true, value_name = "SCOPE")]
     scopes: Vec<Scope>,
 }
@@ -33,7 +34,7 @@ fn parse_name(name: &str) -> Result<String, &'static str> {
 pub(super) fn token(arguments: &TokenArguments) -> anyhow::Result<u8> {
     let token = mint().context("making a token")?;
     let known = Token::new(&arguments.name, arguments.scopes.clone(), &token);
-    output::print_lines(&[token, known.to_string()])?;
+    print_lines(&[token, known.to_string()])?;
     if std::io::stdout().is_terminal() {
         eprintln!(
             "The first line is the token, shown only now; the second is for the server's file of tokens."

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::exit_code::{EXIT_PASSED, EXIT_USAGE};
 use super::inputs::{self, MAX_CONFIG_BYTES, MAX_EVAL_SET_BYTES};
-use super::output::{self, counted};
-use super::{EXIT_PASSED, EXIT_USAGE};
+use super::output::print_lines;
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::{ConfigError, EvalConfig, SpecKind};
 use crate::json;
+use crate::reports::counted;
 
 /// Check eval sets (JSON) and evaluation configurations (YAML) without scoring anything
 ///
@@ -28,18 +29,18 @@ pub(super) fn validate(arguments: &ValidateArguments) -> anyhow::Result<u8> {
     for file in inputs::expand(&arguments.files)? {
         let name = file.display();
         match check(&file) {
-            Ok(what) => lines.push(format!("{name}: ok, {what}")),
+            Ok(description) => lines.push(format!("{name}: ok, {description}")),
             Err(faults) => {
                 code = EXIT_USAGE;
                 lines.extend(faults.iter().map(|fault| format!("{name}: {fault}")));
             }
         }
     }
-    output::print_lines(&lines)?;
+    print_lines(&lines)?;
     Ok(code)
 }
 
-/// Says what a file is, or all that is wrong with it.
+/// Checks one file: a description of it, or all its faults.
 fn check(path: &Path) -> Result<String, Vec<String>> {
     let document = inputs::read(path, MAX_EVAL_SET_BYTES, "split it").map_err(|error| vec![error])?;
     let text = document.text();
@@ -60,15 +61,15 @@ fn check(path: &Path) -> Result<String, Vec<String>> {
     }
 }
 
-/// Whether a text that is no JSON was meant to be: its first key is quoted.
+/// Whether malformed JSON was meant as JSON and not as YAML: its first key is quoted.
 fn looks_like_json(text: &str) -> bool {
     text.trim_start().strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with('"'))
 }
 
 fn check_eval_set(text: &str) -> Result<String, Vec<String>> {
     let set = EvalSet::parse(text).map_err(|error| error.faults())?;
-    let what = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
-    none_of(set.lint().iter().map(ToString::to_string).collect(), what)
+    let description = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
+    unless_faulty(set.lint().iter().map(ToString::to_string).collect(), description)
 }
 
 fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
@@ -91,10 +92,10 @@ fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
     {
         faults.push(format!("$.eval_set: there is no file `{eval_set}`"));
     }
-    none_of(faults, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
+    unless_faulty(faults, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
 }
 
-/// `what`, if there are no faults.
-fn none_of(faults: Vec<String>, what: String) -> Result<String, Vec<String>> {
-    if faults.is_empty() { Ok(what) } else { Err(faults) }
+/// The description, if there are no faults.
+fn unless_faulty(faults: Vec<String>, description: String) -> Result<String, Vec<String>> {
+    if faults.is_empty() { Ok(description) } else { Err(faults) }
 }

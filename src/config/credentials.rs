@@ -1,4 +1,4 @@
-//! What runs may refer to for their secrets, and the values that the environment has for it.
+//! The credentials that runs may refer to, and their values from the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::{self, VarError};
@@ -13,7 +13,7 @@ use reqwest::Url;
 use super::folder;
 use crate::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
 
-/// What runs may refer to for their secrets: whoever submits runs can have these sent to any server that may be called.
+/// Credentials that runs may refer to. Anyone who may submit runs can send listed credentials to any allowed address.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]
 pub struct CredentialArguments {
@@ -31,14 +31,14 @@ pub struct CredentialArguments {
     credential_secrets: BTreeSet<SecretName>,
 }
 
-/// Where Kubernetes puts what a pod needs to call the API of its cluster.
+/// Folder in which Kubernetes gives a pod its token and the certificate of the cluster's API.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl CredentialArguments {
-    /// The way to look credentials up. Variables are read now, and not again.
+    /// The credentials. Environment variables are read now, files and Kubernetes secrets when a run uses them.
     ///
     /// # Errors
-    /// The folder is none, a variable holds no text, or the cluster has no address that makes sense.
+    /// The folder is not one, a variable is not UTF-8, or the address of the cluster is malformed.
     pub fn credentials(&self) -> anyhow::Result<Credentials> {
         let variables = self.credential_env.iter().map(|variable| variable.0.clone());
         let rules = CredentialRules {
@@ -60,16 +60,16 @@ impl CredentialArguments {
     }
 }
 
-/// The value of a variable that is set.
+/// The value of a variable; `None` if it is not set.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => bail!("variable `{name}` holds what is no text"),
+        Err(VarError::NotUnicode(_)) => bail!("variable `{name}` is not UTF-8"),
     }
 }
 
-/// The cluster that this process runs in, as Kubernetes tells every pod; `None` outside of one.
+/// The cluster that this process runs in, by the variables that Kubernetes sets in every pod; `None` outside of one.
 fn cluster(host: Option<String>, port: Option<String>) -> anyhow::Result<Option<Cluster>> {
     let (Some(host), Some(port)) = (host, port) else { return Ok(None) };
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host };
@@ -83,7 +83,7 @@ fn cluster(host: Option<String>, port: Option<String>) -> anyhow::Result<Option<
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Variable(String);
 
-/// Beginnings of the names of variables that configure this program; they hold its database's password and its tokens.
+/// Beginnings of the names of this program's own variables, which hold the database password and the tokens.
 const OWN_VARIABLES: [&str; 2] = ["AGENTEVALS_", "PG"];
 
 impl FromStr for Variable {
@@ -95,14 +95,14 @@ impl FromStr for Variable {
         }
         if OWN_VARIABLES.iter().any(|prefix| text.starts_with(prefix)) {
             return Err(format!(
-                "`{text}` configures the service itself; keep what runs may send apart from it"
+                "`{text}` configures the service itself; let runs refer to a variable of their own"
             ));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-/// Items that are separated by commas.
+/// Parses items separated by commas.
 fn parse_set<T: FromStr<Err = String> + Ord>(text: &str) -> Result<BTreeSet<T>, String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::parse).collect()
 }

@@ -1,4 +1,4 @@
-//! Where the database is and who keeps its schema up to date.
+//! Options of the database: its address, and whether services migrate it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use tracing::warn;
 use super::parse_seconds;
 use crate::storage::postgres::{DatabaseSettings, Dsn, Schema};
 
-/// How long a start waits for the database, unless it is told otherwise: longer than any restart or failover.
+/// Default of how long a start waits for the database: longer than any restart or failover.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Where the database is.
+/// Options of the connection to the database.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArguments {
-    /// PostgreSQL, as postgres://USER:PASSWORD@HOST/DATABASE or as key=value pairs
+    /// PostgreSQL database, as postgres://USER:PASSWORD@HOST/DATABASE or as key=value pairs
     #[arg(long, env = "AGENTEVALS_DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
     database_url: Option<Secret>,
-    /// File that holds the URL; wins over --database-url
+    /// File with the URL; takes precedence over --database-url
     #[arg(long, env = "AGENTEVALS_DATABASE_URL_FILE", value_name = "FILE", global = true)]
     database_url_file: Option<PathBuf>,
-    /// The server itself, where --database-url is a transaction pooler such as PgBouncer
+    /// Direct URL of the server, if --database-url leads to a pooler in transaction mode such as PgBouncer
     #[arg(
         long,
         env = "AGENTEVALS_DATABASE_LISTEN_URL",
@@ -34,10 +34,10 @@ pub struct DatabaseArguments {
         global = true
     )]
     database_listen_url: Option<Secret>,
-    /// File that holds that URL; wins over --database-listen-url
+    /// File with that URL; takes precedence over --database-listen-url
     #[arg(long, env = "AGENTEVALS_DATABASE_LISTEN_URL_FILE", value_name = "FILE", global = true)]
     database_listen_url_file: Option<PathBuf>,
-    /// Password file, for URLs without a password; ~/.pgpass by default
+    /// Password file for URLs without a password [default: ~/.pgpass]
     #[arg(long, env = "PGPASSFILE", value_name = "FILE", global = true)]
     database_passfile: Option<PathBuf>,
     /// Schema that holds the tables
@@ -70,11 +70,11 @@ pub struct DatabaseArguments {
     migrate_lock_timeout: Duration,
 }
 
-/// Who keeps the schema up to date.
+/// Whether services migrate the schema.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct SchemaArguments {
-    /// Whether a start brings the schema up to date, or only checks that it is
+    /// Migrate the schema on start; with `false`, only check that it is up to date
     #[arg(
         long,
         env = "AGENTEVALS_AUTO_MIGRATE",
@@ -87,13 +87,13 @@ pub struct SchemaArguments {
 }
 
 impl SchemaArguments {
-    /// Whether a start brings the schema up to date.
+    /// Whether to migrate the schema on start.
     pub fn auto_migrate(&self) -> bool {
         self.auto_migrate
     }
 }
 
-/// A value that is never shown.
+/// A value that `Debug` does not show.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -110,10 +110,10 @@ impl std::fmt::Debug for Secret {
 }
 
 impl DatabaseArguments {
-    /// Reads the files that are named and checks everything.
+    /// Reads the files named, and checks the options.
     ///
     /// # Errors
-    /// No URL, a file that cannot be read, or a URL that cannot be used; never with the URL itself.
+    /// There is no URL, a file cannot be read, or a URL is malformed. Messages never quote the URL.
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
         let passfile = self.database_passfile.clone().or_else(home_passfile);
         let url = self.database_url.as_ref();
@@ -132,7 +132,7 @@ impl DatabaseArguments {
     }
 }
 
-/// The connection string of a file, else of a variable or flag; empty ones count as not set.
+/// The connection string from `file`, else `url`; empty ones count as not set.
 fn read_dsn(
     url: Option<&Secret>,
     file: Option<&Path>,
@@ -153,7 +153,7 @@ fn home_passfile() -> Option<PathBuf> {
     std::env::home_dir().map(|home| home.join(".pgpass"))
 }
 
-/// As the reference does: what is no time is warned about, and does not keep a service from starting.
+/// Parses the timeout; a malformed one is replaced by the default with a warning, as in the reference implementation.
 fn connect_timeout(text: &str) -> Duration {
     parse_seconds(text).unwrap_or_else(|error| {
         let default = DEFAULT_CONNECT_TIMEOUT.as_secs();

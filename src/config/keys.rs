@@ -1,10 +1,10 @@
-//! Keys of judge models, under the names that their makers' libraries read.
+//! API keys of judge models, under the names that the providers' libraries read.
 
 use std::env;
 
 use crate::api::ApiKeys;
 
-/// Which keys the environment has. They are not kept.
+/// Which keys the environment has. The keys themselves are not kept.
 pub fn api_keys() -> ApiKeys {
     let has = |names: &[&str]| names.iter().any(|name| env::var_os(name).is_some_and(|key| !key.is_empty()));
     ApiKeys {

@@ -1,21 +1,19 @@
-//! Arguments and environment to checked settings; the only module that reads the environment.
+//! Arguments and environment to checked settings. No other module reads the environment.
 //!
-//! Groups of arguments are flattened into the commands that need them: flag, then environment, then default.
+//! Commands flatten the groups of arguments that they need. A flag takes precedence over its environment variable, and
+//! that over the default.
 
 mod access;
 mod credentials;
 mod database;
+mod durations;
+mod folders;
 mod keys;
 mod outbound;
 mod server;
 mod sinks;
 mod storage;
 mod worker;
-
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::Context;
 
 pub use access::AccessArguments;
 pub use credentials::CredentialArguments;
@@ -27,81 +25,5 @@ pub use sinks::SinkArguments;
 pub use storage::{Backend, StorageArguments};
 pub use worker::WorkerArguments;
 
-/// The absolute path of the folder that an argument names; none when it is left out or empty.
-fn folder(argument: &str, path: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
-    let about = || format!("{argument} `{}`", path.display());
-    let metadata = path.metadata().with_context(about)?;
-    anyhow::ensure!(metadata.is_dir(), "{} is no folder", about());
-    Ok(Some(std::path::absolute(path).with_context(about)?))
-}
-
-/// A positive number of seconds, with or without its unit.
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let number = text.trim().strip_suffix('s').unwrap_or(text).trim();
-    let seconds: f64 = number.parse().map_err(|_| "is not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if duration.is_zero() => Err("must be more than 0".to_owned()),
-        Ok(duration) if duration <= LONGEST => Ok(duration),
-        Err(_) if seconds <= 0.0 => Err("must be more than 0".to_owned()),
-        _ => Err(format!("must be at most {} s", LONGEST.as_secs())),
-    }
-}
-
-/// Longest time that can be set: thirty days, more than anything here should take.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// A positive whole number with its unit: s, m, h or d.
-fn parse_age(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a number with its unit, as `30d`, `12h`, `90m` or `60s`".to_owned();
-    let unit = text.chars().last().ok_or_else(expected)?;
-    let seconds: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 24 * 3600,
-        _ => return Err(expected()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| expected())?;
-    match number.checked_mul(seconds).map(Duration::from_secs) {
-        Some(Duration::ZERO) => Err("must be more than 0".to_owned()),
-        Some(age) if age <= OLDEST => Ok(age),
-        _ => Err(format!("must be at most {} days", OLDEST.as_secs() / (24 * 3600))),
-    }
-}
-
-/// Greatest age that can be set: a hundred years, which every clock can be turned back by.
-const OLDEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
-
-/// Seconds without a fraction.
-fn parse_whole_seconds(text: &str) -> Result<Duration, String> {
-    match parse_seconds(text)? {
-        duration if duration.subsec_nanos() == 0 => Ok(duration),
-        _ => Err("must be a whole number of seconds".to_owned()),
-    }
-}
-
-/// A number of seconds that is at least one.
-fn parse_a_second_or_more(text: &str) -> Result<Duration, String> {
-    match parse_seconds(text)? {
-        short if short < Duration::from_secs(1) => Err("must be at least 1 s".to_owned()),
-        duration => Ok(duration),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_have_units() {
-        for (text, seconds) in [("60s", 60), ("90m", 5400), ("12h", 43_200), ("30d", 2_592_000)] {
-            assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in
-            ["", "d", "30", "0d", "-1d", "1.5h", "1w", "36501d", "18446744073709551615d", "30dd", "3\u{e9}"]
-        {
-            assert!(parse_age(text).is_err(), "{text}");
-        }
-    }
-}
+use durations::{parse_a_second_or_more, parse_age, parse_seconds, parse_whole_seconds};
+use folders::folder;

@@ -1,4 +1,4 @@
-//! Whom a process may call, and how traces are fetched.
+//! Options of outbound calls: allowed addresses, and limits on fetching traces.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::parse_seconds;
 use crate::net::{Outbound, OutboundRules};
 use crate::sources::FetchLimits;
 
-/// Whom a process may call, and how traces are fetched.
+/// Options of outbound calls.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Outbound calls")]
 pub struct OutboundArguments {
-    /// What runs may have called besides public addresses: blocks (10.0.0.0/8), addresses and hosts (x.example.org,
+    /// Destinations that runs may use besides public addresses: blocks (10.0.0.0/8), addresses and hosts (x.example.org,
     /// *.example.org), each with :PORT or without, separated by commas
     #[arg(
         long,
@@ -22,7 +22,7 @@ pub struct OutboundArguments {
         value_name = "LIST"
     )]
     outbound_allow: OutboundRules,
-    /// Seconds that fetching a trace may take
+    /// Longest duration of fetching a trace, in seconds
     #[arg(long, env = "AGENTEVALS_FETCH_TIMEOUT_S", default_value = "30", value_parser = parse_seconds,
         value_name = "SECONDS")]
     fetch_timeout_s: Duration,
@@ -33,7 +33,7 @@ pub struct OutboundArguments {
 }
 
 impl OutboundArguments {
-    /// The way to call out.
+    /// The client for outbound calls.
     ///
     /// # Errors
     /// TLS cannot be set up.

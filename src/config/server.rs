@@ -1,4 +1,4 @@
-//! Where a process listens, what it accepts, what it logs.
+//! Options of the server, of submissions, and of the log.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::api::access::AccessSettings;
 use crate::queue::Resources;
 use crate::spec::SubmissionRules;
 
-/// Where the service listens.
+/// Options of the server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArguments {
     /// Address to listen on
     #[arg(long, env = "AGENTEVALS_HOST", default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
-    /// Port to listen on; 0 for any that is free
+    /// Port to listen on; 0 for any free one
     #[arg(short, long, env = "AGENTEVALS_PORT", default_value_t = 8001, value_name = "PORT")]
     port: u16,
     /// Largest request that is read, in bytes
     #[arg(long, env = "AGENTEVALS_MAX_BODY_BYTES", default_value_t = ApiSettings::DEFAULT_MAX_BODY_BYTES as u64, value_name = "BYTES",
         value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     max_body_bytes: u64,
-    /// Uploads that are evaluated at a time while their senders wait
+    /// Largest number of uploads that are evaluated at a time
     #[arg(long, env = "AGENTEVALS_MAX_CONCURRENT_EVALUATIONS", default_value_t = ApiSettings::DEFAULT_MAX_EVALUATIONS as u16,
         value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32))]
     max_concurrent_evaluations: u16,
@@ -40,7 +40,7 @@ impl ServerArguments {
         SocketAddr::new(self.host, self.port)
     }
 
-    /// Who is let in there.
+    /// The rules of access control.
     ///
     /// # Errors
     /// As [`AccessArguments::settings`].
@@ -53,38 +53,39 @@ impl ServerArguments {
         usize::try_from(self.max_body_bytes).unwrap_or(usize::MAX)
     }
 
-    /// How many uploads are evaluated at a time.
+    /// Largest number of uploads that are evaluated at a time.
     pub fn max_evaluations(&self) -> usize {
         self.max_concurrent_evaluations.into()
     }
 }
 
-/// What a submission may ask for.
+/// Defaults and limits of submissions.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Runs")]
 pub struct SubmissionArguments {
-    /// Seconds that one attempt at a run may take, unless its submitter says otherwise
+    /// Longest duration of one attempt in seconds, unless the submission sets another
     #[arg(long, env = "AGENTEVALS_RUN_DEADLINE_S", default_value = "300", value_parser = parse_whole_seconds,
         value_name = "SECONDS")]
     run_deadline_s: Duration,
-    /// Most that its submitter may say
+    /// Longest duration that a submission may set
     #[arg(long, env = "AGENTEVALS_MAX_RUN_DEADLINE_S", default_value = "3600", value_parser = parse_whole_seconds,
         value_name = "SECONDS")]
     max_run_deadline_s: Duration,
-    /// How often a run is tried, unless its submitter says otherwise
+    /// Attempts at a run, unless the submission sets another number
     #[arg(long, env = "AGENTEVALS_MAX_RUN_ATTEMPTS", default_value_t = 3, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=100))]
     max_run_attempts: u32,
-    /// Most that its submitter may say
+    /// Most attempts that a submission may set
     #[arg(long, env = "AGENTEVALS_RUN_ATTEMPTS_LIMIT", default_value_t = 10, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=100))]
     run_attempts_limit: u32,
 }
 
 impl SubmissionArguments {
-    /// What submissions are held to, so that only what may be used is accepted.
+    /// The rules for submissions. They include those for `resources`, so that a run is refused at submission if it names
+    /// a resource that it may not use.
     ///
-    /// A default that is beyond a limit moves the limit: it is what the operator asked for.
+    /// A default beyond its limit raises the limit, since the operator asked for that default.
     pub fn rules(&self, resources: &Resources) -> SubmissionRules {
         SubmissionRules {
             code: resources.code.rule(),
@@ -99,10 +100,10 @@ impl SubmissionArguments {
     }
 }
 
-/// What a process logs.
+/// Options of the log.
 #[derive(Debug, Args)]
 pub struct LogArguments {
-    /// Least important lines that are logged: error, warn, info, debug or trace
+    /// Least severe level that is logged: error, warn, info, debug or trace
     #[arg(
         long,
         env = "AGENTEVALS_LOG_LEVEL",
@@ -114,7 +115,7 @@ pub struct LogArguments {
 }
 
 impl LogArguments {
-    /// The least important lines that are logged.
+    /// The least severe level that is logged.
     pub fn level(&self) -> LevelFilter {
         self.log_level
     }

@@ -1,4 +1,4 @@
-//! What sinks may do where they are accepted and where they are delivered.
+//! Options of sinks, for processes that accept runs and for those that send messages.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use clap::Args;
 
 use super::folder;
 
-/// What sinks may do.
+/// Options of sinks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sinks")]
 pub struct SinkArguments {
-    /// Folder below which runs may have their results appended to files; without it such sinks are refused
+    /// Folder for file sinks, which append results to files below it; without it, file sinks are refused
     #[arg(long, env = "AGENTEVALS_FILE_SINKS_DIR", value_name = "DIR")]
     file_sinks_dir: Option<PathBuf>,
 }
 
 impl SinkArguments {
-    /// The folder below which results may be appended to files.
+    /// The folder for file sinks.
     ///
     /// # Errors
-    /// It is no folder.
+    /// It is not a folder.
     pub fn files(&self) -> anyhow::Result<Option<PathBuf>> {
         folder("--file-sinks-dir", self.file_sinks_dir.as_deref())
     }

@@ -1,4 +1,4 @@
-//! Where runs are kept.
+//! Options of storage.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use clap::{Args, ValueEnum};
 use super::{DatabaseArguments, SchemaArguments, parse_age};
 use crate::storage::postgres::DatabaseSettings;
 
-/// Where runs are kept.
+/// The kind of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
-    /// In this process; nothing survives it
+    /// Memory of this process; runs are lost when it ends
     Memory,
-    /// In PostgreSQL, shared by many processes
+    /// PostgreSQL, which many processes can share
     Postgres,
 }
 
-/// Where runs are kept.
+/// Options of storage.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArguments {
-    /// Where runs are kept
+    /// Storage for runs
     #[arg(
         long,
         env = "AGENTEVALS_STORAGE_BACKEND",
@@ -33,18 +33,18 @@ pub struct StorageArguments {
     database: DatabaseArguments,
     #[command(flatten)]
     schema: SchemaArguments,
-    /// How long finished runs are kept, as `30d`, `12h`, `90m` or `60s`; for ever if left out
+    /// Age at which finished runs are deleted, as `30d`, `12h`, `90m` or `60s`; never if left out
     #[arg(long, env = "AGENTEVALS_RETENTION", value_parser = parse_age, value_name = "AGE")]
     retention: Option<Duration>,
 }
 
 impl StorageArguments {
-    /// The backend.
+    /// The kind of storage.
     pub fn backend(&self) -> Backend {
         self.storage
     }
 
-    /// Where the database is.
+    /// The settings of the database.
     ///
     /// # Errors
     /// As [`DatabaseArguments::settings`].
@@ -52,12 +52,12 @@ impl StorageArguments {
         self.database.settings()
     }
 
-    /// How long finished runs are kept; `None` for ever.
+    /// The age at which finished runs are deleted; `None` for never.
     pub fn retention(&self) -> Option<Duration> {
         self.retention
     }
 
-    /// Whether a start brings the schema up to date.
+    /// Whether to migrate the schema on start.
     pub fn auto_migrate(&self) -> bool {
         self.schema.auto_migrate()
     }

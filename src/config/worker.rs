@@ -1,4 +1,4 @@
-//! How a process executes runs.
+//! Options of workers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,44 +10,44 @@ use uuid::Uuid;
 use super::{folder, parse_a_second_or_more, parse_seconds};
 use crate::queue::WorkerSettings;
 
-/// How a process executes runs.
+/// Options of workers.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workers")]
 pub struct WorkerArguments {
-    /// How many runs are executed at a time; 0 for none in this process
+    /// Runs that this process executes at a time; 0 for none
     #[arg(long, env = "AGENTEVALS_MAX_CONCURRENT_RUNS", default_value_t = 4, value_name = "N",
         value_parser = clap::value_parser!(u32).range(..=10_000))]
     workers: u32,
-    /// Seconds between signs of life of a run
+    /// Seconds between heartbeats, which extend the leases of runs
     #[arg(long, env = "AGENTEVALS_HEARTBEAT_S", default_value = "5", value_parser = parse_a_second_or_more,
         value_name = "SECONDS")]
     heartbeat_s: Duration,
-    /// Seconds without a sign of life after which another worker takes a run over
+    /// Seconds without a heartbeat after which another worker may take over a run
     #[arg(long, env = "AGENTEVALS_LEASE_S", default_value = "30", value_parser = parse_a_second_or_more,
         value_name = "SECONDS")]
     lease_s: Duration,
-    /// Seconds after which the queue is looked at although nothing was heard of it
+    /// Longest pause between two queries of the queue, in seconds, in case a notification was lost
     #[arg(long, env = "AGENTEVALS_WORKER_POLL_INTERVAL_S", default_value = "5", value_parser = parse_seconds,
         value_name = "SECONDS")]
     worker_poll_interval_s: Duration,
-    /// Seconds that runs may go on after a first signal to stop; what is left is given back to the queue
+    /// Seconds that runs may go on after the first signal to stop; unfinished ones return to the queue
     #[arg(long, env = "AGENTEVALS_SHUTDOWN_GRACE_S", default_value = "25", value_parser = parse_seconds,
         value_name = "SECONDS")]
     shutdown_grace_s: Duration,
-    /// Seconds before a second attempt when something failed that may pass; doubles with each attempt
+    /// Seconds before the second attempt after a transient failure; doubles with each attempt
     #[arg(long, env = "AGENTEVALS_RETRY_BACKOFF_S", default_value = "2", value_parser = parse_seconds,
         value_name = "SECONDS")]
     retry_backoff_s: Duration,
-    /// Folder of the code evaluators that runs may name; without it they are refused
+    /// Folder of the code evaluators that runs may use; without it they are refused
     #[arg(long, env = "AGENTEVALS_CODE_EVALUATORS_DIR", value_name = "DIR")]
     code_evaluators_dir: Option<PathBuf>,
 }
 
 impl WorkerArguments {
-    /// Checks what the arguments have to do with each other.
+    /// Checks the arguments against each other.
     ///
     /// # Errors
-    /// A lease that a late heartbeat would lose.
+    /// The lease is shorter than two heartbeats, so that a late one would lose it.
     pub fn settings(&self) -> anyhow::Result<WorkerSettings> {
         let (lease, heartbeat) = (self.lease_s, self.heartbeat_s);
         if lease < heartbeat * 2 {
@@ -62,34 +62,34 @@ impl WorkerArguments {
             slots: self.workers as usize,
             lease,
             heartbeat,
-            // Leases that end are noticed by looking; looking less often than they last would miss them.
+            // Ended leases are found only by looking at the queue, so a longer interval would delay their takeover.
             poll: self.worker_poll_interval_s.min(lease / 2),
             grace: self.shutdown_grace_s,
             first_backoff: self.retry_backoff_s,
         })
     }
 
-    /// How many runs are executed at a time.
+    /// Runs that this process executes at a time.
     pub fn slots(&self) -> u32 {
         self.workers
     }
 
-    /// How long a claim holds without a sign of life.
+    /// How long a lease holds without a heartbeat.
     pub fn lease(&self) -> Duration {
         self.lease_s
     }
 
-    /// The folder of the code evaluators that runs may name.
+    /// The folder of the code evaluators that runs may use.
     ///
     /// # Errors
-    /// It is no folder.
+    /// It is not a folder.
     pub fn code_evaluators(&self) -> anyhow::Result<Option<PathBuf>> {
         let found = folder("--code-evaluators-dir", self.code_evaluators_dir.as_deref())?;
         found.map(|folder| folder.canonicalize().context("--code-evaluators-dir")).transpose()
     }
 }
 
-/// The host and something that no other process on it has.
+/// The name of the host, and a random part that tells apart the processes on it.
 fn worker_name() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();

@@ -8,12 +8,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// The floors of the house, lowest first. A module may use lower floors, never its own or a higher one.
-const FLOORS: [&[&str]; 15] = [
+const FLOORS: [&[&str]; 16] = [
     &["batch", "ids", "json", "names", "net", "pace", "schema", "shutdown"],
     &["invocation", "trace"],
     &["eval_set", "extraction"],
     &["metrics"],
     &["evaluation"],
+    &["reports"],
     &["credentials"],
     &["evaluators", "otel_export", "sources"],
     &["spec"],

@@ -1,4 +1,4 @@
-"""Following a run: server-sent events, which the generated client knows only as text."""
+"""Following a run: reads server-sent events, which the generated client returns as text."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from agentevals_client.errors import UnexpectedStatus
 from agentevals_client.models import RunEvent
 
 ATTEMPTS = 5
-"""How often in a row a connection may fail before that is reported."""
+"""Failed connections in a row after which the failure is raised."""
 
 PAUSE_S = 2.0
-"""How long to wait before connecting again when nothing has arrived."""
+"""Pause before the next connection if the last one brought no event."""
 
 SILENCE_S = 45.0
-"""How long a stream may say nothing; an idle one sends a comment every 15 seconds."""
+"""Longest silence of a stream before it counts as lost; an idle one sends a comment every 15 seconds."""
 
 
 def watch_run(client: AuthenticatedClient | Client, run_id: UUID | str) -> Iterator[RunEvent]:
-    """What happened to a run and what happens until it ends, each event once and in order.
+    """Yields the events of a run from its first to its last, each once and in order.
 
-    A stream that breaks is taken up after the last event seen. A request that is refused raises `UnexpectedStatus`,
-    whose content is the problem document.
+    After a lost connection it continues behind the last event seen. Raises `UnexpectedStatus`, with the problem
+    document as its content, if the service refuses the request.
     """
     last, fruitless = 0, 0
     while True:
@@ -52,7 +52,7 @@ def watch_run(client: AuthenticatedClient | Client, run_id: UUID | str) -> Itera
 
 
 def _messages(lines: Iterator[str]) -> Iterator[str]:
-    """The data of each message of a stream; comments, which keep idle connections open, have none."""
+    """Yields the data of each message; skips comments, which only keep idle connections open."""
     data: list[str] = []
     for line in lines:
         if line.startswith("data:"):

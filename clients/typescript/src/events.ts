@@ -1,16 +1,16 @@
-/** Following a run: server-sent events, which the generator knows only as text. */
+/** Following a run: reads server-sent events, which the generated client returns as text. */
 
-import type { AgentevalsClient, Schemas } from "./index.js";
+import type { AgentevalsClient, Schemas } from "./client.js";
 
-/** How often in a row a connection may fail before that is reported. */
+/** Failed connections in a row after which the failure is thrown. */
 const ATTEMPTS = 5;
 
-/** How long to wait before connecting again when nothing has arrived, in milliseconds. */
+/** Pause before the next connection if the last one brought no event, in milliseconds. */
 const PAUSE_MS = 2000;
 
 /**
- * What happened to a run and what happens until it ends, each event once and in order: a stream that breaks is taken up
- * after the last event seen. Throws the problem document of a request that is refused.
+ * Yields the events of a run from its first to its last, each once and in order. After a lost connection it continues
+ * behind the last event seen. Throws the problem document if the service refuses the request.
  */
 export async function* watchRun(
   client: AgentevalsClient,
@@ -36,13 +36,13 @@ export async function* watchRun(
         yield event;
       }
     } catch (error) {
-      // `fetch` reports a lost connection as a TypeError; all else is final.
+      // `fetch` reports a lost connection as a TypeError; other errors will not pass by themselves.
       if (!(error instanceof TypeError) || fruitless >= ATTEMPTS) throw error;
     }
   }
 }
 
-/** The data of each message of a stream; comments, which keep idle connections open, have none. */
+/** Yields the data of each message; skips comments, which only keep idle connections open. */
 async function* messages(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void, void> {
   let data: string[] = [];
   for await (const line of lines(stream)) {

@@ -1,4 +1,4 @@
-//! The tokens that a server knows, and reading their file again when it changes.
+//! The tokens that the server accepts. Their file is read again when it changes.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,19 +9,18 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::Token;
-use super::token::{find, parse_all};
+use super::token::{Token, find, parse_all};
 
-/// How often the file is looked at, when requests come.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Shortest time between two reads of the file, which only requests cause.
+const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a request waits for the file; what was read before holds then.
+/// Longest wait of a request for the file; afterwards the tokens read before stay valid.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Largest file: thousands of tokens, all of which every request is compared with.
+/// Largest file: room for thousands of tokens. Every request is compared with all of them.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why tokens cannot be used; nothing of the lines is repeated, since a token may be among them by mistake.
+/// Why tokens cannot be used. Messages quote nothing of the lines, which may hold a token by mistake.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
     /// The file cannot be read.
@@ -29,7 +28,7 @@ pub enum TokensError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
     /// A line of the file is wrong.
@@ -37,31 +36,31 @@ pub enum TokensError {
     Line {
         /// The file.
         path: PathBuf,
-        /// From 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault, in a clause.
         fault: &'static str,
     },
     /// An entry of the variable is wrong.
     #[error("AGENTEVALS_TOKENS, entry {entry}: {fault}; `agentevals token` writes such entries")]
     Entry {
-        /// From 1.
+        /// Number of the entry, from 1.
         entry: usize,
-        /// What is wrong.
+        /// The fault, in a clause.
         fault: &'static str,
     },
-    /// The file is there to let somebody in, and lets nobody in.
+    /// The file has no tokens, so that nobody could use the service.
     #[error("tokens file `{}` has no tokens; `agentevals token` makes one", .0.display())]
     Empty(PathBuf),
 }
 
-/// Whom the service knows. Clones share what they have read.
+/// The tokens that the service accepts. Clones share the tokens read.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens(Option<Arc<Keyring>>);
 
 #[derive(Debug)]
 struct Keyring {
-    /// From the variable; these do not change.
+    /// Tokens of the variable; these do not change.
     fixed: Vec<Token>,
     file: Option<PathBuf>,
     state: Mutex<State>,
@@ -69,20 +68,22 @@ struct Keyring {
 
 #[derive(Debug)]
 struct State {
-    /// All that hold now.
+    /// All valid tokens.
     tokens: Arc<[Token]>,
-    /// What the last look at the file found: its text, or why there was none.
+    /// The text of the file at the last read, or why it could not be read.
     seen: Result<String, String>,
-    look_at: Instant,
-    /// So that a file system that hangs costs one thread.
+    /// When the file is to be read next.
+    read_at: Instant,
+    /// Whether a thread reads the file: of a file system that hangs, only one thread waits.
     is_being_read: bool,
 }
 
 impl Tokens {
-    /// Those of a file, which is watched, and those of a text whose entries are separated by line ends or `;`.
+    /// Reads the tokens of a file, which is read again when it changes, and those of `entries`, which are separated by
+    /// line ends or `;`.
     ///
     /// # Errors
-    /// The file cannot be read or has none, or a line is wrong.
+    /// The file cannot be read or has no tokens, or a line is malformed.
     pub fn load(file: Option<PathBuf>, entries: Option<&str>) -> Result<Self, TokensError> {
         let fixed = parse_all(entries.unwrap_or_default(), &['\n', ';']);
         let fixed = fixed.map_err(|(entry, fault)| TokensError::Entry { entry, fault })?;
@@ -92,58 +93,58 @@ impl Tokens {
         let text = file.as_deref().map_or(Ok(String::new()), read)?;
         let tokens = file.as_deref().map_or(Ok(Vec::new()), |path| parse(path, &text))?;
         let tokens = fixed.iter().cloned().chain(tokens).collect();
-        let look_at = Instant::now() + LOOK_EVERY;
-        let state = State { tokens, seen: Ok(text), look_at, is_being_read: false };
+        let read_at = Instant::now() + READ_EVERY;
+        let state = State { tokens, seen: Ok(text), read_at, is_being_read: false };
         Ok(Self(Some(Arc::new(Keyring { fixed, file, state: Mutex::new(state) }))))
     }
 
-    /// Whether a token has to be shown.
+    /// Whether requests need a token.
     pub fn are_required(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The token that was shown, if it is known.
-    pub(super) async fn find(&self, shown: &str) -> Option<Token> {
+    /// The valid token with this secret, if there is one.
+    pub(super) async fn find(&self, secret: &str) -> Option<Token> {
         let keyring = self.0.as_ref()?;
-        keyring.look_again().await;
+        keyring.reread_if_due().await;
         let tokens = keyring.state().tokens.clone();
-        find(&tokens, shown).cloned()
+        find(&tokens, secret).cloned()
     }
 }
 
 impl Keyring {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole at any time: it is changed by single assignments.
+        // A panic cannot leave the state half changed: every change is a single assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the file looked at if it is time to; waits for that, but not for long.
-    async fn look_again(self: &Arc<Self>) {
+    /// Reads the file again if it is time to, and waits for that up to [`PATIENCE`].
+    async fn reread_if_due(self: &Arc<Self>) {
         let Some(path) = self.due() else { return };
         let keyring = self.clone();
-        let looking = tokio::task::spawn_blocking(move || keyring.read_again(&path));
-        if timeout(PATIENCE, looking).await.is_err() {
-            warn!("the file of tokens could not be read in time; what was read before holds");
+        let reading = tokio::task::spawn_blocking(move || keyring.read_again(&path));
+        if timeout(PATIENCE, reading).await.is_err() {
+            warn!("the file of tokens could not be read in time; using the tokens read before");
         }
     }
 
-    /// The file, if it is time to look at it, which is then up to the caller.
+    /// The file, if it is time to read it; marks it as being read, which the caller then has to do.
     fn due(&self) -> Option<PathBuf> {
         let path = self.file.as_ref()?;
         let mut state = self.state();
-        if state.is_being_read || Instant::now() < state.look_at {
+        if state.is_being_read || Instant::now() < state.read_at {
             return None;
         }
         state.is_being_read = true;
         Some(path.clone())
     }
 
-    /// Takes over what the file says by now; one that is faulty changes nothing, and is told of once.
+    /// Reads the file and replaces the tokens. A faulty file changes nothing, and is logged once.
     fn read_again(&self, path: &Path) {
         let seen = read(path).map_err(|error| error.to_string());
         let mut state = self.state();
         state.is_being_read = false;
-        state.look_at = Instant::now() + LOOK_EVERY;
+        state.read_at = Instant::now() + READ_EVERY;
         if state.seen == seen {
             return;
         }
@@ -207,18 +208,18 @@ mod tests {
         // Not looked at before the time has come.
         fs::write(&path, line("new")).unwrap();
         assert!(knows(&tokens, "old").await && !knows(&tokens, "new").await);
-        tokio::time::advance(LOOK_EVERY).await;
+        tokio::time::advance(READ_EVERY).await;
         assert!(knows(&tokens, "new").await && !knows(&tokens, "old").await && knows(&tokens, "fixed").await);
         for faulty in [Some("nonsense"), Some("# nobody"), None] {
             match faulty {
                 Some(text) => fs::write(&path, text).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
-            tokio::time::advance(LOOK_EVERY).await;
+            tokio::time::advance(READ_EVERY).await;
             assert!(knows(&tokens, "new").await && !knows(&tokens, "nonsense").await, "{faulty:?}");
         }
         fs::write(&path, line("newer")).unwrap();
-        tokio::time::advance(LOOK_EVERY).await;
+        tokio::time::advance(READ_EVERY).await;
         assert!(knows(&tokens, "newer").await && !knows(&tokens, "new").await);
     }
 

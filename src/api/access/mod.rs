@@ -1,8 +1,8 @@
-//! Who may do what: decided from the head of a request, before anything of its body is read.
+//! Authentication and authorization, decided from the head of a request before its body is read.
 //!
-//! Clients show a bearer token (`token`, `keyring`), which has scopes (`scope`). Browsers also act for pages that their
-//! user only happens to look at; `site` keeps those out, whether there are tokens or not. A server without tokens asks
-//! nobody who they are: `config` lets that listen on this machine only.
+//! Clients send a bearer token (`token`, `keyring`), which has scopes (`scope`). Browsers also send requests for pages of
+//! other sites that their user happens to visit; `site` refuses those, with and without tokens. A server without tokens
+//! authenticates nobody, so `config` lets it listen on this machine only.
 
 mod description;
 mod keyring;
@@ -29,21 +29,21 @@ use scope::{is_open, needed};
 use super::operations::Operations;
 use super::problem::Problem;
 
-/// Who is let in.
+/// The rules by which requests are admitted.
 #[derive(Debug, Clone, Default)]
 pub struct AccessSettings {
-    /// Whom the service knows; nobody is asked when there are none.
+    /// The valid tokens; without any, requests need none.
     pub tokens: Tokens,
     /// Pages of other origins that may use the API from a browser.
     pub origins: Origins,
-    /// Names under which the service may be addressed; any when left out.
+    /// Host names under which the service may be addressed; `None` for any.
     pub hosts: Option<Hosts>,
 }
 
-/// The name of the token that a request has shown, if it had to show one.
+/// The name of the token that a request was admitted by, if it needed one.
 pub(super) type Caller = Option<Arc<str>>;
 
-/// Lets requests in, or not.
+/// Admits requests or refuses them.
 pub(super) struct Guard {
     settings: AccessSettings,
     operations: Arc<Operations>,
@@ -54,10 +54,10 @@ impl Guard {
         Self { settings, operations }
     }
 
-    /// Decides about a request by its head alone.
+    /// Admits a request or refuses it, by its head alone.
     ///
     /// # Errors
-    /// What it is refused with: a problem, or that there is no such operation.
+    /// The problem to answer with, or that there is no such operation.
     pub(super) async fn admit(&self, request: &Request) -> poem::Result<Caller> {
         let path = request.uri().path();
         if is_open(path) {
@@ -74,12 +74,12 @@ impl Guard {
         })
     }
 
-    /// Refuses what a browser sends for pages of others.
+    /// Refuses requests that a browser sends for pages of other sites.
     fn check_site(&self, request: &Request) -> Result<(), Problem> {
         if let Some(hosts) = &self.settings.hosts {
             site::check_host(request, hosts)?;
         }
-        // Without tokens even reading is a matter of who asks.
+        // Reading is checked only without tokens: pages of other sites cannot send a token, but need none then.
         let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match is_reading && self.settings.tokens.are_required() {
             true => Ok(()),
@@ -87,19 +87,20 @@ impl Guard {
         }
     }
 
-    /// The token that a request shows; none if nobody is asked.
+    /// The token of a request; `None` if the server needs none.
     async fn identify(&self, request: &Request) -> Result<Option<Token>, Problem> {
         if !self.settings.tokens.are_required() {
             return Ok(None);
         }
-        let shown = bearer(request)?;
-        let known = self.settings.tokens.find(shown).await;
-        let refusal =
-            || unauthenticated("Bearer error=\"invalid_token\"", "the token is not one that is known");
-        known.ok_or_else(refusal).map(Some)
+        match self.settings.tokens.find(bearer(request)?).await {
+            Some(token) => Ok(Some(token)),
+            None => {
+                Err(unauthenticated("Bearer error=\"invalid_token\"", "the token is not one that is known"))
+            }
+        }
     }
 
-    /// Checks that a token suffices for an operation. Only `admin` gets through to what is not described.
+    /// Checks that a token has the scope of an operation. Paths that are not documented need `admin`.
     fn authorize(&self, token: &Token, request: &Request) -> poem::Result<Arc<str>> {
         let (method, path) = (request.method(), request.uri().path());
         if !self.operations.has(method, path) && !token.allows(Scope::Admin) {
@@ -117,20 +118,20 @@ impl Guard {
         Ok(token.name.clone())
     }
 
-    /// The answer to a browser that asks whether a page may send a request; `None` for other requests.
+    /// The answer to a CORS preflight; `None` for other requests.
     ///
     /// # Errors
-    /// It may not.
+    /// The page may not send the request.
     pub(super) fn preflight(&self, request: &Request) -> Result<Option<Response>, Problem> {
         site::preflight(request, &self.settings.origins)
     }
 
-    /// The origin of the page behind a request, if it is one of the others that may read answers.
+    /// The origin of the page that sent a request, if it is among the allowed ones.
     pub(super) fn reader(&self, request: &Request) -> Option<HeaderValue> {
         site::reader(request, &self.settings.origins)
     }
 
-    /// Adds to an answer who may read it.
+    /// Adds the CORS headers to an answer.
     pub(super) fn share(&self, response: &mut Response, reader: Option<HeaderValue>) {
         site::share(response, reader);
     }
@@ -145,15 +146,19 @@ fn bearer(request: &Request) -> Result<&str, Problem> {
             "a token is needed; send the header `Authorization: Bearer TOKEN`",
         ));
     };
-    let shown = value.to_str().ok().and_then(|value| value.split_once(' '));
-    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") && headers.next().is_none());
-    let refusal = || {
-        unauthenticated(
-            "Bearer error=\"invalid_request\"",
-            "the header `Authorization` does not read `Bearer TOKEN`",
-        )
-    };
-    shown.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or_else(refusal)
+    let is_only_one = headers.next().is_none();
+    let words = value.to_str().ok().and_then(|value| value.split_once(' '));
+    if let Some((scheme, token)) = words
+        && is_only_one
+        && scheme.eq_ignore_ascii_case("bearer")
+        && !token.trim().is_empty()
+    {
+        return Ok(token.trim());
+    }
+    Err(unauthenticated(
+        "Bearer error=\"invalid_request\"",
+        "the header `Authorization` does not read `Bearer TOKEN`",
+    ))
 }
 
 /// Challenges are those of RFC 6750.
@@ -168,7 +173,7 @@ fn forbidden(token: &Token, needed: Scope) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// Says who was not let in and why, without what they showed.
+/// Logs the address of the client and the reason, but never the token.
 fn log_refusal(request: &Request, problem: &Problem) {
     let (method, path) = (request.method(), request.uri().path());
     let peer = request.remote_addr().as_socket_addr().map(ToString::to_string).unwrap_or_default();

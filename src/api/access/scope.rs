@@ -1,18 +1,18 @@
-//! What a token is good for, and what each operation needs.
+//! Scopes of tokens, and the scope that each operation needs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use poem::http::Method;
 
-/// What a token is good for.
+/// A set of operations that a token may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Looking at runs, following them, reading what the service offers.
+    /// List, read and follow runs; read metrics and settings.
     RunsRead,
-    /// Submitting runs, acting on them, evaluating.
+    /// Submit, cancel and retry runs; evaluate uploads.
     RunsWrite,
-    /// Everything, deleting included.
+    /// All operations, deleting included.
     Admin,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// No scope has this name, which is not repeated: it may be a secret in the wrong place.
+/// No scope has this name. The message does not quote it: it may be a secret in the wrong place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a scope is `runs:read`, `runs:write` or `admin`")]
 pub struct UnknownScope;
@@ -43,15 +43,15 @@ impl FromStr for Scope {
     }
 }
 
-/// Paths that anyone may use: probes, which say no more than how the service is, and the description of the API.
+/// Paths without access control: probes, which reveal no data, and the description of the API.
 const OPEN: [&str; 5] = ["/livez", "/readyz", "/api/health", "/openapi.json", "/docs"];
 
-/// Whether a path needs no token. The path is compared as it was sent, so that no other way to write one is open.
+/// Whether a path needs no token. The path is compared as it was sent, so that no other spelling of it is open.
 pub(super) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)
 }
 
-/// What an operation needs that is not open: its method says whether it reads, acts or deletes.
+/// The scope that an operation needs, by its method.
 pub(super) fn needed(method: &Method) -> Scope {
     match *method {
         Method::GET | Method::HEAD => Scope::RunsRead,

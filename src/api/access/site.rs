@@ -1,8 +1,9 @@
-//! What browsers do for pages: pages of others are kept out, those that were allowed may read the answers.
+//! Protection from pages of other sites (CSRF, DNS rebinding), and CORS for pages that are allowed.
 //!
-//! A page can make any browser send simple requests, such as a form's POST, to any address that the browser reaches;
-//! `Origin` and `Sec-Fetch-Site` tell. A page whose own host name is made to lead here (DNS rebinding) is no stranger to
-//! the browser; `Host` tells. Programs that are no browsers send neither, and pass.
+//! Any page can make a browser send simple requests, such as a form's POST, to any address that the browser reaches; the
+//! headers `Origin` and `Sec-Fetch-Site` reveal it. If the page's own host name is made to resolve to this server (DNS
+//! rebinding), the browser takes both for one site; the header `Host` reveals it. Programs other than browsers send no
+//! `Origin` and pass.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -10,17 +11,17 @@ use std::str::FromStr;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 
-use super::Problem;
+use crate::api::problem::Problem;
 
-/// Where a page comes from, as the header `Origin` has it.
+/// The origin of a page, as in the header `Origin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     scheme: String,
-    /// Host and port, without the port that the scheme has by itself.
+    /// Host and port, without the default port of the scheme.
     authority: String,
 }
 
-/// A text is no origin.
+/// The text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no origin; expected `SCHEME://HOST` or `SCHEME://HOST:PORT`, without a path")]
 pub struct NotAnOrigin(String);
@@ -43,8 +44,8 @@ impl FromStr for Origin {
 }
 
 impl Origin {
-    /// Whether its pages come from the server that is addressed like this. Whether by TLS does not matter: it may end
-    /// before us.
+    /// Whether this is the origin of the server's own pages, if it is addressed as `host`. The scheme is not compared:
+    /// a proxy may terminate TLS.
     fn is_of(&self, host: &str) -> bool {
         without_own_port(&self.scheme, &host.to_ascii_lowercase()) == self.authority
     }
@@ -59,12 +60,12 @@ fn without_own_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     authority.strip_suffix(port).unwrap_or(authority)
 }
 
-/// Origins whose pages may use the API, separated by commas.
+/// Origins of pages that may use the API; as text, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins(Vec<Origin>);
 
 impl Origins {
-    /// Unless others are set: the reference's two development servers.
+    /// The default: the two development servers of the reference implementation.
     pub const DEFAULT: &'static str = "http://localhost:5173,http://localhost:5174";
 }
 
@@ -83,7 +84,7 @@ impl FromStr for Origins {
     }
 }
 
-/// Names by which this machine may be called besides its own, separated by commas.
+/// Names of this machine besides `localhost`; as text, separated by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 
@@ -126,13 +127,13 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-/// How the server is addressed: in the header, or in the target of HTTP/2 and of requests to proxies.
+/// The host that a request addresses: in the header, or in the target of HTTP/2 and of requests to proxies.
 fn host(request: &Request) -> Option<&str> {
     let header = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or_default());
     header.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
 }
 
-/// Refuses requests that were addressed to somebody else.
+/// Refuses requests whose `Host` is no name of this machine.
 pub(super) fn check_host(request: &Request, hosts: &Hosts) -> Result<(), Problem> {
     match host(request) {
         Some(host) if !hosts.admit(host) => {
@@ -166,18 +167,20 @@ fn parsed(origin: &HeaderValue) -> Option<Origin> {
     origin.to_str().ok()?.parse().ok()
 }
 
-/// Requests that pages may send, and headers that they may set and read beyond those that browsers allow anyway.
+/// Methods that pages of other origins may use.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+/// Headers that those pages may set, beyond those that browsers allow anyway.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id",
 );
+/// Headers that those pages may read, likewise.
 const RESPONSE_HEADERS: HeaderValue =
     HeaderValue::from_static("ETag, Location, Preference-Applied, Retry-After, X-Request-Id");
 
-/// Seconds for which a browser need not ask again.
+/// Seconds for which a browser may cache the answer to a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Answers a browser that asks whether a page may send a request.
+/// Answers a CORS preflight; `None` for other requests.
 pub(super) fn preflight(request: &Request, origins: &Origins) -> Result<Option<Response>, Problem> {
     let is_asking = request.headers().contains_key(header::ORIGIN)
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -194,13 +197,13 @@ pub(super) fn preflight(request: &Request, origins: &Origins) -> Result<Option<R
     Ok(Some(response))
 }
 
-/// The origin of a page of another server that may read the answer.
+/// The origin of the page that sent a request, if it is among the allowed ones.
 pub(super) fn reader(request: &Request, origins: &Origins) -> Option<HeaderValue> {
     let origin = request.headers().get(header::ORIGIN)?;
     parsed(origin).filter(|page| origins.0.contains(page)).map(|_| origin.clone())
 }
 
-/// Lets a page read an answer; caches learn that answers differ in that.
+/// Lets the page of origin `reader` read an answer; `Vary` tells caches that answers differ by origin.
 pub(super) fn share(response: &mut Response, reader: Option<HeaderValue>) {
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));

@@ -1,4 +1,4 @@
-//! Tokens: how they are made, written down as digests, and recognised.
+//! Tokens: making them, storing them as digests, and recognising them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,12 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Scope;
+use super::scope::Scope;
 
-/// Makes a token recognisable, for people and for programs that look for secrets in the wrong place.
+/// Beginning of every token, by which people and secret scanners recognise one.
 const PREFIX: &str = "aev_";
 
-/// Random bytes in a token: nobody guesses 256 bits, so that a plain digest of it gives nothing away.
+/// Random bytes in a token: 256 bits cannot be guessed, so a plain SHA-256 is enough and needs no salt.
 const RANDOM_BYTES: usize = 32;
 
 /// Longest name of a token.
@@ -30,7 +30,7 @@ pub fn mint() -> anyhow::Result<String> {
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// SHA-256 of a token: all that is kept of it.
+/// SHA-256 of a token; the token itself is not stored.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Digest([u8; 32]);
 
@@ -59,10 +59,10 @@ impl fmt::Display for Digest {
     }
 }
 
-/// One that is known, without the token itself.
+/// A token that the server accepts: its name, scopes and digest, without the secret.
 #[derive(Clone)]
 pub struct Token {
-    /// What it is called, in logs and answers.
+    /// The name, for logs and answers.
     pub name: Arc<str>,
     scopes: Vec<Scope>,
     digest: Digest,
@@ -75,7 +75,7 @@ impl fmt::Debug for Token {
 }
 
 impl fmt::Display for Token {
-    /// The line that makes a server know it.
+    /// The line `NAME SCOPES DIGEST` for the server's file of tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scopes: Vec<_> = self.scopes.iter().map(Scope::to_string).collect();
         write!(f, "{} {} {}", self.name, scopes.join(","), self.digest)
@@ -83,17 +83,17 @@ impl fmt::Display for Token {
 }
 
 impl Token {
-    /// What a server has to know of a token; the name has to be one, see [`is_name`].
-    pub fn new(name: &str, scopes: Vec<Scope>, token: &str) -> Self {
-        Self { name: name.into(), scopes, digest: Digest::of(token) }
+    /// The entry for a secret made by [`mint`]. The name must satisfy [`is_name`].
+    pub fn new(name: &str, scopes: Vec<Scope>, secret: &str) -> Self {
+        Self { name: name.into(), scopes, digest: Digest::of(secret) }
     }
 
-    /// Whether it is good for this.
+    /// Whether the token has a scope, directly or as `admin`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|held| [scope, Scope::Admin].contains(held))
     }
 
-    /// Reads `NAME SCOPES DIGEST`. What is wrong is said without repeating any of it.
+    /// Parses `NAME SCOPES DIGEST`. Messages quote nothing of the line, which may hold a token by mistake.
     fn parse(line: &str) -> Result<Self, &'static str> {
         let words: Vec<_> = line.split_whitespace().collect();
         let [name, scopes, digest] = words[..] else {
@@ -110,16 +110,16 @@ impl Token {
     }
 }
 
-/// Whether a token can be called this: harmless in a log, and not itself a token that was put in the wrong place.
+/// Whether a text can name a token: it is harmless in a log, and no token that was put in the wrong place.
 pub fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with(PREFIX)
 }
 
-/// Reads entries that stand between separators, with `#` before comments.
+/// Parses entries between separators; `#` starts a comment.
 ///
 /// # Errors
-/// The number of the faulty entry, from 1, and what is wrong with it.
+/// The number of the faulty entry, from 1, and its fault.
 pub(super) fn parse_all(text: &str, separators: &[char]) -> Result<Vec<Token>, (usize, &'static str)> {
     let (mut tokens, mut digests) = (Vec::new(), HashSet::new());
     for (line, number) in text.trim_start_matches('\u{feff}').split(separators).zip(1..) {
@@ -136,14 +136,17 @@ pub(super) fn parse_all(text: &str, separators: &[char]) -> Result<Vec<Token>, (
     Ok(tokens)
 }
 
-/// The one among the tokens that was shown. It is compared with all of them, and the time that takes does not depend on
+/// The token with this secret. Every digest is compared, each in constant time, so that the time taken does not reveal
 /// how much of a digest is right.
-pub(super) fn find<'a>(tokens: &'a [Token], shown: &str) -> Option<&'a Token> {
-    let digest = Digest::of(shown);
-    tokens.iter().fold(None, |found, token| match token.digest.0.ct_eq(&digest.0).into() {
-        true => Some(token),
-        false => found,
-    })
+pub(super) fn find<'a>(tokens: &'a [Token], secret: &str) -> Option<&'a Token> {
+    let digest = Digest::of(secret);
+    let mut found = None;
+    for token in tokens {
+        if token.digest.0.ct_eq(&digest.0).into() {
+            found = Some(token);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

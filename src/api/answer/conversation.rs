@@ -1,4 +1,4 @@
-//! Conversations as they are extracted from traces, in the shape of ADK's invocations.
+//! Conversations extracted from traces, in the shape of ADK's invocations.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -20,13 +20,13 @@ struct TextPart {
     text: String,
 }
 
-/// What somebody said.
+/// A message of the user or of the agent.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Content")]
 struct ContentAnswer {
     /// `user` or `model`.
     role: String,
-    /// What was said; one part.
+    /// The text, as a single part.
     parts: Vec<TextPart>,
 }
 
@@ -36,7 +36,7 @@ impl ContentAnswer {
     }
 }
 
-/// A tool that was called.
+/// A call of a tool.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "ToolUse")]
 struct ToolUseAnswer {
@@ -44,11 +44,11 @@ struct ToolUseAnswer {
     id: Nullable<String>,
     /// Name of the tool.
     name: String,
-    /// Arguments, as they were recorded.
+    /// Arguments, as recorded.
     args: Nullable<RawObject>,
 }
 
-/// What a tool answered.
+/// The answer of a tool.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "ToolResponse")]
 struct ToolResponseAnswer {
@@ -56,20 +56,20 @@ struct ToolResponseAnswer {
     id: Nullable<String>,
     /// Name of the tool.
     name: String,
-    /// The answer, as it was recorded; one that is no object is the member `result`.
+    /// The answer, as recorded; a value that is no object is wrapped as the member `result`.
     response: Nullable<RawObject>,
 }
 
-/// What happened between question and answer.
+/// Tool calls and texts between the user's message and the final response.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "IntermediateData", rename_all = "camelCase")]
 struct IntermediateAnswer {
-    /// Tools that were called, in order.
+    /// Tool calls, in order.
     tool_uses: Vec<ToolUseAnswer>,
-    /// What they answered, where that was recorded.
+    /// Answers of the tools, as far as they were recorded.
     tool_responses: Vec<ToolResponseAnswer>,
-    /// What was said on the way: who said it, then a list of parts.
+    /// Texts of the agent before the final response: each is the speaker, then a list of parts.
     intermediate_responses: Vec<Vec<Value>>,
 }
 
@@ -98,20 +98,20 @@ impl IntermediateAnswer {
     }
 }
 
-/// One turn: what the user said and what the agent did about it.
+/// One turn: the user's message, the tool calls, and the agent's response.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Invocation", rename_all = "camelCase")]
 struct InvocationAnswer {
-    /// The span that the turn is anchored at.
+    /// Id of the span that the turn was extracted from.
     invocation_id: String,
-    /// What the user said; empty when that was not recorded.
+    /// The user's message; its text is empty if it was not recorded.
     user_content: ContentAnswer,
-    /// What the agent answered in the end.
+    /// The agent's final response.
     final_response: Nullable<ContentAnswer>,
-    /// What happened in between.
+    /// Tool calls and texts in between.
     intermediate_data: IntermediateAnswer,
-    /// When the turn began, in seconds since the Unix epoch.
+    /// Start of the turn, in seconds since the Unix epoch.
     creation_timestamp: f64,
 }
 
@@ -128,30 +128,30 @@ impl From<&Invocation> for InvocationAnswer {
     }
 }
 
-/// What a conversation is about, for listings.
+/// Agent, model and first texts of a conversation, for listings.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "TraceMetadata", rename_all = "camelCase")]
 pub(super) struct MetadataAnswer {
-    /// The agent of the first turn that names one.
+    /// Name of the agent, from the first turn that has one.
     agent_name: Nullable<String>,
-    /// Id of the first agent that has one.
+    /// Id of the agent, from the first span that has one.
     agent_id: Nullable<String>,
     /// The service that sent the traces.
     service_name: Nullable<String>,
-    /// The model that was asked for first, else the one that answered.
+    /// The first model requested, else the first that answered.
     model: Nullable<String>,
-    /// The model that answered first.
+    /// The first model that answered.
     response_model: Nullable<String>,
-    /// Who offers the model.
+    /// The provider of the model.
     provider: Nullable<String>,
-    /// Always null; kept for clients of the reference.
+    /// Always null; kept for clients of the reference implementation.
     schema_version: Nullable<String>,
-    /// When the first span started, in microseconds since the Unix epoch.
+    /// Start of the first span, in microseconds since the Unix epoch.
     start_time: i64,
-    /// How the first thing the user said begins.
+    /// Beginning of the user's first message.
     user_input_preview: Nullable<String>,
-    /// How the first answer begins.
+    /// Beginning of the first response.
     final_output_preview: Nullable<String>,
 }
 
@@ -177,7 +177,7 @@ impl From<&Conversation> for MetadataAnswer {
     }
 }
 
-/// The beginning of a text; `None` of an empty one.
+/// The beginning of a text; `None` if it is empty.
 fn preview(text: &str) -> Option<String> {
     let cut = text.char_indices().nth(PREVIEW);
     let shown = cut.map_or_else(|| text.to_owned(), |(at, _)| format!("{}...", &text[..at]));
@@ -189,19 +189,19 @@ fn preview(text: &str) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "ConvertedTrace", rename_all = "camelCase")]
 struct ConvertedAnswer {
-    /// The earliest trace.
+    /// Id of the earliest trace.
     trace_id: String,
-    /// All traces, by start.
+    /// Ids of all traces, by start.
     trace_ids: Vec<String>,
     /// The turns.
     invocations: Vec<InvocationAnswer>,
-    /// What was lost, mended or guessed on the way, and why there is no turn when there is none; sorted.
+    /// Data that was lost, repaired or guessed, and why there are no turns if there are none; sorted.
     warnings: Vec<String>,
-    /// What it is about.
+    /// Agent, model and first texts.
     metadata: NamedMetadataAnswer,
 }
 
-/// What a conversation is about, and what its file is called.
+/// Agent, model and first texts of a conversation, and the name of its session.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "ConvertedTraceMetadata", rename_all = "camelCase")]
@@ -209,7 +209,7 @@ struct NamedMetadataAnswer {
     #[serde(flatten)]
     #[oai(flatten)]
     metadata: MetadataAnswer,
-    /// What stands after `trace_` or `agentevals_` in the name of the file, without its ending.
+    /// `NAME` of a file called `trace_NAME.json` or `agentevals_NAME.json`; null for other files.
     session_name: Nullable<String>,
 }
 
@@ -232,7 +232,7 @@ impl From<&Converted> for ConvertedAnswer {
     }
 }
 
-/// Conversations.
+/// Conversations extracted from traces.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Conversion")]
 struct ConversionAnswer {
@@ -240,7 +240,7 @@ struct ConversionAnswer {
     traces: Vec<ConvertedAnswer>,
     /// Files, or parts of files, that could not be read.
     errors: Vec<String>,
-    /// What was lost on the way and belongs to no trace.
+    /// Data that was lost, repaired or guessed, and belongs to no trace.
     warnings: Vec<String>,
 }
 
@@ -254,7 +254,7 @@ impl From<&Conversion> for ConversionAnswer {
     }
 }
 
-/// What was extracted.
+/// The conversations.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "ConversionEnvelope")]
 pub(in crate::api) struct OneConversion {

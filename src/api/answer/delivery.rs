@@ -1,4 +1,4 @@
-//! Messages to sinks as they are answered.
+//! Messages to sinks in answers.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -8,38 +8,38 @@ use super::member::{Named, Nullable, Time};
 use crate::outbox::{Message, MessageState, Phase};
 use crate::spec::SinkKind;
 
-/// A message to a sink of a run, without what it says.
+/// A message to a sink of a run, without its content.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Delivery", rename_all = "camelCase")]
 pub(in crate::api) struct DeliveryAnswer {
-    /// Names the message over all attempts: the `webhook-id` that receivers see.
+    /// Id of the message, the same over all attempts; receivers see it as `webhook-id`.
     id: String,
-    /// The run.
+    /// Id of the run.
     run_id: Uuid,
-    /// Number of the event that it tells of.
+    /// Number of the event that the message reports.
     event: u32,
-    /// Place of the sink in the specification, from 0.
+    /// Index of the sink in the specification, from 0.
     sink: u16,
-    /// What the sink is.
+    /// Kind of the sink.
     kind: Named<SinkKind>,
-    /// Where the sink leads; of a URL no more than scheme, host and port.
+    /// Destination of the sink; of a URL only scheme, host and port.
     destination: String,
-    /// What it tells of.
+    /// Kind of the message.
     phase: Named<Phase>,
-    /// Where it stands.
+    /// State of the message.
     state: Named<MessageState>,
-    /// How often it was tried, since it was last queued.
+    /// Attempts since the message was last queued.
     attempts: u32,
-    /// When it is tried again, if it waits for that.
+    /// Time of the next attempt; null unless the message waits for one.
     next_attempt_at: Nullable<Time>,
     /// HTTP status of the last answer.
     last_status: Nullable<u16>,
     /// Why the last attempt failed.
     last_error: Nullable<String>,
-    /// When it was written.
+    /// When the message was written.
     created_at: Time,
-    /// When it was delivered or given up.
+    /// When the message was delivered or given up.
     settled_at: Nullable<Time>,
 }
 
@@ -64,7 +64,7 @@ impl From<Message> for DeliveryAnswer {
     }
 }
 
-/// A part of the messages of a run.
+/// A page of the messages of a run.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct DeliveryPage {
     /// Messages, by event, then by sink.

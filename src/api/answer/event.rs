@@ -1,4 +1,4 @@
-//! An event as it is told of in a stream.
+//! Events of runs in streams.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -9,37 +9,37 @@ use super::run::ProgressAnswer;
 use crate::api::event_stream::StreamEvent;
 use crate::runs::{EventKind, ResultDigest, ResultStatus, RunEvent, RunStatus, Verdict};
 
-/// Something that happened to a run. Members that do not apply are left out.
+/// An event of a run. Members that do not apply are left out.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "RunEvent", rename_all = "camelCase")]
 pub(in crate::api) struct EventAnswer {
-    /// The run.
+    /// Id of the run.
     run_id: Uuid,
-    /// Number within the run, from 1 without gaps.
+    /// Number of the event within the run, from 1 without gaps.
     seq: u32,
-    /// What happened; the same as the name of the event.
+    /// Kind of the event; the same as the `event` field of the stream.
     event: Named<EventKind>,
-    /// When.
+    /// When it happened.
     at: Time,
-    /// The status it puts the run in.
+    /// Status of the run from this event on.
     status: Named<RunStatus>,
     /// The attempt that started, ended or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
-    /// `run.started`: who works on it.
+    /// `run.started`: id of the worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker_id: Option<String>,
-    /// `run.progress`: how far it has come.
+    /// `run.progress`: how many evaluation units are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ProgressAnswer>,
-    /// `result.created`: which result.
+    /// `result.created`: the result in short.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<DigestAnswer>,
-    /// `run.succeeded`: what the agent's behaviour was worth.
+    /// `run.succeeded`: whether the agent's behaviour passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Named<Verdict>>,
-    /// `run.failed` and `run.requeued`: the reason; stable, for programs.
+    /// `run.failed` and `run.requeued`: stable code of the reason, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     /// `run.failed` and `run.requeued`: the reason, for people.
@@ -72,26 +72,26 @@ impl StreamEvent for EventAnswer {
     }
 }
 
-/// A result in few words; the whole is among the results of the run.
+/// A result in short; `list_results` has all of it.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "ResultDigest", rename_all = "camelCase")]
 struct DigestAnswer {
-    /// Its id.
+    /// Id of the result.
     result_id: String,
-    /// What the unit's traces were grouped by.
+    /// Key by which the traces of the evaluation unit were grouped.
     eval_set_item_id: String,
-    /// The eval case compared with.
+    /// Id of the eval case compared with.
     eval_case_id: Nullable<String>,
-    /// Which metric.
+    /// Name of the evaluator.
     evaluator_name: String,
-    /// What the score was worth.
+    /// Whether the score passed.
     status: Named<ResultStatus>,
     /// Overall score.
     score: Nullable<f64>,
-    /// The unit's earliest trace.
+    /// Id of the unit's earliest trace.
     trace_id: Nullable<String>,
-    /// Why it could not be computed.
+    /// Why the score could not be computed.
     error_text: Nullable<String>,
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::member::Described;
 use crate::api::problem::Problem;
 
-/// An answer as JSON, encoded by serde so that raw JSON inside stays as it is.
+/// An answer as JSON, encoded by serde, which leaves raw JSON inside untouched.
 #[derive(Debug)]
 pub(in crate::api) struct Json<T> {
     bytes: Vec<u8>,
@@ -23,13 +23,13 @@ impl<T: Serialize> Json<T> {
     /// Encodes an answer.
     ///
     /// # Errors
-    /// An internal problem; no answer of ours should cause it.
+    /// An internal problem: serde cannot encode the answer.
     pub(in crate::api) fn encode(answer: &T) -> Result<Self, Problem> {
         let bytes = serde_json::to_vec(answer).map_err(Problem::internal)?;
         Ok(Self { bytes, described: PhantomData })
     }
 
-    /// A strong entity tag: equal exactly if the bytes are.
+    /// A strong entity tag: equal if and only if the bytes are.
     pub(in crate::api) fn entity_tag(&self) -> String {
         let digest = Sha256::digest(&self.bytes);
         let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -1,4 +1,4 @@
-//! Types of members, with the names of the values of ours.
+//! Types of members, and the names and descriptions of enumerations in the OpenAPI document.
 
 use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
@@ -13,34 +13,34 @@ use crate::spec::{SinkKind, TargetKind};
 vocabulary!(
     RunStatus,
     "RunStatus",
-    "Where a run stands: whether the machine did its work. `succeeded`, `failed` and `cancelled` are final unless \
-     the run is retried."
+    "State of the service's work on a run; the verdict is separate. `succeeded`, `failed` and `cancelled` are final \
+     unless the run is retried."
 );
-vocabulary!(Verdict, "Verdict", "What the agent's behaviour was worth.");
+vocabulary!(Verdict, "Verdict", "Whether the agent's behaviour passed; `errored` if it could not be judged.");
 vocabulary!(
     TargetKind,
     "TargetKind",
-    "Where the traces of a run come from. `uploaded` ones were evaluated at once and not kept."
+    "Where the traces of a run come from. `uploaded` traces were sent to be evaluated at once and were not kept."
 );
 vocabulary!(
     metrics::EvalStatus,
     "MetricStatus",
-    "What the score of a metric was worth; `INFORMATIONAL` is a number to watch that neither passes nor fails."
+    "Whether the score of a metric passed; an `INFORMATIONAL` one is reported and neither passes nor fails."
 );
-vocabulary!(CaseMatch, "EvalCaseMatch", "How the eval case was found that a conversation is compared with.");
-vocabulary!(EventKind, "EventKind", "What happened to a run.");
-vocabulary!(SinkKind, "SinkKind", "How a sink takes what it is sent.");
+vocabulary!(CaseMatch, "EvalCaseMatch", "How the eval case for a conversation was found.");
+vocabulary!(EventKind, "EventKind", "Kind of an event of a run.");
+vocabulary!(SinkKind, "SinkKind", "How results are sent to a sink.");
 vocabulary!(
     Phase,
     "MessagePhase",
-    "What a message to a sink tells of: new results, a run that was evaluated, or one that was not."
+    "Kind of a message to a sink: new results, the end of a run that was evaluated, or of one that was not."
 );
 vocabulary!(
     MessageState,
     "DeliveryState",
-    "Where a message stands: it waits for its turn, an answer or another attempt; the sink has it; or it is given up."
+    "State of a message: waiting for its turn or for another attempt, delivered, or given up."
 );
-vocabulary!(GroupBy, "GroupBy", "What is evaluated together.");
+vocabulary!(GroupBy, "GroupBy", "Which traces are evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
 vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");

@@ -1,4 +1,4 @@
-//! What the service can do, as it is answered.
+//! Metrics, settings, and checked eval sets in answers.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -12,25 +12,25 @@ use crate::uploads::ValidatedEvalSet;
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Metric", rename_all = "camelCase")]
 struct MetricDescription {
-    /// Its name.
+    /// Name of the metric.
     name: String,
-    /// What it looks at.
+    /// Subject of the metric, such as trajectory or response.
     category: String,
-    /// Whether it compares with a golden eval set.
+    /// Whether it needs a golden eval set.
     requires_eval_set: bool,
-    /// Whether a judge model has to be asked.
+    /// Whether it asks a judge model.
     #[serde(rename = "requiresLLM")]
     #[oai(rename = "requiresLLM")]
     requires_llm: bool,
-    /// Whether the Vertex evaluation service has to be asked.
+    /// Whether it calls the Vertex evaluation service.
     #[serde(rename = "requiresGCP")]
     #[oai(rename = "requiresGCP")]
     requires_gcp: bool,
-    /// Whether it is told rubrics to judge by.
+    /// Whether it needs rubrics.
     requires_rubrics: bool,
-    /// What it measures.
+    /// Description of the metric.
     description: String,
-    /// Whether it can be computed here.
+    /// Whether this service can compute it.
     working: bool,
 }
 
@@ -53,7 +53,7 @@ impl From<&Description> for MetricDescription {
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "MetricList")]
 pub(in crate::api) struct MetricList {
-    /// Metrics, those included that cannot be computed here.
+    /// All metrics, including those that this service cannot compute.
     data: Vec<MetricDescription>,
 }
 
@@ -63,7 +63,7 @@ impl<'m> FromIterator<&'m Description> for MetricList {
     }
 }
 
-/// Which keys of judge models this service has.
+/// Whether the service has an API key of each provider of judge models.
 #[derive(Debug, Clone, Copy, Default, Serialize, Object)]
 #[oai(rename = "ApiKeys")]
 pub struct ApiKeys {
@@ -75,7 +75,7 @@ pub struct ApiKeys {
     pub openai: bool,
 }
 
-/// Where telemetry is received.
+/// Ports of the OTLP receivers.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "OtlpPorts", rename_all = "camelCase")]
@@ -86,22 +86,22 @@ struct OtlpPorts {
     grpc_port: u16,
 }
 
-/// How the service is set up.
+/// Settings of the service.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Config", rename_all = "camelCase")]
 struct ConfigAnswer {
-    /// Which keys of judge models there are; never the keys.
+    /// Whether there is an API key of each provider; never the keys themselves.
     api_keys: ApiKeys,
-    /// Where telemetry is received; null when it is not.
+    /// Ports of the OTLP receivers; null if there are none.
     otlp: Nullable<OtlpPorts>,
 }
 
-/// How the service is set up.
+/// Settings of the service.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "ConfigEnvelope")]
 pub(in crate::api) struct OneConfig {
-    /// What is set.
+    /// The settings.
     data: ConfigAnswer,
 }
 
@@ -111,24 +111,24 @@ impl From<ApiKeys> for OneConfig {
     }
 }
 
-/// What a golden was found to be.
+/// The outcome of checking an eval set.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Validation", rename_all = "camelCase")]
 struct ValidationAnswer {
-    /// Whether it can be used.
+    /// Whether the eval set can be used.
     valid: bool,
-    /// Its id; null when it cannot be used.
+    /// Id of the eval set; null if it cannot be used.
     eval_set_id: Nullable<String>,
-    /// How many cases it has; null when it cannot be used.
+    /// Number of cases; null if the eval set cannot be used.
     num_cases: Nullable<usize>,
-    /// What is wrong, each with the place as a JSON pointer.
+    /// Faults, each with a JSON pointer to its place.
     errors: Vec<String>,
-    /// What can be used and will not do what its writer hoped, likewise.
+    /// Valid members that are probably mistakes, each with a JSON pointer.
     warnings: Vec<String>,
 }
 
-/// What a golden was found to be.
+/// The outcome of checking an eval set.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "ValidationEnvelope")]
 pub(in crate::api) struct OneValidation {

@@ -1,4 +1,4 @@
-//! Latency, tokens and counts as they are answered.
+//! Latency, tokens and counts in answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,23 +9,23 @@ use crate::extraction::performance::{
     Counts, Latency, Performance, RunCounts, RunPerformance, RunTokens, Summary, Tokens,
 };
 
-/// How numbers are distributed; all 0 when there are none.
+/// Distribution of a set of numbers; all members are 0 if the set is empty.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Distribution")]
 struct DistributionAnswer {
-    /// The least.
+    /// Minimum.
     min: f64,
-    /// The one in the middle.
+    /// Median.
     median: f64,
-    /// The greatest.
+    /// Maximum.
     max: f64,
-    /// How many there are.
+    /// How many numbers there are.
     count: usize,
-    /// The same as the median.
+    /// 50th percentile, the median.
     p50: f64,
-    /// What 95 % do not exceed.
+    /// 95th percentile.
     p95: f64,
-    /// What 99 % do not exceed.
+    /// 99th percentile.
     p99: f64,
 }
 
@@ -40,11 +40,11 @@ impl From<Summary> for DistributionAnswer {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Latency", rename_all = "camelCase")]
 struct LatencyAnswer {
-    /// Of turns; of root spans when there is no turn.
+    /// Latencies of turns; of root spans if there are no turns.
     overall: DistributionAnswer,
-    /// Of model calls.
+    /// Latencies of model calls.
     llm_calls: DistributionAnswer,
-    /// Of tool calls that have a span.
+    /// Latencies of tool calls that have a span.
     tool_executions: DistributionAnswer,
 }
 
@@ -54,22 +54,22 @@ impl From<Latency> for LatencyAnswer {
     }
 }
 
-/// Tokens over the model calls that reported them.
+/// Tokens of the model calls that report them.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Tokens", rename_all = "camelCase")]
 struct TokensAnswer {
-    /// Read by models.
+    /// Input tokens.
     total_prompt: i64,
-    /// Written by models.
+    /// Output tokens.
     total_output: i64,
-    /// Both together.
+    /// Input and output tokens.
     total: i64,
-    /// Both together, of each call.
+    /// Input and output tokens per call.
     per_llm_call: DistributionAnswer,
-    /// Written to caches of prompts.
+    /// Tokens written to prompt caches.
     cache_creation_tokens: i64,
-    /// Read from caches of prompts.
+    /// Tokens read from prompt caches.
     cache_read_tokens: i64,
 }
 
@@ -86,16 +86,16 @@ impl From<Tokens> for TokensAnswer {
     }
 }
 
-/// How many there are of each.
+/// Numbers of calls and turns.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "CallCounts", rename_all = "camelCase")]
 struct CallCountsAnswer {
-    /// Model calls.
+    /// Number of model calls.
     llm_calls: usize,
-    /// Tool calls.
+    /// Number of tool calls.
     tool_calls: usize,
-    /// Turns.
+    /// Number of turns.
     invocations: usize,
 }
 
@@ -105,7 +105,7 @@ impl From<Counts> for CallCountsAnswer {
     }
 }
 
-/// The numbers of one evaluation unit.
+/// Latency, tokens and counts of one evaluation unit.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Performance", rename_all = "camelCase")]
@@ -114,7 +114,7 @@ pub(super) struct PerformanceAnswer {
     latency: LatencyAnswer,
     /// Tokens.
     tokens: TokensAnswer,
-    /// Calls and turns.
+    /// Numbers of calls and turns.
     counts: CallCountsAnswer,
     /// Models that were called, sorted.
     models: BTreeSet<String>,
@@ -128,13 +128,13 @@ impl From<Performance> for PerformanceAnswer {
     }
 }
 
-/// Averages over evaluation units.
+/// Average tokens of an evaluation unit.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "AverageTokens")]
 struct AverageTokensAnswer {
-    /// Tokens read.
+    /// Input tokens.
     prompt: f64,
-    /// Tokens written.
+    /// Output tokens.
     output: f64,
 }
 
@@ -143,17 +143,17 @@ struct AverageTokensAnswer {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "RunTokens", rename_all = "camelCase")]
 struct RunTokensAnswer {
-    /// Read by models.
+    /// Input tokens.
     total_prompt: i64,
-    /// Written by models.
+    /// Output tokens.
     total_output: i64,
-    /// Both together.
+    /// Input and output tokens.
     total: i64,
-    /// Averages over evaluation units.
+    /// Average tokens of an evaluation unit.
     avg_per_trace: AverageTokensAnswer,
-    /// Written to caches of prompts.
+    /// Tokens written to prompt caches.
     cache_creation_tokens: i64,
-    /// Read from caches of prompts.
+    /// Tokens read from prompt caches.
     cache_read_tokens: i64,
 }
 
@@ -176,7 +176,7 @@ impl From<RunTokens> for RunTokensAnswer {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "RunLatency", rename_all = "camelCase")]
 struct RunLatencyAnswer {
-    /// `p50`, `p95` and `p99` over the median of each unit; empty when no unit has one.
+    /// `p50`, `p95` and `p99` of the median latencies of the units; empty if no unit has one.
     overall_per_trace: BTreeMap<String, f64>,
 }
 
@@ -185,15 +185,15 @@ struct RunLatencyAnswer {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "RunCounts", rename_all = "camelCase")]
 struct RunCountsAnswer {
-    /// Evaluation units.
+    /// Number of evaluation units.
     traces: usize,
-    /// Model calls.
+    /// Number of model calls.
     total_llm_calls: usize,
-    /// Tool calls.
+    /// Number of tool calls.
     total_tool_calls: usize,
-    /// Model calls of a unit on average.
+    /// Average number of model calls of a unit.
     avg_llm_calls_per_trace: f64,
-    /// Tool calls of a unit on average.
+    /// Average number of tool calls of a unit.
     avg_tool_calls_per_trace: f64,
 }
 
@@ -209,7 +209,7 @@ impl From<RunCounts> for RunCountsAnswer {
     }
 }
 
-/// The numbers of all evaluation units together.
+/// Latency, tokens and counts of all evaluation units together.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "RunPerformance", rename_all = "camelCase")]
@@ -222,7 +222,7 @@ pub(super) struct RunPerformanceAnswer {
     counts: RunCountsAnswer,
     /// Models that were called, sorted.
     models: BTreeSet<String>,
-    /// Evaluation units.
+    /// Number of evaluation units.
     trace_count: usize,
 }
 

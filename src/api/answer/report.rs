@@ -1,4 +1,4 @@
-//! What came out of an evaluation, as it is answered at once.
+//! Results of evaluations that their caller waits for.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use crate::metrics::{EvalStatus, MetricResult};
 use crate::trace::Warning;
 use crate::uploads::EvaluatedUpload;
 
-/// Something that was read or evaluated with less than it should have had.
+/// A shortcoming of the input: data was lost, repaired or guessed.
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Warning")]
 struct WarningAnswer {
-    /// What it is about; stable, for programs.
+    /// Stable code of the kind of warning, for programs.
     code: String,
-    /// What happened, for people.
+    /// Explanation, for people.
     text: String,
 }
 
@@ -29,28 +29,28 @@ impl From<Warning> for WarningAnswer {
     }
 }
 
-/// What came out for one metric.
+/// The result of one metric.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "MetricResult", rename_all = "camelCase")]
 struct MetricResultAnswer {
-    /// Which metric.
+    /// Name of the metric.
     metric_name: String,
     /// Overall score.
     score: Nullable<f64>,
-    /// What the score was worth.
+    /// Whether the score passed.
     eval_status: Named<EvalStatus>,
-    /// One score per turn; null where a turn has none.
+    /// One score per turn; null for a turn without a score.
     per_invocation_scores: Vec<Nullable<f64>>,
-    /// What each of them was worth.
+    /// Whether each of those scores passed.
     per_invocation_statuses: Vec<Named<EvalStatus>>,
-    /// Why it could not be computed.
+    /// Why the score could not be computed.
     error: Nullable<String>,
-    /// The kind of the error; stable, for programs.
+    /// Stable kind of the error, for programs.
     error_type: Nullable<String>,
-    /// What stands behind the score; names and values are never rewritten.
+    /// Details behind the score; names and values from traces stay as recorded.
     details: Nullable<RawObject>,
-    /// How long it took, in milliseconds.
+    /// Duration of the computation, in milliseconds.
     duration_ms: f64,
 }
 
@@ -70,14 +70,14 @@ impl From<MetricResult> for MetricResultAnswer {
     }
 }
 
-/// Where a turn is found.
+/// The span of a turn.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "TurnRef", rename_all = "camelCase")]
 struct TurnRefAnswer {
-    /// The trace.
+    /// Id of the trace.
     trace_id: String,
-    /// The span that the turn is anchored at.
+    /// Id of the span that the turn was extracted from.
     span_id: String,
 }
 
@@ -87,38 +87,38 @@ impl From<TurnRef> for TurnRefAnswer {
     }
 }
 
-/// What came out for one evaluation unit: a trace, or the traces of a conversation.
+/// The result of one evaluation unit: a trace, or the traces of a conversation.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "TraceResult", rename_all = "camelCase")]
 pub(super) struct TraceResultAnswer {
-    /// The unit's earliest trace.
+    /// Id of the unit's earliest trace.
     trace_id: String,
-    /// How many turns there are.
+    /// Number of turns.
     num_invocations: usize,
-    /// One per metric, in the order of the configuration.
+    /// One result per metric, in the order of the configuration.
     metric_results: Vec<MetricResultAnswer>,
     /// The texts of `warnings`, sorted.
     conversion_warnings: Vec<String>,
-    /// What was lost, mended or guessed on the way.
+    /// Data that was lost, repaired or guessed.
     warnings: Vec<WarningAnswer>,
     /// Latency, tokens and counts.
     performance_metrics: Nullable<PerformanceAnswer>,
     /// The service that sent the traces.
     service_name: Nullable<String>,
-    /// The agent of the first turn that names one.
+    /// Name of the agent, from the first turn that has one.
     agent_name: Nullable<String>,
-    /// All traces of the unit, by start.
+    /// Ids of all traces of the unit, by start.
     trace_ids: Vec<String>,
     /// Id of the conversation.
     conversation_id: Nullable<String>,
-    /// What the traces were grouped by.
+    /// Key by which the traces were grouped.
     group_key: String,
-    /// The eval case compared with.
+    /// Id of the eval case compared with.
     eval_case_id: Nullable<String>,
-    /// How it was found.
+    /// How the eval case was found.
     eval_case_match: Nullable<Named<CaseMatch>>,
-    /// Where each turn is found.
+    /// The span of each turn.
     turn_refs: Vec<TurnRefAnswer>,
 }
 
@@ -143,24 +143,24 @@ impl From<UnitReport> for TraceResultAnswer {
     }
 }
 
-/// What came out of an evaluation.
+/// The result of an evaluation.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "EvaluationResult", rename_all = "camelCase")]
 pub(super) struct ReportAnswer {
-    /// One per evaluation unit, in the order in which their traces were first seen.
+    /// One result per evaluation unit, in the order in which their traces were first seen.
     trace_results: Vec<TraceResultAnswer>,
     /// Inputs, or parts of inputs, that could not be read.
     errors: Vec<String>,
-    /// Sums over all units; null when there are none.
+    /// Latency, tokens and counts over all units; null if there are no units.
     performance_metrics: Nullable<RunPerformanceAnswer>,
-    /// The run as which this was stored; null when that failed, which is among the warnings.
+    /// Id of the run under which the result is stored; null if storing failed, as a warning then says.
     run_id: Nullable<Uuid>,
-    /// What the agent's behaviour was worth.
+    /// Whether the agent's behaviour passed.
     verdict: Named<Verdict>,
-    /// What was lost on the way and belongs to no unit.
+    /// Data that was lost, repaired or guessed, and belongs to no unit.
     warnings: Vec<WarningAnswer>,
-    /// Eval cases that could have been compared with and were not.
+    /// Ids of the eval cases that were compared with no trace.
     unmatched_eval_cases: Vec<String>,
 }
 
@@ -184,7 +184,7 @@ impl From<EvaluatedUpload> for ReportAnswer {
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "EvaluationEnvelope")]
 pub(in crate::api) struct OneReport {
-    /// What came out.
+    /// The result.
     data: ReportAnswer,
 }
 

@@ -1,4 +1,4 @@
-//! Results as they are answered.
+//! Results in answers.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -80,7 +80,7 @@ impl ResultAnswer {
     }
 }
 
-/// A part of the results of a run.
+/// A page of the results of a run.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct ResultPage {
     /// Results, by unit, then by evaluator.

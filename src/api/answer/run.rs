@@ -1,4 +1,4 @@
-//! A run as it is answered.
+//! Runs in answers.
 
 use std::collections::BTreeMap;
 
@@ -10,50 +10,50 @@ use super::member::{FreeObject, Named, Nullable, RawObject, Time};
 use crate::runs::{MetricSummary, Progress, ResultCounts, Run, RunStatus, Summary, Verdict};
 use crate::spec::TargetKind;
 
-/// A run as it stands.
+/// The current state of a run.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Run", rename_all = "camelCase")]
 pub(in crate::api) struct RunAnswer {
-    /// Its id.
+    /// Id of the run.
     run_id: Uuid,
-    /// Where it stands.
+    /// State of the service's work on the run.
     status: Named<RunStatus>,
-    /// What the agent's behaviour was worth; null until it was evaluated.
+    /// Whether the agent's behaviour passed; null until it is evaluated.
     verdict: Nullable<Named<Verdict>>,
-    /// How often a worker took it up; 0 until the first time.
+    /// Number of the current or last attempt; 0 before the first one.
     attempt: u32,
-    /// How often a worker may take it up before a lost worker or a passing failure ends it.
+    /// Attempts after which a lost worker or a transient failure fails the run.
     max_attempts: u32,
-    /// −100 to 100; higher ones are taken up first.
+    /// Priority from −100 to 100; runs with a higher one start first.
     priority: i16,
-    /// How long one attempt may take, in seconds.
+    /// Longest duration of one attempt, in seconds.
     deadline_s: u64,
-    /// What the submitter called it.
+    /// Labels, as submitted.
     labels: BTreeMap<String, String>,
-    /// Where its traces come from.
+    /// Where the traces come from.
     target_kind: Named<TargetKind>,
-    /// Id of the eval set that it is compared with.
+    /// Id of the eval set compared with.
     eval_set_id: Nullable<String>,
-    /// Who works on it, while it is running.
+    /// Id of the worker, while the run is running.
     worker_id: Nullable<String>,
-    /// How far it has come, while it is running.
+    /// Evaluation units done, while the run is running.
     progress: Nullable<ProgressAnswer>,
-    /// Why it failed, for people.
+    /// Why the run failed, for people.
     error: Nullable<String>,
-    /// Why it failed; stable, for programs.
+    /// Stable code of why the run failed, for programs.
     error_code: Nullable<String>,
-    /// Counts and averages, once it succeeded.
+    /// Counts and averages, once the run has succeeded.
     summary: Nullable<SummaryAnswer>,
-    /// When it was submitted.
+    /// When the run was submitted.
     created_at: Time,
-    /// When a worker first took it up.
+    /// When the first attempt started.
     started_at: Nullable<Time>,
-    /// When it reached a final status.
+    /// When the run reached a final status.
     finished_at: Nullable<Time>,
-    /// Whether somebody asked for it to be stopped.
+    /// Whether cancellation was requested.
     cancel_requested: bool,
-    /// The specification as submitted, secrets redacted; only with `include=spec`.
+    /// The specification as submitted, with secrets redacted; only with `include=spec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     spec: Option<RawObject>,
 }
@@ -93,13 +93,13 @@ impl From<Run> for RunAnswer {
     }
 }
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[oai(rename = "Progress")]
 pub(in crate::api) struct ProgressAnswer {
     /// Evaluation units whose results are stored.
     done: u32,
-    /// Evaluation units there are.
+    /// All evaluation units.
     total: u32,
 }
 
@@ -109,23 +109,23 @@ impl From<Progress> for ProgressAnswer {
     }
 }
 
-/// Counts and averages of a run. Members are in snake_case, as the reference has them.
+/// Counts and averages of a run. Members are in snake_case, as in the reference implementation.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[oai(rename = "Summary")]
 struct SummaryAnswer {
-    /// Evaluation units.
+    /// Number of evaluation units.
     trace_count: u32,
-    /// Results by status.
+    /// Number of results by status.
     result_counts: CountsAnswer,
-    /// By evaluator name.
+    /// Counts and average by evaluator name.
     per_metric: BTreeMap<String, MetricAnswer>,
-    /// Service name, else agent name, of each unit; sorted, each once.
+    /// Service names, or agent names where there is none, of all units; sorted and without duplicates.
     agents: Vec<String>,
     /// Inputs, or parts of inputs, that could not be read.
     errors: Vec<String>,
-    /// What was lost on the way and belongs to no unit.
+    /// Data that was lost, repaired or guessed, and belongs to no unit.
     warnings: Vec<String>,
-    /// Eval cases that nothing was compared with.
+    /// Ids of the eval cases that were compared with no trace.
     unmatched_eval_cases: Vec<String>,
     /// Latency, tokens and counts over all units.
     performance_metrics: Nullable<FreeObject>,
@@ -147,17 +147,17 @@ impl From<Summary> for SummaryAnswer {
     }
 }
 
-/// How many results there are of each status.
+/// Number of results by status.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[oai(rename = "ResultCounts")]
 struct CountsAnswer {
-    /// At or above the threshold.
+    /// Results at or above the threshold.
     passed: u32,
-    /// Below the threshold.
+    /// Results below the threshold.
     failed: u32,
-    /// Could not be computed.
+    /// Results that could not be computed.
     errored: u32,
-    /// Not compared, or only reported.
+    /// Results not compared, or only reported.
     skipped: u32,
 }
 
@@ -167,7 +167,7 @@ impl From<ResultCounts> for CountsAnswer {
     }
 }
 
-/// What one metric came to over a run.
+/// Results of one metric over a run.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[oai(rename = "MetricSummary")]
 struct MetricAnswer {
@@ -179,7 +179,7 @@ struct MetricAnswer {
     errored: u32,
     /// Results not compared, or only reported.
     skipped: u32,
-    /// Mean of the scores there are; null when there are none.
+    /// Mean of all scores; null if there are none.
     avg_score: Nullable<f64>,
 }
 
@@ -204,7 +204,7 @@ impl From<Run> for OneRun {
     }
 }
 
-/// A part of a list of runs.
+/// A page of runs.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct RunPage {
     /// Runs, newest first.

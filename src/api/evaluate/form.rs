@@ -1,4 +1,4 @@
-//! Forms with files (`multipart/form-data`): reading them no further than is allowed, and describing them.
+//! Forms with files (`multipart/form-data`): reading them within limits, and describing them.
 
 use std::io;
 use std::marker::PhantomData;
@@ -19,34 +19,34 @@ use crate::api::body::{BodyLimit, too_large, unsupported};
 use crate::api::problem::Problem;
 use crate::uploads::Part;
 
-/// Most parts of a form; more files than that are better put into one.
+/// Most parts of a form; traces in more files fit into fewer as JSON lines.
 const MAX_PARTS: usize = 1000;
 
-/// Which parts a form has, for the document.
+/// The parts of a form, for the OpenAPI document.
 pub(super) trait FormShape: Send + Sync + 'static {
-    /// What the schema is called.
+    /// Name of the schema.
     const NAME: &'static str;
-    /// What the form is for.
+    /// Description of the schema.
     const ABOUT: &'static str;
     /// The parts.
     const PARTS: &'static [PartShape];
 }
 
-/// A part of a form, for the document.
+/// A part of a form, for the OpenAPI document.
 pub(super) struct PartShape {
-    /// Its name.
+    /// Name of the part.
     pub(super) name: &'static str,
-    /// What it is.
+    /// Description of the part.
     pub(super) about: &'static str,
-    /// What it holds.
+    /// Type of its content.
     pub(super) content: Content,
-    /// Whether it has to be there.
+    /// Whether it must be present.
     pub(super) is_required: bool,
 }
 
-/// What a part holds.
+/// Type of the content of a part.
 pub(super) enum Content {
-    /// Files, at least one.
+    /// One or more files.
     Files,
     /// A file.
     File,
@@ -75,11 +75,11 @@ impl PartShape {
     }
 }
 
-/// The parts of a form, as the document describes it by `F`.
+/// The parts of a form that the OpenAPI document describes as `F`.
 #[derive(Debug)]
 pub(super) struct MultipartForm<F> {
     pub(super) parts: Vec<Part>,
-    /// Its share of the memory for bodies; to be kept as long as the parts.
+    /// Its share of the memory for bodies; keep it as long as the parts.
     pub(super) room: OwnedSemaphorePermit,
     described: Described<F>,
 }
@@ -123,7 +123,7 @@ impl<'a, F: FormShape> ApiExtractor<'a> for MultipartForm<F> {
     }
 }
 
-/// The body, which fails beyond so many bytes, and whether it did.
+/// Limits a body: beyond `limit` bytes it fails, and the flag returned is set.
 fn limited(body: Body, limit: usize) -> (Body, Arc<AtomicBool>) {
     let overrun = Arc::new(AtomicBool::new(false));
     let noted = overrun.clone();

@@ -1,4 +1,4 @@
-//! Evaluating what is sent along, while its sender waits; converting it; checking a golden.
+//! Evaluating uploaded traces while the caller waits, converting them, and checking eval sets.
 
 mod form;
 mod responses;
@@ -19,19 +19,19 @@ use self::shapes::{ConvertForm, EvaluateForm, EvaluateRequest, ValidateForm};
 use self::stream::{ProgressReporter, follow};
 use super::answer::{Json, OneConversion, OneValidation};
 use super::body::JsonText;
-use super::document::Tag;
 use super::problem::{Failed, Problem};
+use super::tags::Tag;
 use crate::uploads::{Source, UploadError, UploadService, convert, validate_eval_set};
 
 /// Evaluation of uploads.
 pub(super) struct EvaluateApi {
-    /// What does the work.
+    /// The service behind the API.
     pub(super) uploads: UploadService,
     /// Ends streams when the service stops.
     pub(super) shutdown: CancellationToken,
 }
 
-/// How long an upload waits until others are evaluated.
+/// Longest wait of an upload for a free slot.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const FORM: &str = "/api/evaluate";
@@ -43,18 +43,19 @@ const JSON_STREAM: &str = "/api/evaluate/json/stream";
 impl EvaluateApi {
     /// Evaluate files
     ///
-    /// Evaluates traces at once and answers with what came out, which is also stored as a run. Files that cannot be
-    /// read are among `errors`; the others are evaluated. The evaluation stops when the client goes away.
+    /// Evaluates uploaded traces and answers with the result, which is also stored as a run. Files that cannot be read
+    /// are listed in `errors`; the others are evaluated. The evaluation stops if the client disconnects.
     #[oai(path = "/api/evaluate", method = "post", operation_id = "evaluate_form")]
     async fn evaluate_form(&self, form: MultipartForm<EvaluateForm>) -> Result<Answered, Failed<Evaluating>> {
         let MultipartForm { parts, room, .. } = form;
         Ok(self.answer(FORM, Source::Form(parts), room).await?)
     }
 
-    /// Evaluate files and follow
+    /// Evaluate files and stream updates
     ///
-    /// The same as server-sent events: what is known of each trace before it is evaluated, each metric as soon as it
-    /// is done, and in the end everything, or why there is nothing. An idle stream sends a comment every 15 seconds.
+    /// The same as `evaluate_form`, answered with server-sent events: performance and metadata of each trace before it
+    /// is evaluated, each metric as soon as it is computed, and at the end the whole result or the error. An idle stream
+    /// sends a comment every 15 seconds.
     #[oai(path = "/api/evaluate/stream", method = "post", operation_id = "stream_form")]
     async fn stream_form(
         &self,
@@ -66,17 +67,17 @@ impl EvaluateApi {
 
     /// Evaluate a document
     ///
-    /// Evaluates the traces in a JSON body at once and answers with what came out, which is also stored as a run. The
-    /// evaluation stops when the client goes away.
+    /// Evaluates the traces in a JSON body and answers with the result, which is also stored as a run. The evaluation
+    /// stops if the client disconnects.
     #[oai(path = "/api/evaluate/json", method = "post", operation_id = "evaluate_json")]
     async fn evaluate_json(&self, body: JsonText<EvaluateRequest>) -> Result<Answered, Failed<Evaluating>> {
         let JsonText { text, room, .. } = body;
         Ok(self.answer(JSON, Source::Body(text), room).await?)
     }
 
-    /// Evaluate a document and follow
+    /// Evaluate a document and stream updates
     ///
-    /// The same as server-sent events.
+    /// The same as `evaluate_json`, answered with server-sent events as `stream_form` is.
     #[oai(path = "/api/evaluate/json/stream", method = "post", operation_id = "stream_json")]
     async fn stream_json(&self, body: JsonText<EvaluateRequest>) -> Result<StreamAnswer, Failed<Streaming>> {
         let JsonText { text, room, .. } = body;
@@ -85,7 +86,7 @@ impl EvaluateApi {
 
     /// Convert traces
     ///
-    /// Answers with the conversations that the traces tell of, as they would be evaluated. Nothing is stored.
+    /// Extracts the conversations from traces, as an evaluation would. Nothing is stored.
     #[oai(path = "/api/convert", method = "post", operation_id = "convert_traces")]
     async fn convert(&self, form: MultipartForm<ConvertForm>) -> Result<Extracted, Failed<Converting>> {
         let MultipartForm { parts, room, .. } = form;
@@ -95,7 +96,7 @@ impl EvaluateApi {
 
     /// Check an eval set
     ///
-    /// Says whether a golden can be used, and if not, why and where.
+    /// Checks whether a golden eval set can be used, and lists its faults with their places.
     #[oai(path = "/api/validate/eval-set", method = "post", operation_id = "validate_evalset")]
     async fn validate(&self, form: MultipartForm<ValidateForm>) -> Result<Validated, Failed<Validating>> {
         let MultipartForm { parts, room, .. } = form;
@@ -105,7 +106,7 @@ impl EvaluateApi {
 }
 
 impl EvaluateApi {
-    /// Evaluates and answers when that is done.
+    /// Evaluates and answers with the result.
     async fn answer(
         &self,
         endpoint: &str,
@@ -118,7 +119,7 @@ impl EvaluateApi {
         Ok(Answered::Report(Json::encode(&evaluated.into())?))
     }
 
-    /// Evaluates and tells how it goes on.
+    /// Evaluates and answers with a stream of updates.
     async fn stream(
         &self,
         endpoint: &str,
@@ -131,7 +132,7 @@ impl EvaluateApi {
         Ok(StreamAnswer::Events(follow(evaluating, events, self.shutdown.clone())))
     }
 
-    /// Does something that takes as long as an upload is large, on a thread for that.
+    /// Runs work whose duration depends on the size of the upload, on a thread for blocking work.
     async fn work<T: Send + 'static>(
         &self,
         room: OwnedSemaphorePermit,

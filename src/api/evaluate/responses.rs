@@ -1,30 +1,30 @@
-//! What uploads can be answered with.
+//! Answers to uploads.
 
 use poem::http::StatusCode;
 use poem_openapi::ApiResponse;
 
-use crate::api::answer::{EvaluationEvent, Json, OneConversion, OneReport, OneValidation};
+use crate::api::answer::{EvaluationUpdate, Json, OneConversion, OneReport, OneValidation};
 use crate::api::event_stream::EventStream;
-use crate::api::problem::{Failures, Problem, ProblemError};
+use crate::api::problem::{Problem, ProblemError, failures};
 use crate::uploads::{Refusal, UploadError, UploadFault};
 
-/// An evaluation that is done.
+/// A complete evaluation.
 #[derive(ApiResponse)]
 pub(super) enum Answered {
-    /// What came out, whatever it is worth.
+    /// The result, with any verdict.
     #[oai(status = 200)]
     Report(Json<OneReport>),
 }
 
-/// An evaluation that goes on.
+/// An evaluation under way.
 #[derive(ApiResponse)]
 pub(super) enum StreamAnswer {
-    /// How the evaluation goes on; ends with it. Whatever is wrong with what was sent is told by the last event.
+    /// Updates until the evaluation ends. Faults of the request come as the last event too.
     #[oai(status = 200)]
-    Events(EventStream<EvaluationEvent>),
+    Events(EventStream<EvaluationUpdate>),
 }
 
-/// Traces that were converted.
+/// Converted traces.
 #[derive(ApiResponse)]
 pub(super) enum Extracted {
     /// The conversations.
@@ -32,32 +32,19 @@ pub(super) enum Extracted {
     Conversations(Json<OneConversion>),
 }
 
-/// A golden that was checked.
+/// A checked eval set.
 #[derive(ApiResponse)]
 pub(super) enum Validated {
-    /// Whether it can be used.
+    /// Whether the eval set can be used.
     #[oai(status = 200)]
     Outcome(Json<OneValidation>),
 }
 
-macro_rules! failures {
-    ($($name:ident: $statuses:expr, $doc:literal;)*) => {
-        $(
-            #[doc = $doc]
-            pub(super) struct $name;
-
-            impl Failures for $name {
-                const STATUSES: &'static [u16] = &$statuses;
-            }
-        )*
-    };
-}
-
 failures! {
-    Evaluating: [400, 413, 415, 422, 504], "What can go wrong with an evaluation.";
-    Streaming: [400, 413, 415], "What can go wrong with an evaluation before it is told of.";
-    Converting: [400, 413, 415, 422], "What can go wrong with a conversion.";
-    Validating: [400, 413, 415, 422], "What can go wrong with a check.";
+    Evaluating: [400, 413, 415, 422, 504], "Failures of an evaluation.";
+    Streaming: [400, 413, 415], "Failures of an evaluation before its stream begins.";
+    Converting: [400, 413, 415, 422], "Failures of a conversion.";
+    Validating: [400, 413, 415, 422], "Failures of a check.";
 }
 
 impl From<UploadError> for Problem {

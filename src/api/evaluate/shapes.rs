@@ -1,5 +1,4 @@
-//! What requests to evaluate look like, for the document only: they are read by
-//! [`uploads`](crate::uploads).
+//! The schemas of requests to evaluate, for the OpenAPI document only: [`uploads`](crate::uploads) parses them.
 
 use poem_openapi::Object;
 
@@ -9,14 +8,14 @@ use crate::api::submission::{EvalConfig, Free, TraceFormat};
 
 const TRACE_FILES: PartShape = PartShape {
     name: "trace_files",
-    about: "OTLP or Jaeger JSON; names end in .json or .jsonl.",
+    about: "OTLP or Jaeger JSON, in files whose names end in .json or .jsonl.",
     content: Content::Files,
     is_required: true,
 };
 
 const TRACE_FORMAT: PartShape = PartShape {
     name: "trace_format",
-    about: "How the traces are written; found out if left out.",
+    about: "Format of the traces; detected if left out.",
     content: Content::Choice(&["otlp-json", "jaeger-json"]),
     is_required: false,
 };
@@ -38,14 +37,14 @@ impl FormShape for EvaluateForm {
         TRACE_FILES,
         PartShape {
             name: "config",
-            about: "What to compute: JSON of the shape `EvaluateConfig`.",
+            about: "Evaluators and options: JSON of the schema `EvaluateConfig`.",
             content: Content::Text,
             is_required: true,
         },
         EVAL_SET_FILE,
         PartShape {
             name: "credential_refs",
-            about: "Credentials by name: JSON, as in a run's specification.",
+            about: "Credentials by name: JSON, as `credentialRefs` of a run's specification.",
             content: Content::Text,
             is_required: false,
         },
@@ -64,14 +63,14 @@ impl FormShape for ConvertForm {
         TRACE_FORMAT,
         PartShape {
             name: "group_by",
-            about: "What belongs together; `trace` if left out.",
+            about: "Which traces form a conversation; `trace` if left out.",
             content: Content::Choice(&["trace", "conversation", "auto"]),
             is_required: false,
         },
     ];
 }
 
-/// A form with a golden to check.
+/// A form with an eval set to check.
 pub(super) struct ValidateForm;
 
 impl FormShape for ValidateForm {
@@ -86,27 +85,27 @@ impl FormShape for ValidateForm {
 pub(super) struct EvaluateRequest {
     /// An OTLP or Jaeger JSON document.
     traces: Free,
-    /// What to compute; the trajectory metric if left out.
+    /// Evaluators and options; the trajectory metric alone if left out.
     #[oai(nullable)]
     config: Option<EvaluateConfig>,
     /// The golden eval set to compare with, as an object in the format of ADK eval sets.
     #[oai(nullable)]
     eval_set: Option<Free>,
-    /// Credentials by name; which ones may be referred to is up to the operator.
+    /// Credentials by name; only those that the operator allows.
     #[oai(nullable, validator(max_properties = 64))]
     credential_refs: Option<CredentialRefs>,
-    /// How the traces are written; found out if left out.
+    /// Format of the traces; detected if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
 }
 
-/// What to compute, and how the traces are written.
+/// Evaluators and options, and the format of the traces.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct EvaluateConfig {
     #[oai(flatten)]
     config: EvalConfig,
-    /// How the traces are written; found out if left out.
+    /// Format of the traces; detected if left out.
     #[oai(nullable)]
     trace_format: Option<TraceFormat>,
 }

@@ -5,86 +5,31 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use tracing::warn;
 
-use super::inputs;
-use super::run::RunArguments;
+use super::arguments::{RunArguments, ToolArgsMode};
+use crate::cli::inputs;
 use crate::evaluation::Plan;
 use crate::evaluation::config::{
     DEFAULT_CONCURRENT_EVALS, EvalConfig, EvaluatorSpec, OutputFormat, SpecKind,
 };
 use crate::evaluators::{CodePolicy, build};
-use crate::json::checked::{choose, did_you_mean};
+use crate::json::checked::did_you_mean;
 use crate::metrics::catalog::{self, Builtin, DEFAULT_METRIC};
-use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::trace::Format;
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// For programs
-    Json,
-    /// One line per metric
-    Summary,
-}
-
-impl From<OutputFormat> for Output {
-    fn from(format: OutputFormat) -> Self {
-        match format {
-            OutputFormat::Table => Self::Table,
-            OutputFormat::Json => Self::Json,
-            OutputFormat::Summary => Self::Summary,
-        }
-    }
-}
-
-/// What `run` has to do, checked.
+/// The checked settings of one `run`.
 pub(super) struct RunSettings {
     pub(super) plan: Plan,
     pub(super) eval_set: Option<PathBuf>,
+    /// The format of all traces; `None` to detect it.
     pub(super) format: Option<Format>,
-    pub(super) output: Output,
-}
-
-/// How the arguments of one tool, or of all, are compared: `subset` or `search=ignore`.
-#[derive(Debug, Clone)]
-pub(super) struct ToolArgsMode {
-    tool: Option<String>,
-    mode: ArgsMode,
-}
-
-impl std::str::FromStr for ToolArgsMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (tool, word) = match text.rsplit_once('=') {
-            Some((tool, word)) => (Some(tool.to_owned()), word),
-            None => (None, text),
-        };
-        Ok(Self { tool, mode: choose(word, &ArgsMode::NAMES)? })
-    }
-}
-
-/// Parses a match type without regard to case.
-pub(super) fn parse_match_type(text: &str) -> Result<MatchType, String> {
-    choose(text, &MatchType::NAMES)
-}
-
-/// Parses a threshold in 0..=1.
-pub(super) fn parse_threshold(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
-        Ok(_) => Err("must lie within 0 and 1".into()),
-        Err(_) => Err("is not a number".into()),
-    }
+    pub(super) output: OutputFormat,
 }
 
 impl RunSettings {
     /// Combines the command line with the configuration file it names; the command line wins.
     ///
     /// # Errors
-    /// Whatever can be known before a trace is read.
+    /// Every fault that can be found before a trace is read.
     pub(super) fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
         let files = arguments.traces.iter().chain(&arguments.eval_set).chain(&arguments.config);
         if files.filter(|file| file.as_os_str() == inputs::STDIN).count() > 1 {
@@ -109,7 +54,7 @@ impl RunSettings {
             },
             eval_set: arguments.eval_set.clone().or(config.eval_set.map(|path| directory.join(path))),
             format: arguments.format.or(config.trace_format),
-            output: arguments.output.or(config.output_format.map(Output::from)).unwrap_or_default(),
+            output: arguments.output.or(config.output_format).unwrap_or(OutputFormat::Table),
         })
     }
 }
@@ -122,7 +67,7 @@ fn read_config(path: &Path) -> anyhow::Result<EvalConfig> {
     EvalConfig::parse(document.text()).with_context(reading)
 }
 
-/// The evaluators asked for, by `-m`, by the configuration, and limited by `--only`.
+/// The evaluators named by `-m` and by the configuration, cut down to those of `--only`.
 fn select_specs(
     arguments: &RunArguments,
     configured: Option<Vec<EvaluatorSpec>>,
@@ -131,7 +76,7 @@ fn select_specs(
     for name in &arguments.metrics {
         named.push(EvaluatorSpec::builtin(name, catalog::find(name).map_err(|error| anyhow!(error))?));
     }
-    // The options apply to the metrics named, or else to all there are.
+    // `-t` and the trajectory options apply to the metrics of `-m`; without any, to those of the configuration.
     let (mut specs, reached) = match (configured, named.is_empty()) {
         (Some(configured), true) => (Vec::new(), configured),
         (None, true) => (Vec::new(), vec![EvaluatorSpec::builtin(DEFAULT_METRIC, Builtin::Trajectory)]),
@@ -181,7 +126,7 @@ fn with_overrides(mut spec: EvaluatorSpec, arguments: &RunArguments) -> Evaluato
     spec
 }
 
-/// Warns of options that reach none of the metrics that options apply to.
+/// Warns of options that apply to none of the metrics.
 fn warn_unused(arguments: &RunArguments, specs: &[EvaluatorSpec]) {
     let has = |fits: fn(Builtin) -> bool| {
         specs.iter().any(|spec| matches!(spec.kind, SpecKind::Builtin { metric, .. } if fits(metric)))

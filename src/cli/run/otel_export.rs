@@ -1,25 +1,25 @@
-//! Whether and where evaluation results are sent as telemetry: flags and the standard OTLP variables.
+//! Export of results as OpenTelemetry log records: the flag and the standard OTLP variables.
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use crate::otel_export::{Exporter, ExporterSettings};
 
-/// Where results are sent when nothing is said.
+/// Base URL of the collector by default, as the OTLP specification has it.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 
-/// Milliseconds for one request when nothing is said.
-const DEFAULT_TIMEOUT_MS: u64 = 10_000;
+/// Timeout of one request by default, as the OTLP specification has it.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Telemetry about results.
+/// Options and variables of the export.
 ///
-/// The standard variables are taken as text and looked at only when results are sent, since other programs read
-/// them too; an empty one counts as not set.
+/// The standard variables are taken as text and checked only when results are exported, since other programs read
+/// them too: one that is meant for those must not fail a run. An empty one counts as not set.
 #[derive(Args)]
-pub(super) struct EventArguments {
+pub(super) struct OtelExportArguments {
     /// Send the results as OpenTelemetry log records to the collector of the standard OTLP variables
     #[arg(long, env = "AGENTEVALS_EVALUATION_EVENTS", value_parser = BoolishValueParser::new())]
     emit_otel: bool,
@@ -45,18 +45,19 @@ pub(super) struct EventArguments {
     otlp_timeout: Option<String>,
 }
 
-impl std::fmt::Debug for EventArguments {
-    /// Headers and addresses may hold secrets.
+impl std::fmt::Debug for OtelExportArguments {
+    // By hand, because headers and addresses may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventArguments").field("emit_otel", &self.emit_otel).finish_non_exhaustive()
+        f.debug_struct("OtelExportArguments").field("emit_otel", &self.emit_otel).finish_non_exhaustive()
     }
 }
 
-impl EventArguments {
-    /// The exporter, if results are to be sent.
+impl OtelExportArguments {
+    /// The exporter; `None` unless results are to be exported.
     ///
     /// # Errors
-    /// The variables ask for something that cannot be done; the text names the variable, never its value.
+    /// A variable has an unsupported or malformed value. The message names the variable and never its value, which may
+    /// be a secret.
     pub(super) fn exporter(&self) -> anyhow::Result<Option<Exporter>> {
         if !self.emit_otel || is_true(&self.otel_sdk_disabled) {
             return Ok(None);
@@ -71,27 +72,35 @@ impl EventArguments {
         if !matches!(protocol, "http/json" | "http/protobuf") {
             bail!("OTEL_EXPORTER_OTLP_PROTOCOL: events are sent over HTTP; set it to http/json");
         }
-        let endpoint = set(&self.otlp_logs_endpoint).map(str::to_owned).unwrap_or_else(|| {
-            let base = set(&self.otlp_endpoint).unwrap_or(DEFAULT_ENDPOINT);
-            format!("{}/v1/logs", base.trim_end_matches('/'))
-        });
-        let timeout_ms = match set(&self.otlp_timeout).map(str::parse) {
-            None => DEFAULT_TIMEOUT_MS,
-            Some(Ok(milliseconds)) => milliseconds,
-            Some(Err(_)) => bail!("OTEL_EXPORTER_OTLP_TIMEOUT: expected milliseconds"),
-        };
         let headers = set(&self.otlp_logs_headers).or(set(&self.otlp_headers)).unwrap_or_default();
         let settings = ExporterSettings {
-            endpoint,
+            endpoint: self.endpoint(),
+            timeout: self.timeout()?,
             headers: parse_headers(headers)?,
-            timeout: Duration::from_millis(timeout_ms),
             with_explanations: is_true(&self.emit_explanations),
         };
         Ok(Some(Exporter::new(settings)?))
     }
+
+    /// The URL for logs as it stands, else the base URL with the path for logs.
+    fn endpoint(&self) -> String {
+        if let Some(endpoint) = set(&self.otlp_logs_endpoint) {
+            return endpoint.to_owned();
+        }
+        let base = set(&self.otlp_endpoint).unwrap_or(DEFAULT_ENDPOINT);
+        format!("{}/v1/logs", base.trim_end_matches('/'))
+    }
+
+    fn timeout(&self) -> anyhow::Result<Duration> {
+        let Some(text) = set(&self.otlp_timeout) else { return Ok(DEFAULT_TIMEOUT) };
+        match text.parse() {
+            Ok(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+            Err(_) => bail!("OTEL_EXPORTER_OTLP_TIMEOUT: expected milliseconds"),
+        }
+    }
 }
 
-/// The value of a variable that is set and not empty.
+/// The value of a variable, unless it is unset or blank.
 fn set(variable: &Option<String>) -> Option<&str> {
     variable.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
@@ -103,18 +112,22 @@ fn is_true(variable: &Option<String>) -> bool {
 
 /// Parses `name=value,name=value` with percent-encoded values, as in W3C baggage.
 fn parse_headers(text: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).enumerate();
-    let parse = |(index, pair): (usize, &str)| {
-        // The text is not quoted: it may be a secret.
-        let malformed =
-            || anyhow!("OTEL_EXPORTER_OTLP_HEADERS: header {} is malformed; write name=value", index + 1);
-        let (name, value) = pair.split_once('=').ok_or_else(malformed)?;
-        let is_name = name.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
-        if !is_name || value.contains(char::is_control) {
-            return Err(malformed());
-        }
-        Ok((name.trim().to_owned(), value))
-    };
-    pairs.map(parse).collect()
+    let mut headers = Vec::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let Some(header) = parse_header(pair) else {
+            // By number and not by text, which may be a secret.
+            let number = headers.len() + 1;
+            bail!("OTEL_EXPORTER_OTLP_HEADERS: header {number} is malformed; write name=value");
+        };
+        headers.push(header);
+    }
+    Ok(headers)
+}
+
+fn parse_header(pair: &str) -> Option<(String, String)> {
+    let (name, value) = pair.split_once('=')?;
+    let name = name.trim();
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+    (is_name && !value.contains(char::is_control)).then(|| (name.to_owned(), value))
 }

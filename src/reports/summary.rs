@@ -1,11 +1,12 @@
-//! One line per metric.
+//! One line per metric, without colours: for logs and for `grep`.
 
 use std::io::{self, Write};
 
-use super::{closing_line, duration, explanation, icon, printable, status_name, unmatched_cases};
+use super::phrases::{closing_line, explanation, icon, status_name, unmatched_cases};
+use super::text::{duration, printable};
 use crate::evaluation::Report;
 
-pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if !report.errors.is_empty() {
         writeln!(out, "Errors:")?;
         for error in &report.errors {

@@ -1,4 +1,4 @@
-//! What is told of an evaluation while it goes on.
+//! Updates of an evaluation while it runs.
 
 use poem_openapi::{Object, Union};
 use serde::Serialize;
@@ -12,89 +12,89 @@ use crate::evaluation::UnitReport;
 use crate::extraction::Conversation;
 use crate::uploads::EvaluatedUpload;
 
-/// What is told of an evaluation while it goes on; the last event has `done` or `error`.
+/// An update of an evaluation while it runs; the last one has `done` or `error`.
 #[derive(Debug, Serialize, Union)]
 #[serde(untagged)]
-#[oai(one_of = true)]
-pub(in crate::api) enum EvaluationEvent {
-    /// A conversation was extracted; the event is named `performance_metrics`.
+#[oai(one_of = true, rename = "EvaluationEvent")]
+pub(in crate::api) enum EvaluationUpdate {
+    /// A conversation was extracted.
     Extracted(PerformanceEvent),
-    /// Something for people to read.
+    /// A message for people.
     Message(MessageEvent),
-    /// A metric is done.
+    /// A metric was computed.
     Progress(ProgressEvent),
-    /// All is done.
+    /// The evaluation is complete.
     Done(DoneEvent),
-    /// Nothing came out.
+    /// The evaluation failed.
     Failed(ErrorEvent),
 }
 
-/// A conversation was extracted; the event is named `performance_metrics`.
+/// A conversation was extracted. The `event` field of the stream is `performance_metrics`; other updates have none.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 pub(in crate::api) struct PerformanceEvent {
-    /// The unit's earliest trace.
+    /// Id of the unit's earliest trace.
     trace_id: String,
     /// Latency, tokens and counts.
     performance_metrics: PerformanceAnswer,
-    /// What the conversation is about.
+    /// Agent, model and first texts of the conversation.
     trace_metadata: MetadataAnswer,
 }
 
-/// Something for people to read.
+/// A message for people.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct MessageEvent {
-    /// How far the evaluation is.
+    /// The text, such as the metric that is computed next.
     message: String,
 }
 
-/// A metric is done.
+/// A metric was computed.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 pub(in crate::api) struct ProgressEvent {
-    /// Of which trace, and what came out.
+    /// The trace and the result of the metric.
     trace_progress: TraceProgress,
 }
 
-/// Of which trace a metric is done, and what came out.
+/// A trace and the result of one metric.
 #[derive(Debug, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct TraceProgress {
-    /// The unit's earliest trace.
+    /// Id of the unit's earliest trace.
     trace_id: String,
-    /// Only what is new: `metricResults` has the one metric that is done; warnings, turns and performance are told
-    /// with the first.
+    /// The new part of the trace's result: `metricResults` has the one metric; warnings, turns and performance come
+    /// only with the first metric of a trace.
     partial_result: TraceResultAnswer,
 }
 
-/// All is done.
+/// The evaluation is complete.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct DoneEvent {
     /// Always true.
     done: bool,
-    /// What came out.
+    /// The whole result.
     result: ReportAnswer,
 }
 
-/// Nothing came out.
+/// The evaluation failed.
 #[derive(Debug, Serialize, Object)]
 pub(in crate::api) struct ErrorEvent {
-    /// Why, for people.
+    /// The reason, for people.
     error: String,
-    /// Why; stable, for programs.
+    /// Stable code of the reason, for programs.
     code: String,
 }
 
-impl EvaluationEvent {
-    /// A text for people.
+impl EvaluationUpdate {
+    /// A message for people.
     pub(in crate::api) fn message(text: impl Into<String>) -> Self {
         Self::Message(MessageEvent { message: text.into() })
     }
 
-    /// A conversation that was extracted.
+    /// A conversation was extracted.
     pub(in crate::api) fn extracted(unit: &UnitReport, conversation: &Conversation) -> Self {
         Self::Extracted(PerformanceEvent {
             trace_id: unit.trace_id.clone(),
@@ -103,7 +103,7 @@ impl EvaluationEvent {
         })
     }
 
-    /// A metric of a unit that is done; the first of it tells of all else, too.
+    /// A metric of a unit was computed; the first update of a unit also carries warnings, turns and performance.
     pub(in crate::api) fn metric_done(unit: &UnitReport, metric: usize, is_first: bool) -> Self {
         let mut partial = unit.with_only(metric);
         if !is_first {
@@ -118,18 +118,18 @@ impl EvaluationEvent {
         })
     }
 
-    /// The end of an evaluation.
+    /// The evaluation is complete.
     pub(in crate::api) fn done(evaluated: EvaluatedUpload) -> Self {
         Self::Done(DoneEvent { done: true, result: evaluated.into() })
     }
 
-    /// The end of an evaluation that failed.
+    /// The evaluation failed.
     pub(in crate::api) fn failed(problem: &Problem) -> Self {
         Self::Failed(ErrorEvent { error: problem.to_string(), code: problem.code().to_owned() })
     }
 }
 
-impl StreamEvent for EvaluationEvent {
+impl StreamEvent for EvaluationUpdate {
     fn name(&self) -> &'static str {
         match self {
             Self::Extracted(_) => "performance_metrics",
