@@ -6,9 +6,10 @@ default:
 check:
     .ci/run
 
-# Runs the tests; arguments select some of them.
+# Runs the tests, after installing what they need; arguments go to `cargo test`.
+[positional-arguments]
 test *arguments:
-    cargo test {{ arguments }}
+    dev/test.sh "$@"
 
 # Formats the code and fixes what clippy can fix.
 fix:
