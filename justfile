@@ -11,6 +11,11 @@ check:
 test *arguments:
     dev/test.sh "$@"
 
+# Runs every command of the documentation; arguments name pages.
+[positional-arguments]
+docs-test *pages:
+    dev/docs.sh "$@"
+
 # Formats the code and fixes what clippy can fix.
 fix:
     cargo clippy --fix --allow-dirty --all-targets
