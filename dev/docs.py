@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs the documentation: every command of README.md and docs/, and of the pages of chart/ and samples/.
 
-    dev/docs.sh [PAGE…]    all pages, or those named; dev/docs.sh installs what this needs
+    dev/docs.sh [PAGE…]    all pages, or those named; it installs the tools first
 
-The blocks of a page are run in order by one shell, in an empty folder that has links to what lies at the top of the
-repository. By their language:
+dev/clients.sh runs clients/README.md, for which it starts a service. One shell runs the blocks of a page in order, in
+an empty folder with links to everything at the top of the repository. By their language:
 
     sh        is run and must succeed
     console   each line after `$ ` is run; what it prints must be what follows, where `…` stands for any text
@@ -32,35 +32,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")), "chart/README.md",
-         "samples/README.md"]
+DOCS = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+PAGES = ["README.md", *DOCS, "chart/README.md", "samples/README.md"]
 BLOCK = re.compile(r"^(?:<!-- (?P<mark>file|not run): (?P<value>.+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
                    re.MULTILINE | re.DOTALL)
 # Longest that a page may take, in seconds.
 PATIENCE = 120
 
 CARGO = """#!/bin/bash
-# `cargo run` is the program that was built; nothing else of cargo is for a page.
-[ "$1" = run ] || { echo "error: cargo $1 is not run for pages" >&2; exit 1; }
+# `cargo run` is the program that was built.
 while [ "$1" != -- ]; do shift; done
 shift
 exec agentevals "$@"
 """
-
-
-@dataclass
-class Command:
-    """A command of a console block, and what the page says that it prints."""
-
-    place: str
-    shown: str
-    printed: Path
 
 
 class Page:
@@ -69,19 +58,26 @@ class Page:
     def __init__(self, name: str, port: int, folder: Path) -> None:
         self.name, self.port, self.folder = name, port, folder
         self.script = ["set -euo pipefail", """trap 's=$?; [ $s = 0 ] || echo "error: $at: exit code $s" >&2' EXIT"""]
-        self.commands: list[Command] = []
+        # Commands of console blocks: where each is, what is shown of it, the file that it prints to.
+        self.commands: list[tuple[str, str, Path]] = []
         self.passed_over: list[str] = []
 
     def read(self) -> None:
         """Adds every block."""
         page = (ROOT / self.name).read_text()
-        for block in BLOCK.finditer(page):
+        blocks = list(BLOCK.finditer(page))
+        if len(blocks) * 2 != len(re.findall(r"^ *```", page, re.MULTILINE)):
+            sys.exit(f"error: {self.name}: a block has no language, or is indented")
+        for block in blocks:
             place = f"{self.name}:{page.count(chr(10), 0, block.start()) + 1}"
             if block["mark"] == "not run":
                 self.passed_over.append(f"{place}: not run: {block['value']}")
                 continue
             self.script.append(f"at={shlex.quote(place)}")
-            self.add(place, block["language"], block["text"].replace("8001", str(self.port)), block)
+            try:
+                self.add(place, block["language"], block["text"].replace("8001", str(self.port)), block)
+            except (ValueError, yaml.YAMLError) as error:
+                sys.exit(f"error: {place}: {error}")
 
     def add(self, place: str, language: str, text: str, block: re.Match[str]) -> None:
         """Adds one block."""
@@ -100,7 +96,7 @@ class Page:
                 self.validate(block, "evaluation.yaml", text)
             self.script += re.findall(r"^ *- run: (.*)$", text, re.MULTILINE)
         elif language not in ("json", "text") and block["mark"] != "file":
-            sys.exit(f"error: {place}: what is to be done with {language}?")
+            sys.exit(f"error: {place}: {language} can only be run as a file")
 
     def write(self, name: str, text: str) -> None:
         """Writes a file when its turn comes."""
@@ -117,23 +113,23 @@ class Page:
     def console(self, place: str, command: str, shown: str) -> None:
         """Runs a command that may fail, after which `$?` is its exit code, and keeps what it prints."""
         printed = self.folder / f"printed-{len(self.commands)}"
-        self.commands.append(Command(f"{place}: $ {command}", shown, printed))
+        self.commands.append((f"{place}: $ {command}", shown, printed))
         self.script += ["set +e; unset CURL_HOME", f"{{ (exit ${{code:-0}}); {command}\n}} >{printed} 2>&1; code=$?",
                         f"set -e; export CURL_HOME={self.folder}"]
 
     def faults(self) -> list[str]:
-        """What the commands printed and the page does not say."""
+        """The commands that printed something else than the page shows."""
         found = []
-        for command in self.commands:
-            printed = command.printed.read_text() if command.printed.exists() else ""
-            wanted = ".*?".join(re.escape(part) for part in without_times(command.shown).split("…"))
-            if not re.fullmatch(wanted, without_times(printed).replace(str(self.port), "8001"), re.DOTALL):
-                found.append(f"{command.place}\nprints\n{printed}\nand not\n{command.shown}")
+        for place, shown, file in self.commands:
+            printed = file.read_text() if file.exists() else ""
+            wanted = ".*?".join(re.escape(part) for part in without_times(shown).split("…"))
+            if not re.fullmatch(wanted, without_times(printed), re.DOTALL):
+                found.append(f"{place}\nprints\n{printed}\nand not\n{shown}")
         return found
 
 
 def without_times(text: str) -> str:
-    """Leaves the times out of tables of results, which are the last column: they differ from run to run."""
+    """Leaves out the last column of tables of results, the time, which differs from run to run."""
     return re.sub(r"(?m)^(  \[\w+\] .*?) +\d+(\.\d+)?m?s$", r"\1", text.rstrip("\n"))
 
 
@@ -145,32 +141,33 @@ def free_port() -> int:
 
 
 def prepare(folder: Path, needs_python: bool) -> dict[str, str]:
-    """Fills the folder of a page, and answers with its environment."""
+    """Fills the folder of a page and returns its environment."""
     programs, work = folder / "bin", folder / "work"
     (work / "target").mkdir(parents=True)
     programs.mkdir()
-    # A server that refuses root is started below it.
-    folder.chmod(0o711)
-    for name in {path.split("/")[0] for path in subprocess.check_output(
-            ["git", "ls-files"], cwd=ROOT, text=True).splitlines()}:
-        (work / name).symlink_to(ROOT / name)
+    folder.chmod(0o711)  # PostgreSQL refuses root, and another user has to reach its data
+    for entry in ROOT.iterdir():
+        if entry.name != "target" and not entry.name.startswith("."):
+            (work / entry.name).symlink_to(entry)
     (programs / "agentevals").symlink_to(Path(os.environ["AGENTEVALS_BIN"]).resolve())
     (programs / "cargo").write_text(CARGO)
     (programs / "cargo").chmod(0o755)
     (folder / ".curlrc").write_text("fail-with-body\n")
     if needs_python:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("AGENTEVALS_")}
+    variables = {name: value for name, value in os.environ.items()
+                 if not name.startswith("AGENTEVALS_") or name in ("AGENTEVALS_URL", "AGENTEVALS_TOKEN")}
     return {**variables, "PATH": f"{programs}:{folder}/venv/bin:{variables['PATH']}", "CURL_HOME": str(folder),
-            "PIP_CONSTRAINT": str(ROOT / "dev/docs.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+            "PIP_CONSTRAINT": f"{ROOT}/dev/docs.txt {ROOT}/dev/constraints.txt", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def run(name: str) -> list[str]:
-    """Runs a page; the faults are answered with, the rest is printed."""
+    """Runs a page and returns its faults."""
     folder = Path(tempfile.mkdtemp(prefix="docs-"))
     page = Page(name, free_port(), folder)
     page.read()
-    environment = {**prepare(folder, any("pip install" in step for step in page.script)), "AGENTEVALS_PORT": str(page.port)}
+    needs_python = any("pip install" in step for step in page.script)
+    environment = {**prepare(folder, needs_python), "AGENTEVALS_PORT": str(page.port)}
     script, log, started = folder / "script.sh", folder / "log", time.monotonic()
     script.write_text("\n".join(page.script))
     with log.open("w") as output:
@@ -182,7 +179,7 @@ def run(name: str) -> list[str]:
             faults = [f"{name} fails:\n{log.read_text()}"]
     except subprocess.TimeoutExpired:
         faults = [f"{name} takes longer than {PATIENCE} s:\n{log.read_text()}"]
-    # What it left running is its own process group.
+    # Background processes of the page are in the shell's process group.
     try:
         os.killpg(shell.pid, signal.SIGTERM)
         os.killpg(shell.pid, signal.SIGKILL)

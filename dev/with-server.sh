@@ -4,7 +4,7 @@
 #
 #   dev/with-server.sh CMD…
 #
-# CMD finds AGENTEVALS_URL, and AGENTEVALS_TOKEN, which may do everything. The server ends with it; its log is
+# CMD finds AGENTEVALS_URL, AGENTEVALS_TOKEN, which may do everything, and AGENTEVALS_BIN. The server ends with it; its log is
 # target/live-server.log. AGENTEVALS_BIN names a program that is built already, SERVE_OPTIONS is added to its options.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,4 +47,5 @@ for _ in $(seq 100); do
 done
 [ -n "$url" ] || { cat "$log" >&2; echo "error: the server does not say where it listens" >&2; exit 1; }
 
+export AGENTEVALS_BIN
 AGENTEVALS_URL=$url AGENTEVALS_TOKEN=$(sed -n 1p "$home/token") "$@"
