@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The generated clients, as clients/README.md has them.
+# Generates and tests the clients that clients/README.md describes.
 #
-#   dev/clients.sh generate   makes both from openapi/agentevals.json
-#   dev/clients.sh test       makes them, checks their types strictly, drives a live service with each, and runs the
+#   dev/clients.sh generate   generates both from openapi/agentevals.json
+#   dev/clients.sh test       generates them, checks their types strictly, drives a live service with each, and runs the
 #                             commands of clients/README.md
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command against a live server: `agentevals serve` on a free port, which asks for tokens and keeps runs in memory,
-# or in the PostgreSQL of AGENTEVALS_DATABASE_URL: dev/postgres.sh with dev/with-server.sh CMD…
+# Runs a command against a live server: `agentevals serve` on a free port, which requires tokens. Runs are in memory, or in
+# the PostgreSQL of AGENTEVALS_DATABASE_URL: dev/postgres.sh with dev/with-server.sh CMD…
 #
 #   dev/with-server.sh CMD…
 #
-# CMD finds AGENTEVALS_URL, AGENTEVALS_TOKEN, which may do everything, and AGENTEVALS_BIN. The server ends with it; its log is
-# target/live-server.log. AGENTEVALS_BIN names a program that is built already, SERVE_OPTIONS is added to its options.
+# CMD gets the variables AGENTEVALS_URL, AGENTEVALS_BIN and AGENTEVALS_TOKEN, an admin token. The server stops after CMD;
+# its log is target/live-server.log. AGENTEVALS_BIN names a program that is built already, SERVE_OPTIONS has more options.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,7 +33,7 @@ storage=(AGENTEVALS_STORAGE_BACKEND=memory)
 [ -z "${AGENTEVALS_DATABASE_URL:-}" ] ||
   storage=(AGENTEVALS_STORAGE_BACKEND=postgres AGENTEVALS_DATABASE_URL="$AGENTEVALS_DATABASE_URL")
 read -ra options <<<"${SERVE_OPTIONS:-}"
-# The evaluator of the samples takes its time, so that runs can be cancelled.
+# The sample evaluator `slow.py` sleeps, so that running runs can be cancelled.
 env -i PATH="$PATH" "${storage[@]}" "$AGENTEVALS_BIN" serve --port 0 --tokens-file "$home/tokens" \
   --code-evaluators-dir samples/evaluators --log-level info "${options[@]}" >"$log" 2>&1 &
 server=$!
@@ -45,7 +45,7 @@ for _ in $(seq 100); do
   kill -0 "$server" 2>/dev/null || { cat "$log" >&2; echo "error: the server did not start" >&2; exit 1; }
   sleep 0.1
 done
-[ -n "$url" ] || { cat "$log" >&2; echo "error: the server does not say where it listens" >&2; exit 1; }
+[ -n "$url" ] || { cat "$log" >&2; echo "error: the server has not logged its address" >&2; exit 1; }
 
 export AGENTEVALS_BIN
 AGENTEVALS_URL=$url AGENTEVALS_TOKEN=$(sed -n 1p "$home/token") "$@"
