@@ -62,12 +62,13 @@ struct OptionRow {
 fn options_of(command: &clap::Command) -> BTreeMap<String, OptionRow> {
     let shown = |option: &&Arg| !matches!(option.get_long(), None | Some("help" | "version" | "verbose"));
     let row = |option: &Arg| {
-        let defaults = option.get_default_values().iter().map(|value| value.to_string_lossy().into_owned());
+        let mut defaults =
+            option.get_default_values().iter().map(|value| value.to_string_lossy().into_owned());
         let takes_value = option.get_action().takes_values();
         OptionRow {
             short: option.get_short(),
             variable: option.get_env().map(|name| name.to_string_lossy().into_owned()),
-            default: defaults.filter(|value| takes_value && !value.is_empty()).next(),
+            default: defaults.find(|value| takes_value && !value.is_empty()),
         }
     };
     let own = command.get_arguments().filter(shown).filter(|option| !option.is_hide_set());
