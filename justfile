@@ -6,9 +6,15 @@ default:
 check:
     .ci/run
 
-# Runs the tests; arguments select some of them.
+# Runs the tests, after installing what they need; arguments go to `cargo test`.
+[positional-arguments]
 test *arguments:
-    cargo test {{ arguments }}
+    dev/test.sh "$@"
+
+# Runs every command of the documentation; arguments name pages.
+[positional-arguments]
+docs-test *pages:
+    dev/docs.sh "$@"
 
 # Formats the code and fixes what clippy can fix.
 fix:

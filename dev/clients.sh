@@ -2,8 +2,8 @@
 # Generates and tests the clients that clients/README.md describes.
 #
 #   dev/clients.sh generate   generates both from openapi/agentevals.json
-#   dev/clients.sh test       generates them, checks their types strictly, and drives a live service with each, and with
-#                             the code of clients/README.md
+#   dev/clients.sh test       generates them, checks their types strictly, drives a live service with each, and runs the
+#                             commands of clients/README.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +30,7 @@ check() {
 drive() {
   typescript test
   (cd clients/python && ../../target/venv/bin/python -m pytest)
-  target/venv/bin/python dev/clients-readme.py
+  target/venv/bin/python dev/docs.py clients/README.md
 }
 
 case "${1:-}" in

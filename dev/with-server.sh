@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command against a live server: `agentevals serve` on a free port, which requires tokens. Runs are in memory, or
-# in the PostgreSQL of AGENTEVALS_DATABASE_URL: dev/postgres.sh with dev/with-server.sh CMD…
+# Runs a command against a live server: `agentevals serve` on a free port, which requires tokens. Runs are in memory, or in
+# the PostgreSQL of AGENTEVALS_DATABASE_URL: dev/postgres.sh with dev/with-server.sh CMD…
 #
 #   dev/with-server.sh CMD…
 #
-# CMD gets the variables AGENTEVALS_URL and AGENTEVALS_TOKEN, an admin token. The server stops after CMD; its log is
-# target/live-server.log. AGENTEVALS_BIN names a program that is built already, SERVE_OPTIONS has more options for it.
+# CMD gets the variables AGENTEVALS_URL, AGENTEVALS_BIN and AGENTEVALS_TOKEN, an admin token. The server stops after CMD;
+# its log is target/live-server.log. AGENTEVALS_BIN names a program that is built already, SERVE_OPTIONS has more options.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,4 +47,5 @@ for _ in $(seq 100); do
 done
 [ -n "$url" ] || { cat "$log" >&2; echo "error: the server has not logged its address" >&2; exit 1; }
 
+export AGENTEVALS_BIN
 AGENTEVALS_URL=$url AGENTEVALS_TOKEN=$(sed -n 1p "$home/token") "$@"

@@ -47,9 +47,9 @@ def test_the_table_of_values_is_up_to_date():
     assert values_table.with_table(readme) == readme, "run `just chart-docs`"
 
 
-@pytest.mark.parametrize("readme", ["README.md", "chart/README.md"])
-def test_the_commands_that_are_documented_install_it(readme):
-    text = (ROOT / readme).read_text().replace("\\\n", " ")
+@pytest.mark.parametrize("page", ["docs/kubernetes.md", "chart/README.md"])
+def test_the_commands_that_are_documented_install_it(page):
+    text = (ROOT / page).read_text().replace("\\\n", " ")
     commands = re.findall(r"(?m)^helm (install .*)$", text)
     assert commands
     for command in commands:

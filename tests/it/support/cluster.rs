@@ -140,7 +140,9 @@ fn settings(port: u16, folder: &Path) -> String {
     )
 }
 
-/// The folder of the server's programs: named by `pg_config`, the newest one Debian has, or of the search path.
+/// The folder of the server's programs: the one `pg_config` names, Debian's newest, or one on the search path.
+///
+/// `dev/test.sh` installs a server where there is none, and puts it on the search path.
 fn binaries() -> PathBuf {
     let has_all =
         |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
@@ -153,8 +155,8 @@ fn binaries() -> PathBuf {
     let mut folders = configured.into_iter().chain(debian).chain(std::env::split_paths(&path));
     folders.find(has_all).unwrap_or_else(|| {
         panic!(
-            "these tests need PostgreSQL's server programs: `apt-get install -y postgresql`, \
-             or name a server in AGENTEVALS_TEST_DATABASE_URL"
+            "these tests start PostgreSQL servers, but there is no `initdb` here; run them with `dev/test.sh`, \
+             which installs one"
         )
     })
 }
