@@ -8,22 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use agentevals::api::{self, ApiSettings};
+use agentevals::api::{self, ApiSettings, Services};
+use agentevals::credentials::Credentials;
 use agentevals::evaluation::Verdict;
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::{LeaseId, RunId};
 use agentevals::net::{Outbound, OutboundRules};
-use agentevals::runs::credentials::Credentials;
-use agentevals::runs::execution::{
-    Evaluation, ExecutedRun, ExecutionError, Executor, Resources, UnitResults,
+use agentevals::outbox::OutboxService;
+use agentevals::queue::{
+    Claimed, Evaluation, ExecutedRun, ExecutionError, Executor, Lease, Resources, UnitResults,
+    WorkerSettings, work,
 };
-use agentevals::runs::fetch::FetchLimits;
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{
-    Claimed, EvaluatorType, Lease, NewRun, ResultRecord, ResultStatus, Submitted, Summary, TargetKind,
-};
-use agentevals::runs::service::RunService;
-use agentevals::runs::worker::{Stop, WorkerSettings, work};
+use agentevals::runs::{EvaluatorType, Hints, ResultRecord, ResultStatus, RunService, Submitted, Summary};
+use agentevals::shutdown::Stop;
+use agentevals::sources::FetchLimits;
+use agentevals::spec::{Submission, TargetKind};
 use agentevals::storage::postgres::{
     Database, DatabaseSettings, Migrator, PoolSize, PostgresStore, forward_hints,
 };
@@ -96,7 +95,8 @@ impl Bench {
         forward_hints(&settings, hints.clone(), closed.clone()).expect("listens");
         let store =
             PostgresStore::open(Database::connect(&settings).await.expect("connects")).await.expect("adopts");
-        let service = RunService::new(Arc::new(store.clone()), &hints);
+        let shared = Arc::new(store.clone());
+        let service = RunService::new(shared.clone(), shared.clone(), shared, &hints);
         Self { url: url.to_owned(), store, hints, service, _closed: closed.drop_guard() }
     }
 
@@ -178,8 +178,8 @@ impl Executor for NoOp {
     }
 }
 
-fn new_run(spec: &str) -> NewRun {
-    NewRun {
+fn new_run(spec: &str) -> Submission {
+    Submission {
         id: RunId::new_v7(),
         is_id_chosen: false,
         idempotency_key: None,
@@ -355,7 +355,10 @@ impl HttpServer {
         let url = format!("http://{}/api/runs", listener.local_addr().expect("it is bound"));
         let acceptor = poem::listener::TcpAcceptor::from_std(listener).expect("it is a socket");
         let stop = CancellationToken::new();
-        let app = api::app(bench.service.clone(), ApiSettings::default(), stop.clone());
+        let (runs, store) = (bench.service.clone(), Arc::new(bench.store.clone()));
+        let outbox = OutboxService::new(store.clone(), runs.clone());
+        let services = Services { runs, outbox, finished: store };
+        let app = api::app(services, ApiSettings::default(), stop.clone());
         let end = stop.clone().cancelled_owned();
         let task = tokio::spawn(async move {
             let server = poem::Server::new_with_acceptor(acceptor);
@@ -423,7 +426,7 @@ async fn drain_ours(bench: &Bench, runs: usize) -> Duration {
 }
 
 async fn fill_queue(bench: &Bench, runs: usize, spec: impl Fn(usize) -> String) {
-    use agentevals::runs::store::RunStore;
+    use agentevals::runs::Runs;
     let runs: Vec<_> = (0..runs).map(|number| new_run(&spec(number))).collect();
     for group in runs.chunks(500) {
         bench.store.submit(group).await.expect("submits");

@@ -1,4 +1,4 @@
-//! Typed ids: a run's id cannot be passed where a lease's is wanted.
+//! Typed ids, so that a run id cannot be passed for a lease id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,12 +30,13 @@ macro_rules! id {
 }
 
 id! {
-    /// A run, chosen by its submitter or by us.
+    /// Id of a run, chosen by its submitter or generated.
     RunId
 }
 
 id! {
-    /// One claim of a run by a worker; new for each claim, so that it fences off whoever held the run before.
+    /// Id of a lease. Each claim makes a new one, and every write names it, so that a worker that lost its lease can
+    /// write nothing.
     LeaseId
 }
 

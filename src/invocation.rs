@@ -2,7 +2,7 @@
 
 use crate::json::Value;
 
-/// A tool call with what came of it.
+/// A tool call and its result.
 #[derive(Debug, Clone)]
 pub struct ToolCall {
     /// Call id, if the producer gave one.
@@ -20,16 +20,16 @@ pub struct ToolCall {
 /// The arguments of a tool call.
 #[derive(Debug, Clone)]
 pub enum Args {
-    /// The member was left out of the golden: no arguments.
+    /// The golden has no member `args`: no arguments are expected.
     Omitted,
-    /// The golden says `null`: any arguments.
+    /// The golden has `null`: any arguments are accepted.
     Any,
-    /// These; always a map for an observed call.
+    /// The arguments; always a map for an observed call.
     Given(Value<'static>),
 }
 
 impl Args {
-    /// The arguments of an observed call: a map as it is, nothing as `{}`, anything else as `{"value": …}`.
+    /// The arguments of an observed call: a map unchanged, null as `{}`, other values as `{"value": …}`.
     pub fn observed(arguments: Value<'static>) -> Self {
         Self::Given(match arguments {
             map @ Value::Map(_) => map,
@@ -38,7 +38,7 @@ impl Args {
         })
     }
 
-    /// The arguments as they appear in results; left-out ones are null, as in the reference.
+    /// The arguments as results show them; `Omitted` and `Any` are null, as in the reference.
     pub fn value(&self) -> &Value<'static> {
         match self {
             Self::Omitted | Self::Any => &Value::Null,
@@ -47,7 +47,7 @@ impl Args {
     }
 }
 
-/// What a golden expects of one turn.
+/// One turn as a golden expects it.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedInvocation {
     /// Id from the golden; may be empty.
@@ -56,17 +56,17 @@ pub struct ExpectedInvocation {
     pub user_texts: Vec<String>,
     /// Non-empty text parts of the final response; empty when there is none.
     pub response_texts: Vec<String>,
-    /// Expected tool calls, with expected responses as results.
+    /// Expected tool calls; their results are the expected responses.
     pub tool_calls: Vec<ToolCall>,
 }
 
 impl ExpectedInvocation {
-    /// The user text as cases are matched by it: parts joined without separator.
+    /// The user text by which cases are matched: parts joined without separator.
     pub fn user_text(&self) -> String {
         self.user_texts.concat()
     }
 
-    /// The final text as custom evaluators see it: parts joined without separator.
+    /// The final response for custom evaluators: parts joined without separator.
     pub fn response_text(&self) -> Option<String> {
         (!self.response_texts.is_empty()).then(|| self.response_texts.concat())
     }
@@ -79,23 +79,24 @@ pub struct Invocation {
     pub trace_id: String,
     /// Id of the anchor span, which is also the invocation id.
     pub span_id: String,
-    /// The span that results about this turn belong to: the anchor, or the last model call of a bare root.
+    /// The span that evaluation results are attached to: the anchor, or its last model call if the anchor is a plain
+    /// root.
     pub evaluated_span_id: String,
     /// Response id of the last model call.
     pub response_id: Option<String>,
-    /// When the turn began, nanoseconds since the Unix epoch.
+    /// Start of the turn, nanoseconds since the Unix epoch.
     pub start_unix_nanos: i64,
-    /// Who answered.
+    /// Name of the agent.
     pub agent_name: Option<String>,
-    /// What the user said.
+    /// The user's request.
     pub user_text: Option<String>,
-    /// What the agent said on the way, one text per message.
+    /// Texts of the agent before its final response, one per message.
     pub interim_texts: Vec<String>,
-    /// What the agent answered in the end.
+    /// The agent's final response.
     pub response_text: Option<String>,
     /// Tool calls in order.
     pub tool_calls: Vec<ToolCall>,
-    /// What it cost.
+    /// Calls, tokens and time.
     pub usage: TurnUsage,
 }
 

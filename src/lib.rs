@@ -1,29 +1,44 @@
 //! Scores the behaviour of AI agents from OpenTelemetry traces that already exist.
 //!
-//! [`trace`] reads recordings, [`extraction`] turns them into [`invocation`]s, [`eval_set`] reads what was
-//! expected of them, [`metrics`] compare the two, and [`evaluation`] is the one path through all of it.
-//! [`reports`] print the outcome.
-//! [`evaluators`] reaches evaluators outside this program, [`evaluation_events`] sends results to collectors,
-//! [`storage`] reaches the database that keeps runs, [`net`] whatever a request names. [`config`] reads the
-//! environment, [`cli`] is the command line. [`json`] is the value type that all of them share, `wire` has shapes of
-//! members of what goes out. A module uses only those below it; `tests/it/architecture.rs` holds the map.
+//! The modules stand on floors; each uses only those below it, and `tests/it/architecture.rs` holds the map.
+//!
+//! - The command line: [`cli`] has a file per command, [`config`] turns flags and environment into checked settings.
+//! - The edges: [`api`] is the HTTP API, [`storage`] keeps everything in memory or in PostgreSQL.
+//! - Runs: [`spec`] says what a run is asked to do, [`runs`] what a run is; [`queue`] executes runs, [`outbox`] sends
+//!   their results to sinks, [`uploads`] evaluates traces while their sender waits.
+//! - The world outside: [`sources`] fetches traces, [`credentials`] looks secrets up, [`evaluators`] runs programs,
+//!   [`otel_export`] sends results to collectors, [`net`] guards every outbound call.
+//! - The core, which does no input or output: [`trace`] reads recordings, [`extraction`] turns them into
+//!   [`invocation`]s, [`eval_set`] reads goldens, [`metrics`] compare the two, [`evaluation`] is the one path through
+//!   all of it, [`reports`] print its outcome.
+//! - Leaves: [`json`], `schema` (members of documents that OpenAPI describes), `batch` (group commit), `pace`
+//!   (retries), [`shutdown`], [`ids`], `names`.
 
 pub mod api;
+mod batch;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod eval_set;
 pub mod evaluation;
-pub mod evaluation_events;
 pub mod evaluators;
 pub mod extraction;
 pub mod ids;
 pub mod invocation;
 pub mod json;
 pub mod metrics;
+pub mod names;
 pub mod net;
+pub mod otel_export;
+pub mod outbox;
+mod pace;
+pub mod queue;
 pub mod reports;
 pub mod runs;
+mod schema;
 pub mod shutdown;
+pub mod sources;
+pub mod spec;
 pub mod storage;
 pub mod trace;
-mod wire;
+pub mod uploads;

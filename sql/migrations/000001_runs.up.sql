@@ -1,11 +1,11 @@
 -- Durable runs.
 --
--- What is hot is small and apart from what is cold: `run_queue` has one narrow row per unfinished run and takes every
--- claim and heartbeat; `run` is written at submission and at the end. An unfinished run's status is not stored but
--- follows from its row in the queue (view `run_state`), so that claiming and re-queueing touch the queue alone.
+-- Hot rows are small and apart from cold ones: `run_queue` has one narrow row per unfinished run and takes every claim
+-- and heartbeat; `run` is written at submission and at the end. The status of an unfinished run is not stored but
+-- derived from its row in the queue (view `run_state`), so that claims and re-queueing write to the queue only.
 --
--- There are no foreign keys: the rows of a run are inserted by one statement, nothing deletes them apart, and a check
--- per result and event would cost as much as the insert itself.
+-- There are no foreign keys: the rows of a run are inserted together and deleted together, and a check per result and
+-- event would cost as much as the insert itself.
 
 CREATE TABLE agentevals.run (
     run_id uuid PRIMARY KEY,
@@ -17,7 +17,7 @@ CREATE TABLE agentevals.run (
     labels jsonb NOT NULL DEFAULT '{}',
     target_kind text NOT NULL,
     eval_set_id text,
-    -- The end; null while the run is in the queue.
+    -- How the run ended; null while it is in the queue.
     outcome text,
     verdict text,
     attempt smallint,
@@ -31,7 +31,7 @@ CREATE TABLE agentevals.run (
     CONSTRAINT run_deadline_is_positive CHECK (deadline_s > 0),
     CONSTRAINT run_max_attempts_is_positive CHECK (max_attempts > 0),
     CONSTRAINT run_target_kind_is_known CHECK (target_kind IN ('inline', 'http', 'uploaded')),
-    -- Uploaded traces are evaluated at once and not kept: such a run is over when it is stored.
+    -- Uploaded traces are evaluated before their run is stored, and are not kept: there is nothing to queue.
     CONSTRAINT run_uploaded_is_over CHECK (target_kind <> 'uploaded' OR outcome IS NOT NULL),
     CONSTRAINT run_outcome_is_known CHECK (outcome IN ('succeeded', 'failed', 'cancelled')),
     CONSTRAINT run_verdict_is_known CHECK (verdict IN ('passed', 'failed', 'errored')),
@@ -50,7 +50,7 @@ COMMENT ON COLUMN agentevals.run.eval_set_id IS 'Id of the golden, as it names i
 COMMENT ON COLUMN agentevals.run.attempt IS 'How often it was claimed until it ended';
 COMMENT ON COLUMN agentevals.run.started_at IS 'First claim; null when it was cancelled before';
 
--- Lists: newest first, keyset over (created_at, run_id).
+-- For lists, newest first, with pages by (created_at, run_id); and for the deletion of old runs.
 CREATE INDEX run_by_age ON agentevals.run (created_at DESC, run_id DESC);
 
 CREATE UNIQUE INDEX run_idempotency_key ON agentevals.run (idempotency_key)
@@ -59,31 +59,32 @@ WHERE idempotency_key IS NOT NULL;
 CREATE TABLE agentevals.run_spec (
     run_id uuid PRIMARY KEY,
     digest bytea NOT NULL,
-    -- JSON as text: nothing queries inside, and jsonb would cost four times as much to write.
+    -- JSON as text: no query looks inside, and writing jsonb costs four times as much.
     document text COMPRESSION lz4 NOT NULL
 );
 
 COMMENT ON COLUMN agentevals.run_spec.digest IS 'SHA-256 of the canonical form: the same digest is the same work';
 
 CREATE TABLE agentevals.run_queue (
-    -- Minus the priority, so that ascending order is claim order.
+    -- The negative priority, so that the primary key is in claim order.
     rank smallint NOT NULL,
     seq bigint GENERATED ALWAYS AS IDENTITY,
     run_id uuid NOT NULL,
-    -- Until when nobody may claim the run: the end of a lease or of a back-off. Earlier than now: due or abandoned.
+    -- The run cannot be claimed before this time, the end of its lease or back-off. Once it has passed, the run is due,
+    -- or with a lease id abandoned.
     lease_until timestamptz NOT NULL DEFAULT '-infinity',
-    -- New for each claim. Every write of a worker names it; whoever lost the lease can write nothing.
+    -- New for each claim. Every write of a worker names it, so that a worker that lost its lease can write nothing.
     lease_id uuid,
     worker text,
     attempt smallint NOT NULL DEFAULT 0,
     max_attempts smallint NOT NULL,
     cancel_requested boolean NOT NULL DEFAULT false,
-    -- Whether sinks are to be told of the run, so that the others cost nothing.
+    -- Whether the run has sinks; saves a look into `run_sink` for the many that have none.
     has_sinks boolean NOT NULL DEFAULT false,
     started_at timestamptz,
-    -- Number of the run's latest event. Whoever appends events holds this row, so numbers have no gaps.
+    -- Number of the run's latest event. Statements that append events lock this row, so numbers have no gaps.
     event_seq integer NOT NULL,
-    -- Id of the latest write under this lease: one that is repeated, because its answer was lost, is done once.
+    -- Id of the latest write under this lease. A write is repeated if its answer was lost; this shows that it was done.
     last_write uuid,
     done integer,
     total integer,
@@ -94,8 +95,8 @@ CREATE TABLE agentevals.run_queue (
     -- A queued run is cancelled at once; only a running one waits for its worker.
     CONSTRAINT run_queue_cancel_needs_lease CHECK (lease_id IS NOT NULL OR NOT cancel_requested)
 ) WITH (
-    -- Claims, heartbeats and retries touch no indexed column: with room on the page they are HOT updates, and dead
-    -- versions are pruned in passing.
+    -- Claims, heartbeats and retries change no indexed column. With room on the page they are HOT updates, whose dead
+    -- versions are pruned by the next access to the page.
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,
@@ -138,8 +139,8 @@ CREATE TABLE agentevals.run_event (
     kind text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
     data json NOT NULL,
-    -- Order over all runs: numbers from a sequence commit out of order, but no transaction older than the oldest one
-    -- still running can add a row.
+    -- Orders events over all runs. Numbers from a sequence would commit out of order; with transaction ids, everything
+    -- older than the oldest running transaction is complete.
     transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (run_id, seq),
     CONSTRAINT run_event_kind_is_known CHECK (
@@ -154,7 +155,7 @@ COMMENT ON TABLE agentevals.run_event IS 'What happened to runs; append-only';
 
 CREATE INDEX run_event_feed ON agentevals.run_event (transaction, run_id, seq);
 
--- A run as it stands: the one place that says what status an unfinished run has.
+-- The present state of runs: the only place that derives the status of an unfinished run.
 CREATE VIEW agentevals.run_state AS
 SELECT
     r.run_id,
@@ -180,8 +181,8 @@ SELECT
 FROM agentevals.run AS r
 LEFT JOIN agentevals.run_queue AS q ON q.run_id = r.run_id;
 
--- Hints. NOTIFY takes a lock on the whole database while its transaction commits, so statements work on groups and
--- hint once. Payloads are limited to 8,000 bytes: more ids than fit become `*`, which means any run.
+-- Hints. A transaction that notified locks the whole database while it commits, so statements work on groups of runs
+-- and notify once. Payloads are limited to 8,000 bytes; a longer list of ids becomes `*`, which means any run.
 
 CREATE FUNCTION agentevals.tell_watchers(run_ids uuid[]) RETURNS void
 LANGUAGE sql AS $$

@@ -1,21 +1,21 @@
 -- The outbox: messages to the sinks of runs.
 --
--- The statement that changes a run writes the messages about it, so that neither can be there without the other. They
--- are delivered afterwards, in the order of the run's events, by any process that has workers: of each sink only the
--- first pending message can be claimed, and those behind it wait as long as it does.
+-- The statement that changes a run also writes the messages about the change, so that neither exists without the other.
+-- Any process with workers sends them afterwards, in the order of the run's events: of each sink only the first pending
+-- message can be claimed, and the messages behind it wait as long as it does.
 --
--- There are no foreign keys, for the reasons given for runs.
+-- There are no foreign keys, for the same reasons as in the migration of runs.
 
 CREATE TABLE agentevals.run_sink (
     run_id uuid NOT NULL,
-    -- Place in the specification, from 0.
+    -- Index in the specification, from 0.
     sink smallint NOT NULL,
     kind text NOT NULL,
-    -- Where it leads, without anything that may be secret. What is on its way to one destination is limited.
+    -- The target without secrets. The messages that are on the way to one destination are limited.
     destination text NOT NULL,
     timeout_ms integer NOT NULL,
-    -- JSON: the sink as submitted and the credential references it may name. Deliverers need no specification then,
-    -- which may be large.
+    -- JSON: the sink as submitted, and the credential references it may name. So sending a message needs no
+    -- specification, which may be large.
     document text COMPRESSION lz4 NOT NULL,
     PRIMARY KEY (run_id, sink),
     CONSTRAINT run_sink_kind_is_known CHECK (kind IN ('stdout', 'file', 'http_webhook')),
@@ -27,16 +27,17 @@ COMMENT ON TABLE agentevals.run_sink IS 'One row per sink of a run; none for mos
 CREATE TABLE agentevals.delivery (
     run_id uuid NOT NULL,
     sink smallint NOT NULL,
-    -- Number of the event that it tells of. With run and sink it names the message, whoever delivers it how often.
+    -- Number of the event that the message is about. Run, sink and event identify the message over all attempts.
     event integer NOT NULL,
     phase text NOT NULL,
-    -- JSON as text, as it is sent.
+    -- JSON as text, sent unchanged.
     payload text COMPRESSION lz4 NOT NULL,
     state text NOT NULL DEFAULT 'pending',
     attempts integer NOT NULL DEFAULT 0,
-    -- Until when nobody may claim it: the end of a claim or of a wait. Those behind it in line have the same.
+    -- The message cannot be claimed before this time, the end of its lease or wait. The pending messages behind it in
+    -- line have the same time.
     due_at timestamptz NOT NULL DEFAULT '-infinity',
-    -- New for each claim. Whoever writes what became of it names it.
+    -- New for each claim; the statement that settles the message names it.
     lease_id uuid,
     last_status smallint,
     last_error text,
@@ -52,11 +53,12 @@ CREATE TABLE agentevals.delivery (
 
 COMMENT ON TABLE agentevals.delivery IS 'Messages to sinks; those that could not be delivered are kept as well';
 
--- Claims look only at what is due. Every claim and wait changes this index, which is the lesser evil: an attempt costs
--- a request anyway, and without it each claim would walk over all that waits for receivers that are away.
+-- For claims, which look only at due messages. Every claim and wait changes this index; that is cheap beside the
+-- request that each attempt makes, and without the index each claim would walk over all messages that wait for dead
+-- receivers.
 CREATE INDEX delivery_due ON agentevals.delivery (due_at) WHERE state = 'pending';
 
--- Whether something is in line before a message.
+-- For the question whether a pending message is in line before another.
 CREATE INDEX delivery_line ON agentevals.delivery (run_id, sink, event) WHERE state = 'pending';
 
 CREATE FUNCTION agentevals.tell_deliverers() RETURNS void

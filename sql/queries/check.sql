@@ -1,3 +1,3 @@
--- Answers when our tables can be read: how far the schema is, whether a migration was left half done.
+-- The version of the schema, and whether it is dirty. Reads our tables, so an answer means that they can be read.
 SELECT version, dirty, EXISTS (SELECT FROM agentevals.run_queue) AS has_unfinished
 FROM agentevals.schema_migrations

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::answer::Described;
 use super::problem::{Problem, ProblemError};
 use crate::json::{SyntaxError, checked};
-use crate::runs::submission::SubmissionError;
+use crate::spec::SubmissionError;
 
 /// Limits on the size of one body, and on all bodies in memory: those being read, and those waiting to be stored.
 #[derive(Debug, Clone)]

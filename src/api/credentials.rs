@@ -1,5 +1,4 @@
-//! The schema of references to secrets, for the OpenAPI document only: [`runs::credentials`](crate::runs::credentials)
-//! parses them.
+//! The schema of references to secrets, for the OpenAPI document only: [`credentials`](crate::credentials) parses them.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::params::FromText;
 use crate::ids::RunId;
-use crate::runs::store::FeedPosition;
+use crate::runs::FeedPosition;
 
 /// A position that can be written as a cursor.
 pub(super) trait PagePosition: Copy + Send {

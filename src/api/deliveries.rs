@@ -17,14 +17,13 @@ use super::tags::Tag;
 use super::values::PageSize;
 use crate::json;
 use crate::json::checked::{Cursor, Faults, Spelling};
-use crate::runs::model::{DeliveryId, InvalidDeliveryId};
-use crate::runs::service::RunService;
-use crate::runs::submission::SubmissionError;
+use crate::outbox::{InvalidMessageId, MessageId, OutboxService};
+use crate::spec::SubmissionError;
 
 /// The resource `deliveries` of a run.
 pub(super) struct DeliveriesApi {
     /// The service behind the API.
-    pub(super) service: RunService,
+    pub(super) service: OutboxService,
 }
 
 #[OpenApi(tag = "Tag::Deliveries")]
@@ -46,7 +45,7 @@ impl DeliveriesApi {
     ) -> Result<DeliveriesListed, Failed<Reading>> {
         let size = PageSize::of(limit.0);
         let after = cursor.0.map(|PageCursor(place)| place);
-        let deliveries = found(run_id, self.service.deliveries(run_id.0, after, size + 1).await)?;
+        let deliveries = found(run_id, self.service.messages(run_id.0, after, size + 1).await)?;
         let (deliveries, next) =
             cursor::page(deliveries, size, |delivery| (delivery.id.event, delivery.id.sink));
         let data = deliveries.into_iter().map(DeliveryAnswer::from).collect();
@@ -125,7 +124,7 @@ impl<'a> ApiExtractor<'a> for RedeliveryBody {
 
 impl RedeliveryBody {
     /// Parses the ids of the messages; `None` if the body names none.
-    fn ids(&self, RunPath(run): RunPath) -> Result<Option<Vec<DeliveryId>>, Problem> {
+    fn ids(&self, RunPath(run): RunPath) -> Result<Option<Vec<MessageId>>, Problem> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -133,9 +132,9 @@ impl RedeliveryBody {
         let problems = Faults::default();
         let id = |id: &Cursor<'_, '_>| {
             let text = id.string()?;
-            let parsed = text.parse().ok().filter(|id: &DeliveryId| id.run == run);
+            let parsed = text.parse().ok().filter(|id: &MessageId| id.run == run);
             if parsed.is_none() {
-                id.fault(format!("`{text}` {InvalidDeliveryId}"));
+                id.fault(format!("`{text}` {InvalidMessageId}"));
             }
             parsed
         };

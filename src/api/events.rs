@@ -14,9 +14,7 @@ use super::problem::{Failed, failures};
 use super::runs::found;
 use super::tags::Tag;
 use super::values::Label;
-use crate::runs::model::RunStatus;
-use crate::runs::service::RunService;
-use crate::runs::store::{FeedEvent, FeedPosition, StoreError};
+use crate::runs::{FeedEvent, FeedPosition, RunService, RunStatus, StoreError};
 
 /// The resource `events`.
 pub(super) struct EventsApi {

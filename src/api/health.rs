@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Json;
 use super::problem::{Failed, Problem, failures};
 use super::tags::Tag;
-use crate::runs::service::RunService;
+use crate::runs::RunService;
 
 /// Longest wait for an answer of storage; afterwards the service counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -54,9 +54,10 @@ use self::resources::Api;
 use self::runs::RunsApi;
 
 use crate::evaluators::CodePolicy;
-use crate::runs::service::RunService;
-use crate::runs::submission::SubmissionRules;
-use crate::runs::uploads::{UploadRules, UploadService};
+use crate::outbox::OutboxService;
+use crate::runs::RunService;
+use crate::spec::SubmissionRules;
+use crate::uploads::{FinishedRuns, UploadRules, UploadService};
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
@@ -96,9 +97,20 @@ impl Default for ApiSettings {
     }
 }
 
+/// The services behind the API.
+#[derive(Clone)]
+pub struct Services {
+    /// The runs.
+    pub runs: RunService,
+    /// Their messages to sinks.
+    pub outbox: OutboxService,
+    /// Stores evaluated uploads as runs.
+    pub finished: Arc<dyn FinishedRuns>,
+}
+
 /// The whole HTTP service: the API, its document, and Swagger UI. Streams and waiting requests end with `shutdown`.
 pub fn app(
-    service: RunService,
+    services: Services,
     settings: ApiSettings,
     shutdown: CancellationToken,
 ) -> impl Endpoint<Output = Response> + 'static {
@@ -107,11 +119,12 @@ pub fn app(
         credentials: settings.rules.credentials.clone(),
         deadline: settings.rules.default_deadline,
     };
-    let uploads = UploadService::new(service.clone(), uploads, settings.max_evaluations);
+    let Services { runs: service, outbox, finished } = services;
+    let uploads = UploadService::new(finished, uploads, settings.max_evaluations);
     let evaluate = EvaluateApi { uploads, shutdown: shutdown.clone() };
     let offer = OfferApi { keys: settings.api_keys };
     let runs = RunsApi { service: service.clone(), rules: settings.rules, shutdown: shutdown.clone() };
-    let deliveries = DeliveriesApi { service: service.clone() };
+    let deliveries = DeliveriesApi { service: outbox };
     let events = EventsApi { service: service.clone(), shutdown: shutdown.clone() };
     let health = HealthApi { service, shutdown };
     let api: Api = (runs, evaluate, offer, deliveries, events, health);

@@ -14,9 +14,8 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::answer::Described;
-use super::answer::RunAnswer;
-use crate::runs::store::StoreError;
+use super::answer::{Described, RunAnswer};
+use crate::runs::StoreError;
 
 /// A failure to answer with. Users see `detail`; the log gets `cause`.
 #[derive(Debug)]

@@ -12,18 +12,20 @@ use super::body::JsonText;
 use super::cursor::{self, PageCursor, RunPosition};
 use super::params::{Header, Query, RunPath};
 use super::problem::{Failed, Problem};
-use super::responses::{Accepted, Cancelled, Deleted, Fetched, Listed, Requeued, ResultsListed};
-use super::responses::{Deleting, Listing, Reading, Retrying, Submitting};
-use super::submission::Submission;
+use super::responses::{
+    Accepted, Cancelled, Deleted, Deleting, Fetched, Listed, Listing, Reading, Requeued, ResultsListed,
+    Retrying, Submitting,
+};
+use super::submission::SubmissionRequest;
 use super::tags::Tag;
 use super::values::{IdempotencyKey, Include, Label, PageSize, Prefer, Timestamp};
 use crate::ids::RunId;
 use crate::json;
-use crate::runs::model::{NewRun, ResultStatus, Run, RunStatus, Submitted, TargetKind, Verdict};
-use crate::runs::redacted;
-use crate::runs::service::RunService;
-use crate::runs::store::{self, Deletion, ResultFilter, Retried, RunFilter};
-use crate::runs::submission::{self, SubmissionRules};
+use crate::runs::{
+    Deletion, ResultFilter, ResultStatus, Retried, Run, RunFilter, RunService, RunStatus, StoreResult,
+    Submitted, Verdict,
+};
+use crate::spec::{Submission, SubmissionRules, TargetKind, redacted};
 
 /// The resource `runs`.
 pub(super) struct RunsApi {
@@ -45,7 +47,7 @@ impl RunsApi {
     #[oai(path = "/api/runs", method = "post", operation_id = "submit_run")]
     async fn submit(
         &self,
-        body: JsonText<Submission>,
+        body: JsonText<SubmissionRequest>,
         /// A key of 1 to 255 visible ASCII characters that makes it safe to repeat the submission.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
@@ -253,16 +255,16 @@ impl RunsApi {
 const LARGE_BODY_BYTES: usize = 64 << 10;
 
 /// Parses a submission.
-async fn parse(body: String, rules: SubmissionRules) -> Result<NewRun, Problem> {
+async fn parse(body: String, rules: SubmissionRules) -> Result<Submission, Problem> {
     if body.len() <= LARGE_BODY_BYTES {
-        return Ok(submission::parse(&body, &rules)?);
+        return Ok(Submission::parse(&body, &rules)?);
     }
-    let parsing = tokio::task::spawn_blocking(move || submission::parse(&body, &rules));
+    let parsing = tokio::task::spawn_blocking(move || Submission::parse(&body, &rules));
     Ok(parsing.await.map_err(Problem::internal)??)
 }
 
 /// Turns the answer of storage about a run into a result: 404 if there is no such run.
-pub(super) fn found<T>(RunPath(id): RunPath, answer: store::Result<Option<T>>) -> Result<T, Problem> {
+pub(super) fn found<T>(RunPath(id): RunPath, answer: StoreResult<Option<T>>) -> Result<T, Problem> {
     answer?.ok_or_else(|| Problem::run_not_found(id))
 }
 

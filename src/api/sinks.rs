@@ -1,4 +1,4 @@
-//! The schema of sinks in a submission, for the OpenAPI document only: [`runs::sinks`](crate::runs::sinks) parses them.
+//! The schema of sinks in a submission, for the OpenAPI document only: [`spec`](crate::spec) parses them.
 
 use std::collections::BTreeMap;
 

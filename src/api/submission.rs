@@ -1,5 +1,5 @@
-//! The schema of a submission, for the OpenAPI document only: [`runs::submission`](crate::runs::submission) parses it,
-//! in both spellings, and keeps the text as written.
+//! The schema of a submission, for the OpenAPI document only: [`Submission`](crate::spec::Submission) parses it, in both
+//! spellings, and keeps the text as written.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(super) type Free = BTreeMap<String, Value>;
 /// A run to queue. Members may also be spelled in snake_case.
 #[derive(Debug, Object)]
 #[oai(rename = "RunSubmission", rename_all = "camelCase")]
-pub(super) struct Submission {
+pub(super) struct SubmissionRequest {
     /// Id for the run; a new one if left out. Repeating a submission under the same id is safe.
     #[oai(nullable)]
     run_id: Option<Uuid>,

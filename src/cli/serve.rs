@@ -15,9 +15,8 @@ use crate::config::{
     CredentialArguments, LogArguments, OutboundArguments, ServerArguments, SinkArguments, StorageArguments,
     SubmissionArguments, WorkerArguments, api_keys,
 };
-use crate::runs::service::RunService;
-use crate::runs::submission::SubmissionRules;
-use crate::runs::worker::Stop;
+use crate::shutdown::Stop;
+use crate::spec::SubmissionRules;
 
 /// Serve the HTTP API and execute the runs submitted to it
 ///
@@ -66,7 +65,6 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
         let worked = service::worker(&storage, workers, resources.clone(), file_sinks.clone(), stop.clone());
         worker.spawn(worked);
     }
-    let runs = RunService::new(storage.store.clone(), &storage.hints);
     let settings = ApiSettings {
         max_body_bytes: arguments.server.max_body_bytes(),
         rules: SubmissionRules { file_sinks, ..arguments.submissions.rules(&resources) },
@@ -75,7 +73,7 @@ async fn run(arguments: &ServeArguments, stop: Stop) -> anyhow::Result<()> {
         max_evaluations: arguments.server.max_evaluations(),
         api_keys: api_keys(),
     };
-    let app = api::app(runs, settings, stop.soon.clone());
+    let app = api::app(storage.services(), settings, stop.soon.clone());
     for address in acceptor.local_addr().iter().filter_map(|local| local.as_socket_addr()) {
         info!(%address, "serving http://{address}, documented at http://{address}/docs");
     }

@@ -9,32 +9,30 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::api::Services;
 use crate::config::{Backend, CredentialArguments, OutboundArguments, StorageArguments, WorkerArguments};
 use crate::evaluators::CodePolicy;
-use crate::runs::delivery::{DeliverySettings, deliver};
-use crate::runs::execution::{Evaluation, Resources};
-use crate::runs::hints::Hints;
-use crate::runs::retention;
-use crate::runs::sinks::Courier;
-use crate::runs::store::RunStore;
-use crate::runs::worker::{Stop, WorkerSettings, work};
-use crate::shutdown;
+use crate::outbox::{DispatchSettings, OutboxService, Sender, dispatch};
+use crate::queue::{Evaluation, Resources, WorkerSettings, work};
+use crate::runs::{Hints, RunService, keep_for};
+use crate::shutdown::{self, Stop};
+use crate::storage::Storage;
 use crate::storage::memory::{MemoryLimits, MemoryStore};
 use crate::storage::postgres::{
     Database, DatabaseSettings, Migrator, PoolSize, PostgresStore, forward_hints,
 };
 
 /// Opened storage.
-pub(super) struct Storage {
-    pub(super) store: Arc<dyn RunStore>,
-    pub(super) hints: Hints,
+pub(super) struct OpenStorage {
+    store: Arc<dyn Storage>,
+    hints: Hints,
     /// Ends the tasks when it is cancelled.
     closed: CancellationToken,
     /// The listener, and the deletion of old runs.
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Storage {
+impl OpenStorage {
     /// Opens the storage that the arguments name.
     ///
     /// # Errors
@@ -46,7 +44,7 @@ impl Storage {
         let mut storage = Self::connect(arguments, workers).await?;
         if let Some(age) = arguments.retention() {
             let (store, closed) = (storage.store.clone(), storage.closed.clone());
-            storage.tasks.push(tokio::spawn(retention::keep_for(age, store, closed)));
+            storage.tasks.push(tokio::spawn(keep_for(age, store, closed)));
         }
         Ok(storage)
     }
@@ -72,6 +70,14 @@ impl Storage {
         let listener = forward_hints(&settings, hints.clone(), closed.clone())?;
         let store = Arc::new(PostgresStore::open(database).await?);
         Ok(Self { store, hints, closed, tasks: vec![listener] })
+    }
+
+    /// The services behind the API.
+    pub(super) fn services(&self) -> Services {
+        let store = &self.store;
+        let runs = RunService::new(store.clone(), store.clone(), store.clone(), &self.hints);
+        let outbox = OutboxService::new(store.clone(), runs.clone());
+        Services { runs, outbox, finished: store.clone() }
     }
 
     /// Ends the tasks.
@@ -116,7 +122,7 @@ pub(super) fn resources(
 /// A worker, which executes runs and sends messages to their sinks until `stop`. File sinks append to files below `files`,
 /// if it is given.
 pub(super) fn worker(
-    storage: &Storage,
+    storage: &OpenStorage,
     settings: WorkerSettings,
     resources: Resources,
     files: Option<PathBuf>,
@@ -124,22 +130,22 @@ pub(super) fn worker(
 ) -> impl Future<Output = ()> + Send + use<> {
     let (store, hints) = (storage.store.clone(), storage.hints.clone());
     let (outbound, credentials) = (resources.outbound.clone(), resources.credentials.clone());
-    let courier = Courier::new(outbound, credentials, files, Arc::new(Mutex::new(std::io::stdout())));
+    let sender = Sender::new(outbound, credentials, files, Arc::new(Mutex::new(std::io::stdout())));
     let executor = Arc::new(Evaluation::new(resources));
-    let delivery = DeliverySettings {
+    let dispatching = DispatchSettings {
         margin: settings.lease,
         poll: settings.poll,
         grace: settings.grace,
-        first_pause: DeliverySettings::FIRST_PAUSE,
+        first_pause: DispatchSettings::FIRST_PAUSE,
     };
     async move {
         let is_over = CancellationToken::new();
-        let delivering = deliver(store.clone(), &hints, courier, delivery, stop.clone(), is_over.clone());
+        let sending = dispatch(store.clone(), &hints, sender, dispatching, stop.clone(), is_over.clone());
         let working = async {
-            let _ends_deliveries = is_over.drop_guard();
+            let _ends_sending = is_over.drop_guard();
             work(store, &hints, executor, settings, stop).await;
         };
-        tokio::join!(delivering, working);
+        tokio::join!(sending, working);
     }
 }
 
@@ -161,7 +167,7 @@ where
     let runtime = runtime.context("starting the runtime")?;
     let outcome = runtime.block_on(async {
         let stop = Stop::default();
-        shutdown::on_signals(stop.soon.clone(), stop.now.clone()).context("listening for signals")?;
+        shutdown::on_signals(&stop).context("listening for signals")?;
         service(stop).await
     });
     // Evaluations that have not noticed their interruption must not keep the process alive.
@@ -174,9 +180,9 @@ pub(super) async fn open_unless_stopped(
     arguments: &StorageArguments,
     workers: &WorkerArguments,
     stop: &Stop,
-) -> anyhow::Result<Option<Storage>> {
+) -> anyhow::Result<Option<OpenStorage>> {
     tokio::select! {
-        storage = Storage::open(arguments, workers) => storage.map(Some),
+        storage = OpenStorage::open(arguments, workers) => storage.map(Some),
         () = stop.soon.cancelled() => Ok(None),
     }
 }

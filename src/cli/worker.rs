@@ -8,7 +8,7 @@ use crate::config::{
     Backend, CredentialArguments, LogArguments, OutboundArguments, SinkArguments, StorageArguments,
     WorkerArguments,
 };
-use crate::runs::worker::Stop;
+use crate::shutdown::Stop;
 
 /// Execute runs from a database that `serve` processes accept them into
 ///

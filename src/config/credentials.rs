@@ -11,7 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use reqwest::Url;
 
 use super::folder;
-use crate::runs::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
+use crate::credentials::{Cluster, CredentialRules, Credentials, Secret, SecretName};
 
 /// Credentials that runs may refer to. Anyone who may submit runs can send listed credentials to any allowed address.
 #[derive(Debug, Args)]

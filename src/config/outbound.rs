@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::parse_seconds;
 use crate::net::{Outbound, OutboundRules};
-use crate::runs::fetch::FetchLimits;
+use crate::sources::FetchLimits;
 
 /// Options of outbound calls.
 #[derive(Debug, Args)]

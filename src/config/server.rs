@@ -9,8 +9,8 @@ use tracing::level_filters::LevelFilter;
 use super::{AccessArguments, parse_whole_seconds};
 use crate::api::ApiSettings;
 use crate::api::access::AccessSettings;
-use crate::runs::execution::Resources;
-use crate::runs::submission::SubmissionRules;
+use crate::queue::Resources;
+use crate::spec::SubmissionRules;
 
 /// Options of the server.
 #[derive(Debug, Args)]
@@ -126,10 +126,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::credentials::Credentials;
     use crate::evaluators::CodePolicy;
     use crate::net::{Outbound, OutboundRules};
-    use crate::runs::credentials::Credentials;
-    use crate::runs::fetch::FetchLimits;
+    use crate::sources::FetchLimits;
 
     #[derive(Debug, Parser)]
     struct Program {

@@ -8,7 +8,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{folder, parse_a_second_or_more, parse_seconds};
-use crate::runs::worker::WorkerSettings;
+use crate::queue::WorkerSettings;
 
 /// Options of workers.
 #[derive(Debug, Args)]

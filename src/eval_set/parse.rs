@@ -1,20 +1,20 @@
 //! Reads the ADK EvalSet schema (google-adk 2.13).
 //!
-//! The set itself is spelled in snake case and may have members of its own; everything below may be spelled in
-//! snake or camel case and may not.
+//! The members of the set itself are spelled in snake case, and unknown ones are allowed. Below it snake and camel case
+//! are allowed and unknown members are faults.
 
-use super::{EvalCase, EvalSet};
+use super::model::{EvalCase, EvalSet};
 use crate::invocation::{Args, ExpectedInvocation, ToolCall};
 use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{self, SyntaxError, Value};
 
-/// Why a document is no eval set.
+/// Why a document is not an eval set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalSetError {
     /// It is not JSON.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// It is not of the schema; at least one fault.
+    /// It does not fit the schema; at least one fault.
     #[error("{}", shown(.0))]
     Schema(Vec<Fault>),
 }
@@ -29,6 +29,40 @@ impl EvalSetError {
     }
 }
 
+impl EvalSet {
+    /// Reads an eval set from JSON.
+    ///
+    /// # Errors
+    /// All faults of the document, each with its path.
+    pub fn parse(text: &str) -> Result<Self, EvalSetError> {
+        let document = json::parse(text)?;
+        let faults = Faults::default();
+        let eval_set = Self::read(&Cursor::root(&document, &faults));
+        let faults = faults.into_vec();
+        match eval_set {
+            Some(eval_set) if faults.is_empty() => Ok(eval_set),
+            _ => Err(EvalSetError::Schema(faults)),
+        }
+    }
+
+    /// Reads an eval set that is part of a document; faults are located in that document.
+    pub fn read(cursor: &Cursor<'_, '_>) -> Option<Self> {
+        let object = cursor.object(Spelling::Snake)?;
+        let id = object.required("eval_set_id", |id| id.string());
+        let cases = object.required("eval_cases", |cases| cases.list(read_case));
+        object.optional("name", |name| name.string());
+        object.optional("description", |text| text.string());
+        object.optional("creation_timestamp", |time| time.number());
+        let mut remarks = Vec::new();
+        object.each_unknown(|member, _| {
+            remarks.push(
+                member.to_fault("unknown member, ignored; the set's own members are spelled in snake case"),
+            );
+        });
+        Some(Self { id: id?, cases: cases?, remarks })
+    }
+}
+
 /// The first faults on one line.
 fn shown(faults: &[Fault]) -> String {
     const SHOWN: usize = 3;
@@ -37,33 +71,6 @@ fn shown(faults: &[Fault]) -> String {
         text.push_str(&format!("; and {} more (`agentevals validate` lists all)", faults.len() - SHOWN));
     }
     text
-}
-
-pub(super) fn parse(text: &str) -> Result<EvalSet, EvalSetError> {
-    let document = json::parse(text)?;
-    let faults = Faults::default();
-    let eval_set = read_eval_set(&Cursor::root(&document, &faults));
-    let faults = faults.into_vec();
-    match eval_set {
-        Some(eval_set) if faults.is_empty() => Ok(eval_set),
-        _ => Err(EvalSetError::Schema(faults)),
-    }
-}
-
-pub(super) fn read_eval_set(cursor: &Cursor<'_, '_>) -> Option<EvalSet> {
-    let object = cursor.object(Spelling::Snake)?;
-    let id = object.required("eval_set_id", |id| id.string());
-    let cases = object.required("eval_cases", |cases| cases.list(read_case));
-    object.optional("name", |name| name.string());
-    object.optional("description", |text| text.string());
-    object.optional("creation_timestamp", |time| time.number());
-    let mut remarks = Vec::new();
-    object.each_unknown(|member, _| {
-        remarks.push(
-            member.to_fault("unknown member, ignored; the set's own members are spelled in snake case"),
-        );
-    });
-    Some(EvalSet { id: id?, cases: cases?, remarks })
 }
 
 fn read_case(cursor: &Cursor<'_, '_>) -> Option<EvalCase> {
@@ -138,7 +145,7 @@ fn read_invocation(cursor: &Cursor<'_, '_>) -> Option<ExpectedInvocation> {
     })
 }
 
-/// What is read of a content.
+/// The parts of a content that are used.
 #[derive(Default)]
 struct Content {
     /// The non-empty text parts.
@@ -216,7 +223,7 @@ fn read_function_response(cursor: &Cursor<'_, '_>) -> Option<FunctionResponse> {
     Some(FunctionResponse { id, name, response: response.unwrap_or_default() })
 }
 
-/// Reads either shape: lists of calls and responses, or the events that carried them.
+/// Reads either shape: lists of calls and responses, or the events that hold them.
 fn read_intermediate_data(cursor: &Cursor<'_, '_>) -> Option<Vec<ToolCall>> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     if object.has("invocation_events") {
@@ -286,7 +293,7 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<String> {
-        parse(text).unwrap_err().faults()
+        EvalSet::parse(text).unwrap_err().faults()
     }
 
     #[test]
@@ -316,7 +323,7 @@ mod tests {
         let text = r#"{"eval_set_id":"s","eval_cases":[{"eval_id":"a","conversation":[{"user_content":{},
             "intermediate_data":{"tool_uses":[{"name":"a"},{"name":"b","args":null},{"name":"c","args":{}}],
             "tool_responses":[{"name":"b","response":{"r":1}}]}}]}]}"#;
-        let set = parse(text).unwrap();
+        let set = EvalSet::parse(text).unwrap();
         let calls = &set.cases[0].conversation[0].tool_calls;
         assert!(matches!(calls[0].args, Args::Omitted));
         assert!(matches!(calls[1].args, Args::Any));
@@ -330,7 +337,7 @@ mod tests {
             "intermediate_data":{"invocation_events":[
               {"author":"agent","content":{"parts":[{"functionCall":{"id":"1","name":"f","args":{"x":1}}}]}},
               {"author":"agent","content":{"parts":[{"functionResponse":{"id":"1","response":{"y":2}}}]}}]}}]}]}"#;
-        let set = parse(text).unwrap();
+        let set = EvalSet::parse(text).unwrap();
         let call = &set.cases[0].conversation[0].tool_calls[0];
         assert_eq!((&*call.name, call.result.as_ref().unwrap().to_json_text()), ("f", r#"{"y": 2}"#.into()));
     }
@@ -343,7 +350,7 @@ mod tests {
             {{"eval_id":"a","conversation":[{turn}]}},{{"eval_id":"c","conversation":[]}},
             {{"eval_id":"d","conversation":[{{"user_content":{{}}}}]}}]}}"#
         );
-        let lint: Vec<_> = parse(&text).unwrap().lint().iter().map(ToString::to_string).collect();
+        let lint: Vec<_> = EvalSet::parse(&text).unwrap().lint().iter().map(ToString::to_string).collect();
         assert_eq!(lint.len(), 5, "{lint:#?}");
         assert!(lint[1].contains("duplicate eval_id") && lint[2].contains("ambiguous"));
         assert!(lint[3].contains("never used") && lint[4].contains("without user text"));

@@ -1,10 +1,10 @@
-//! Which eval case a conversation is compared with.
+//! Chooses the eval case that a conversation is compared with.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{EvalCase, EvalSet};
+use super::model::{EvalCase, EvalSet};
 use crate::invocation::Invocation;
 
 /// How a case was found.
@@ -28,7 +28,7 @@ impl CaseMatch {
 /// Why no case was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMatch {
-    /// Nothing to compare with.
+    /// There is no eval set.
     #[error("no eval set provided")]
     NoEvalSet,
     /// The trace names a case that is not in the set.
@@ -43,12 +43,12 @@ pub enum NoMatch {
     /// No case starts like the conversation.
     #[error("no matching eval case: none starts with the user text {0:?}")]
     NoCase(String),
-    /// Several cases do.
+    /// Several cases start like the conversation.
     #[error("ambiguous eval case: {} start with the same user text", .0.join(", "))]
     Ambiguous(Vec<String>),
 }
 
-/// The form in which first user texts are compared: white space folded, trimmed, case folded.
+/// The form in which user texts are compared: white space collapsed and trimmed, case folded.
 pub(super) fn start_key(text: &str) -> String {
     // Python's idea of white space: Unicode's, and the four information separators.
     let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
@@ -56,11 +56,11 @@ pub(super) fn start_key(text: &str) -> String {
     caseless::default_case_fold_str(&words.join(" "))
 }
 
-/// The cases of a set by what they are looked up with.
+/// The cases of a set, indexed by id and by first user text.
 pub struct CaseIndex<'e> {
     candidates: Vec<&'e EvalCase>,
     by_id: HashMap<&'e str, &'e EvalCase>,
-    /// By the key of the first user text.
+    /// By `start_key` of the first user text.
     by_start: HashMap<String, Vec<&'e EvalCase>>,
 }
 
@@ -77,10 +77,10 @@ impl<'e> CaseIndex<'e> {
         Self { candidates, by_id, by_start }
     }
 
-    /// Chooses the case for a conversation. `single_unit` says that it is the only one evaluated.
+    /// Chooses the case for a conversation. `single_unit` says that no other conversation is evaluated.
     ///
     /// # Errors
-    /// Says why there is none; there is no fall-back to some other case.
+    /// Why no case fits. A conversation without one is never compared with some other case.
     pub fn select(
         &self,
         invocations: &[Invocation],
@@ -111,7 +111,7 @@ impl<'e> CaseIndex<'e> {
         let names = equal.iter().map(|case| case.id.clone()).collect();
         equal.retain(|case| case.conversation.len() == invocations.len());
         if equal.len() > 1 && !lenient {
-            // Later turns may tell apart what starts alike; the reference does not look at them.
+            // Later turns may tell cases apart that start alike; the reference does not look at them.
             equal.retain(|case| has_same_user_texts(case, invocations));
         }
         match equal[..] {

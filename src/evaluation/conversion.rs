@@ -1,4 +1,4 @@
-//! Traces to conversations, without evaluating them.
+//! Extracts conversations from traces without evaluating them.
 
 use rayon::prelude::*;
 
@@ -6,19 +6,20 @@ use super::units::{self, GroupBy};
 use crate::extraction::{self, Conversation};
 use crate::trace::Trace;
 
-/// What was extracted from traces that belong together.
+/// The conversation of traces that belong together.
 #[derive(Debug)]
 pub struct Converted {
     /// Ids of the traces, by start.
     pub trace_ids: Vec<String>,
-    /// Name of the document in which the first of them was found.
+    /// Name of the document in which the first trace was found.
     pub document: String,
-    /// What they tell of.
+    /// The conversation recorded in them.
     pub conversation: Conversation,
 }
 
 impl Converted {
-    /// What stands after `trace_` or `agentevals_` in the name of the document, without its ending.
+    /// The session's name from a document named `trace_NAME.json` or `agentevals_NAME.json`, the files of the
+    /// reference.
     pub fn session_name(&self) -> Option<&str> {
         let name = self.document.rsplit(['/', '\\']).next()?;
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);

@@ -1,21 +1,22 @@
-//! Following an evaluation while it goes on.
+//! Follows an evaluation while it runs.
 
-use super::{Evaluator, UnitReport};
+use super::plan::Evaluator;
+use super::report::UnitReport;
 use crate::extraction::Conversation;
 
-/// Where an evaluation unit stands among all of them.
+/// The place of an evaluation unit among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnitPlace {
-    /// Its place, from 0, in the order of the report.
+    /// Its index in the report, from 0.
     pub index: usize,
-    /// How many units there are.
+    /// Number of units.
     pub total: usize,
 }
 
-/// Is told how an evaluation goes on: of different units in any order and from several threads, of one unit in the
-/// order of these methods.
+/// Is called as an evaluation makes progress. Calls about different units come in any order and from several threads;
+/// those about one unit come in the order of these methods.
 pub trait Observer: Sync {
-    /// The traces were grouped into so many units.
+    /// The traces were grouped into this many units.
     fn grouped(&self, _total: usize) {}
 
     /// The conversation of a unit was extracted; the report has no metrics yet.
@@ -24,12 +25,12 @@ pub trait Observer: Sync {
     /// A metric of a unit is about to be computed.
     fn metric_started(&self, _place: UnitPlace, _evaluator: &Evaluator) {}
 
-    /// The metric at this place of the report is done; others may not be.
+    /// The metric at this index of the report is computed; others may still be missing.
     fn metric_done(&self, _place: UnitPlace, _unit: &UnitReport, _metric: usize) {}
 
-    /// All metrics of a unit are done.
+    /// All metrics of a unit are computed.
     fn unit_done(&self, _place: UnitPlace, _unit: &UnitReport) {}
 }
 
-/// Nobody looks.
+/// Observes nothing.
 impl Observer for () {}

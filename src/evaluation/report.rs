@@ -1,4 +1,4 @@
-//! What an evaluation says: results, warnings, verdict. Members of the reference keep their names and shapes.
+//! The results, warnings and verdict of an evaluation. Members of the reference keep their names and shapes.
 
 use std::collections::HashSet;
 
@@ -9,15 +9,15 @@ use crate::eval_set::{CaseMatch, EvalSet};
 use crate::extraction::Conversation;
 use crate::extraction::performance::{Performance, RunPerformance};
 use crate::metrics::{EvalStatus, MetricResult};
-use crate::trace::Warning;
+use crate::trace::{Warning, Warnings};
 
-/// What the agents' behaviour was worth.
+/// The judgement on the agents' behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing failed, and unless lenient nothing was left out.
     Passed,
-    /// Something was evaluated and did not pass, or was expected and not evaluated.
+    /// A metric did not pass, or unless lenient a metric or an eval case was left out.
     Failed,
     /// Something could not be evaluated: an input was unreadable, a metric errored, nothing had a score.
     Errored,
@@ -29,14 +29,14 @@ impl Verdict {
         [("passed", Self::Passed), ("failed", Self::Failed), ("errored", Self::Errored)];
 }
 
-/// A turn's place in the traces.
+/// The place of a turn in the traces.
 #[derive(Debug, Clone, Serialize)]
 pub struct TurnRef {
     /// Trace id.
     pub trace_id: String,
     /// Anchor span id.
     pub span_id: String,
-    /// The span that results about the turn belong to.
+    /// The span that evaluation results are attached to.
     #[serde(skip)]
     pub evaluated_span_id: String,
     /// Response id of the last model call.
@@ -53,34 +53,34 @@ pub struct UnitReport {
     pub num_invocations: usize,
     /// The texts of `warnings`, sorted, as the reference lists them.
     pub conversion_warnings: Vec<String>,
-    /// What was lost, mended or guessed on the way, with stable codes.
+    /// Data that was lost, mended or guessed while reading and extracting, with stable codes.
     pub warnings: Vec<Warning>,
     /// One result per metric, in the order configured.
     pub metrics: Vec<MetricResult>,
     /// Latency, tokens and counts.
     pub performance_metrics: Option<Performance>,
-    /// Service that sent the traces.
+    /// Name of the service that sent the traces.
     pub service_name: Option<String>,
-    /// Agent of the first turn.
+    /// Agent of the first turn that names one.
     pub agent_name: Option<String>,
     /// Ids of all traces of the unit, by start.
     pub trace_ids: Vec<String>,
     /// Conversation id found in the traces.
     pub conversation_id: Option<String>,
-    /// What the traces were grouped by.
+    /// The key by which the traces were grouped.
     pub group_key: String,
-    /// The case compared with.
+    /// Id of the eval case that the unit was compared with.
     pub eval_case_id: Option<String>,
-    /// How it was found.
+    /// How that case was found.
     pub eval_case_match: Option<CaseMatch>,
-    /// Where each turn is found.
+    /// The place of each turn in the traces.
     pub turn_refs: Vec<TurnRef>,
 }
 
 impl UnitReport {
     pub(super) fn new(unit: &Unit<'_>, conversation: &Conversation, selected: &Selected<'_>) -> Self {
         let mut warnings = conversation.warnings.clone();
-        warnings.extend(super::match_warnings(conversation, selected));
+        warnings.extend(match_warnings(conversation, selected));
         let mut texts: Vec<_> = warnings.iter().map(|warning| warning.text.clone()).collect();
         texts.sort();
         let trace_ids: Vec<_> = unit.traces.iter().map(|trace| trace.id.to_string()).collect();
@@ -109,7 +109,7 @@ impl UnitReport {
         }
     }
 
-    /// The same with only the metric at this place, if it is there.
+    /// The same with only the metric at this index, if there is one.
     pub fn with_only(&self, metric: usize) -> Self {
         Self {
             trace_id: self.trace_id.clone(),
@@ -130,23 +130,39 @@ impl UnitReport {
     }
 }
 
+/// The warnings about the way in which a unit was matched with its case.
+fn match_warnings(conversation: &Conversation, selected: &Selected<'_>) -> Vec<Warning> {
+    let mut warnings = Warnings::default();
+    let first = conversation.invocations.first().and_then(|turn| turn.user_text.as_deref());
+    if let (Ok((case, CaseMatch::SingleCase)), Some(first)) = (selected, first) {
+        let text = format!(
+            "matched with `{}` only because there is one case and one conversation; their first user texts \
+             differ: {first:?} is not {:?}",
+            case.id,
+            case.conversation[0].user_text()
+        );
+        warnings.push("case_text_differs", text);
+    }
+    warnings.to_vec()
+}
+
 /// The results of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What all of it was worth.
+    /// The judgement on the whole run.
     pub verdict: Verdict,
     /// One entry per evaluation unit, in the order in which the units were first seen.
     pub traces: Vec<UnitReport>,
     /// Inputs, or parts of inputs, that could not be read.
     pub errors: Vec<String>,
-    /// What was lost on the way and belongs to no unit.
+    /// Defects of the input that belong to no unit.
     pub warnings: Vec<Warning>,
-    /// Ids of the eval cases that could be compared with and were not.
+    /// Ids of the eval cases that could have been matched and were not.
     pub unmatched_eval_cases: Vec<String>,
     /// Sums over all units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub performance_metrics: Option<RunPerformance>,
-    /// Whether the verdict is the reference's, for which not being evaluated is no failure.
+    /// Whether the verdict is the reference's, in which metrics without a score do not fail.
     pub lenient: bool,
 }
 
@@ -174,7 +190,7 @@ impl Report {
         report
     }
 
-    /// Adds faults and warnings of the reading that came before.
+    /// Adds the faults and warnings from reading the traces, and judges anew.
     pub fn add_reading(&mut self, errors: Vec<String>, warnings: Vec<Warning>) {
         self.errors.extend(errors);
         self.warnings.extend(warnings);

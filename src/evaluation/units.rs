@@ -1,4 +1,4 @@
-//! Which traces are evaluated together.
+//! Groups traces into evaluation units.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use crate::eval_set::{CaseMatch, EvalCase, EvalSet, NoMatch};
 use crate::extraction::{GroupKey, conversation_key, has_session_name};
 use crate::trace::Trace;
 
-/// What is evaluated together.
+/// How traces are grouped into evaluation units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GroupBy {
-    /// Conversations when the traces have session names or a case has several turns, else traces.
+    /// By conversation if a trace has a session name or a case has several turns, else each trace by itself.
     #[default]
     Auto,
     /// Each trace by itself.

@@ -1,4 +1,4 @@
-//! Runs an evaluator script: bounded in time and output, killed with its process group.
+//! Runs an evaluator script with limits on time and output, and kills it together with the processes it started.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tracing::debug;
 
-use super::CodePolicy;
+use super::policy::CodePolicy;
 use super::protocol::read_output;
 use crate::metrics::custom::{CustomEvaluator, EvaluatorError, EvaluatorInput, EvaluatorOutput};
 
-/// Most that an evaluator may print to standard output: details of thousands of turns fit.
+/// Longest standard output of an evaluator; details of thousands of turns fit.
 const MAX_STDOUT_BYTES: usize = 32 << 20;
 
-/// How long the outputs of a script that has ended are still read.
+/// How long the pipes of a script that has ended are still read.
 const PIPE_GRACE: Duration = Duration::from_millis(500);
 
-/// How much of standard error is kept, from its end, to quote in errors.
+/// Length of the end of standard error that is kept, to quote in errors.
 const KEPT_STDERR_BYTES: usize = 4 << 10;
 
-/// Environment variables that every evaluator sees: what an interpreter needs to start, and no secrets.
+/// Environment variables that every evaluator sees: those that interpreters need to start, none that hold secrets.
 const PASSED_ENV: [&str; 20] = [
     "PATH",
     "HOME",
@@ -58,9 +58,9 @@ pub struct ProcessEvaluator {
 }
 
 impl ProcessEvaluator {
-    /// Prepares to run `script` where `policy` finds it; nothing is checked before it runs.
+    /// Prepares to run `script`, which `policy` looks up and checks each time it runs.
     ///
-    /// Of the environment the script sees what an interpreter needs and the variables named in `env`.
+    /// Of the environment the script sees the variables that interpreters need, and those named in `env`.
     pub fn new(
         name: impl Into<String>,
         script: PathBuf,
@@ -116,7 +116,7 @@ impl ProcessEvaluator {
         Ok(command)
     }
 
-    fn judge(&self, outcome: Outcome) -> Result<EvaluatorOutput, EvaluatorError> {
+    fn judge(&self, outcome: Exit) -> Result<EvaluatorOutput, EvaluatorError> {
         let name = &self.name;
         let stderr = String::from_utf8_lossy(&outcome.stderr);
         debug!(evaluator = %name, "evaluator `{name}` ended with {}: {}", outcome.status, stderr.trim());
@@ -139,7 +139,7 @@ impl ProcessEvaluator {
         read_output(name, &stdout)
     }
 
-    /// What to do about a missing Python module when the evaluator lists what it needs.
+    /// The remedy for a missing Python module, if there is a `requirements.txt` beside the script.
     fn missing_module_hint(&self, stderr: &str) -> String {
         let script = self.policy.resolve(&self.script).unwrap_or_default();
         let requirements = script.with_file_name("requirements.txt");
@@ -163,14 +163,14 @@ fn extension(path: &Path) -> Option<String> {
     Some(path.extension()?.to_str()?.to_ascii_lowercase())
 }
 
-/// How a process ended and what it said.
-struct Outcome {
+/// The end of a process and its output.
+struct Exit {
     status: std::process::ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// A process and the group of those that it starts; dropping it kills them all.
+/// A process and its process group, which has the processes that it starts; dropping this kills them all.
 struct ProcessGroup {
     name: String,
     child: Child,
@@ -189,8 +189,8 @@ impl ProcessGroup {
         Ok(Self { name: name.to_owned(), child, id })
     }
 
-    /// Writes the input, reads both outputs, and waits for the end.
-    async fn exchange(&mut self, document: &[u8]) -> Result<Outcome, EvaluatorError> {
+    /// Writes the input, reads both outputs, and waits for the end of the process.
+    async fn exchange(&mut self, document: &[u8]) -> Result<Exit, EvaluatorError> {
         let (stdin, stdout, stderr) =
             (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let (mut said, mut complained) = (Vec::new(), Vec::new());
@@ -198,7 +198,7 @@ impl ProcessGroup {
             let talk = async {
                 let write = async {
                     if let Some(mut stdin) = stdin {
-                        // A script may answer without reading its input; that it closed the pipe is no failure.
+                        // A script may answer without reading its input, so a closed pipe is not a failure.
                         let _ = stdin.write_all(document).await;
                     }
                 };
@@ -207,8 +207,8 @@ impl ProcessGroup {
             tokio::pin!(talk);
             tokio::select! {
                 status = self.child.wait() => {
-                    // What the script left running may hold the pipes open. It ends with the script; what has
-                    // moved to another process group is not waited for.
+                    // Processes that the script left running may hold the pipes open. They are killed with it;
+                    // those that moved to another process group are not waited for.
                     self.kill();
                     let _ = tokio::time::timeout(PIPE_GRACE, talk).await;
                     status
@@ -220,7 +220,7 @@ impl ProcessGroup {
         let status = status.map_err(|error| {
             EvaluatorError::Failed(format!("evaluator `{}`: waiting for it: {error}", self.name))
         })?;
-        Ok(Outcome { status, stdout: said, stderr: complained })
+        Ok(Exit { status, stdout: said, stderr: complained })
     }
 
     fn kill(&mut self) {
@@ -236,12 +236,12 @@ impl Drop for ProcessGroup {
 
 fn kill_group(id: Option<rustix::process::Pid>) {
     if let Some(id) = id {
-        // The group may be gone already, which is what was wanted.
+        // Fails if the group has ended already.
         let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
     }
 }
 
-/// Reads to the end, keeping at most one byte more than is allowed.
+/// Reads to the end, keeping at most one byte more than the limit, which shows that it was exceeded.
 async fn read_head(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut source) = source else { return };
     let mut buffer = vec![0; 64 << 10];

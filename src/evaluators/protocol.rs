@@ -1,4 +1,4 @@
-//! Reading what an evaluator printed.
+//! Reads the answer of an evaluator.
 
 use crate::json::checked::{Cursor, Faults, Spelling};
 use crate::json::{self, Value};
@@ -7,7 +7,7 @@ use crate::metrics::custom::{EvaluatorError, EvaluatorOutput};
 
 /// Reads an evaluator's standard output.
 ///
-/// A debugging line in front does no harm: when the whole is no JSON, its last line is read.
+/// Debugging output in front does no harm: if the whole is not JSON, the last line is read.
 pub(super) fn read_output(name: &str, stdout: &str) -> Result<EvaluatorOutput, EvaluatorError> {
     let invalid = |what: String| EvaluatorError::InvalidOutput(format!("evaluator `{name}` {what}"));
     let last_line = || stdout.trim_end().lines().last().and_then(|line| json::parse(line).ok());

@@ -3,7 +3,7 @@
 //! Sources: OpenTelemetry semantic conventions for generative AI (including the deprecated names), and Google
 //! ADK's own attributes.
 
-/// What a span does.
+/// Says what a span does; see `overlay::Operation`.
 pub(super) const OPERATION_NAME: &str = "gen_ai.operation.name";
 pub(super) const PROVIDER_NAME: &str = "gen_ai.provider.name";
 /// Deprecated name of the provider.
@@ -52,9 +52,9 @@ pub(super) const ADK_LLM_RESPONSE: &str = "gcp.vertex.agent.llm_response";
 pub(super) const ADK_TOOL_CALL_ARGS: &str = "gcp.vertex.agent.tool_call_args";
 pub(super) const ADK_TOOL_RESPONSE: &str = "gcp.vertex.agent.tool_response";
 
-/// Set by a test harness: which eval case a trace answers.
+/// Set by a test harness: id of the eval case that a trace answers.
 pub(super) const EVAL_CASE_ID: &str = "agentevals.eval.case.id";
-/// Set by a test harness on the resource: which session a trace belongs to.
+/// Set by a test harness on the resource: name of the session that a trace belongs to.
 pub(super) const SESSION_NAME: &str = "agentevals.session_name";
 
 /// Carries the messages and details of a model call.

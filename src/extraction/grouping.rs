@@ -1,14 +1,14 @@
-//! Who a trace belongs to: the conversation, the session, the eval case it names.
+//! The conversation, session, eval case and service that a trace belongs to.
 
 use super::attrs;
 use crate::json::{Map, Value};
 use crate::trace::{Span, Trace};
 
-/// What a trace is grouped by.
+/// The key by which traces are grouped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupKey(pub String);
 
-/// Longest value that identifies something, in characters.
+/// Longest usable value of an identifying attribute, in characters.
 const MAX_IDENTITY_CHARS: usize = 256;
 
 /// The value of an identifying attribute: a scalar, trimmed, printable, of bounded length.
@@ -24,7 +24,7 @@ fn identity(value: &Value<'_>) -> Option<String> {
     usable.then(|| trimmed.to_owned())
 }
 
-/// Whether Python calls the character printable: no control, format or separator character but the space.
+/// Python's `str.isprintable` for one character: no control, format or separator character except the space.
 fn is_printable(character: char) -> bool {
     use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
     if character.is_ascii() {
@@ -34,7 +34,7 @@ fn is_printable(character: char) -> bool {
     !matches!(group, GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
 }
 
-/// What `identify` finds on the earliest span on which it finds anything.
+/// The value that `identify` finds on the earliest span that has one.
 fn first_by_start<'t>(
     trace: &'t Trace<'t>,
     identify: impl Fn(&'t Span<'t>) -> Option<String>,
@@ -46,7 +46,7 @@ fn first_by_start<'t>(
     found.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, identity)| identity)
 }
 
-/// The first identity under `key` on one side of the spans of the trace, in order of start.
+/// The value of `key` on the earliest span that has a usable one, on the span itself or on its resource as `side` says.
 fn first<'t>(trace: &'t Trace<'t>, key: &str, side: fn(&'t Span<'t>) -> &'t Map<'t>) -> Option<String> {
     first_by_start(trace, |span| side(span).get(key).and_then(identity))
 }
@@ -59,7 +59,7 @@ fn on_resource<'t>(span: &'t Span<'t>) -> &'t Map<'t> {
     &span.origin.resource
 }
 
-/// The conversation that a trace belongs to: session name, conversation id, session id, else the trace itself.
+/// The key of a trace's conversation: its session name, conversation id or session id, else the trace id.
 pub fn conversation_key(trace: &Trace<'_>) -> GroupKey {
     let key = first(trace, attrs::SESSION_NAME, on_resource)
         .or_else(|| first(trace, attrs::CONVERSATION_ID, on_span))
@@ -69,12 +69,12 @@ pub fn conversation_key(trace: &Trace<'_>) -> GroupKey {
     GroupKey(key.unwrap_or_else(|| trace.id.to_string()))
 }
 
-/// Whether a test harness gave the trace a session name.
+/// Whether a test harness set a session name on the trace.
 pub fn has_session_name(trace: &Trace<'_>) -> bool {
     first(trace, attrs::SESSION_NAME, on_resource).is_some()
 }
 
-/// The eval case that a test harness says the traces answer.
+/// Id of the eval case that a test harness set on the traces.
 pub fn explicit_case_id(traces: &[&Trace<'_>]) -> Option<String> {
     let of_span = |span: &Span<'_>| {
         let sides = [on_span(span), on_resource(span)];

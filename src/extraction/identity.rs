@@ -1,47 +1,52 @@
-//! What a conversation says about itself, for listings.
+//! Agent, model and provider of a conversation, for listings.
 
 use super::attrs;
-use super::overlay::{Operation, View};
+use super::overlay::Operation;
 use super::tree::Analysis;
 
-/// Who acted in a conversation, as far as the traces say.
+/// Agent, model and provider of a conversation, each as far as the traces name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Id of the first agent that has one.
     pub agent_id: Option<String>,
-    /// The model that was asked for first, else the one that answered.
+    /// The first model that was requested, or that answered a request without a model name.
     pub model: Option<String>,
-    /// The model that answered first.
+    /// The first model that answered.
     pub response_model: Option<String>,
-    /// Who offers the model.
+    /// Provider of the model.
     pub provider: Option<String>,
 }
 
 impl Identity {
     /// Reads the first of each, in the order of the tree.
     pub(super) fn of(analyses: &[Analysis<'_>]) -> Self {
-        let spans =
-            || analyses.iter().flat_map(|analysis| analysis.order.iter().map(move |at| (analysis, *at)));
-        let calls = || {
-            let views = spans().map(|(analysis, at)| &analysis.views[at as usize]);
-            views.filter(|view| view.operation == Operation::Inference)
-        };
-        let attribute = |key: &str| {
-            let values = spans()
-                .filter_map(|(analysis, at)| analysis.trace.spans[at as usize].attributes.get(key)?.as_str());
-            values.filter(|text| !text.is_empty()).map(str::to_owned).next()
-        };
-        let model = |view: &View<'_>| {
-            view.request_model.as_deref().or(view.response_model.as_deref()).map(str::to_owned)
-        };
-        let response_model = |view: &View<'_>| view.response_model.as_deref().map(str::to_owned);
-        // ADK gives its own name as the system, which is no provider of models.
-        let system = || attribute(attrs::SYSTEM).filter(|system| system != attrs::ADK_SCOPE);
+        let mut model = None;
+        let mut response_model = None;
+        for view in spans(analyses).map(|(analysis, at)| &analysis.views[at]) {
+            if view.operation == Operation::Inference {
+                model = model.or(view.request_model.as_deref()).or(view.response_model.as_deref());
+                response_model = response_model.or(view.response_model.as_deref());
+            }
+        }
+        // ADK writes its own name as the system; it is not a provider of models.
+        let system = || first_text(analyses, attrs::SYSTEM).filter(|system| system != attrs::ADK_SCOPE);
         Self {
-            agent_id: attribute(attrs::AGENT_ID),
-            model: calls().find_map(model),
-            response_model: calls().find_map(response_model),
-            provider: attribute(attrs::PROVIDER_NAME).or_else(system),
+            agent_id: first_text(analyses, attrs::AGENT_ID),
+            model: model.map(str::to_owned),
+            response_model: response_model.map(str::to_owned),
+            provider: first_text(analyses, attrs::PROVIDER_NAME).or_else(system),
         }
     }
+}
+
+/// All spans in the order of the tree, by analysis and index.
+fn spans<'a, 't>(analyses: &'a [Analysis<'t>]) -> impl Iterator<Item = (&'a Analysis<'t>, usize)> {
+    analyses.iter().flat_map(|analysis| analysis.order.iter().map(move |at| (analysis, *at as usize)))
+}
+
+/// The first non-empty text under `key` on a span.
+fn first_text(analyses: &[Analysis<'_>], key: &str) -> Option<String> {
+    let mut texts =
+        spans(analyses).filter_map(|(analysis, at)| analysis.trace.spans[at].attributes.get(key)?.as_str());
+    texts.find(|text| !text.is_empty()).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Messages as older conventions carry them: one event per message, or indexed attributes.
+//! Messages in the forms of older conventions: one event per message, or indexed attributes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use super::messages::{Message, Part, parsed_or_kept, read_content, read_content_item, read_tool_calls};
 use crate::json::{self, Map, Value};
 
-/// The fields of a deprecated message event; strings that hold JSON where structure belongs are parsed.
+/// The fields of a deprecated message event.
 pub(super) struct EventFields<'t> {
     fields: Map<'t>,
-    /// Span event attributes hold no structure, so producers write it as JSON text; log bodies can hold it.
+    /// Set for span events: their attributes cannot hold maps, so producers write those as JSON text.
     has_json_in_strings: bool,
 }
 
@@ -20,7 +20,7 @@ impl<'t> EventFields<'t> {
         Self { fields: Map::from_entries(entries.collect()), has_json_in_strings: true }
     }
 
-    /// Fields from the body of a log record; a body that is no map is the content.
+    /// Fields from the body of a log record: a map, the JSON text of one, or a text that is the content.
     pub(super) fn from_body(body: &'t Value<'_>) -> Self {
         let fields = match body.as_str().map(json::parse) {
             Some(Ok(Value::Map(map))) => map,
@@ -33,7 +33,7 @@ impl<'t> EventFields<'t> {
         Self { fields, has_json_in_strings: false }
     }
 
-    /// A field that may hold a map or a list of maps, as JSON text where there is no other way.
+    /// A field that may hold a map or a list of maps; in a span event, also as JSON text.
     fn structured(&self, name: &str) -> Option<Value<'t>> {
         let value = self.fields.get(name)?.clone();
         if !self.has_json_in_strings {
@@ -51,7 +51,7 @@ impl<'t> EventFields<'t> {
             return Vec::new();
         };
         match (&content, self.fields.get("content")) {
-            // A string that merely looks like JSON is still what was said.
+            // A text that happens to be JSON stays the text of the message.
             (Value::Map(map), Some(written @ Value::Str(_))) if map.get("parts").is_none() => {
                 read_content(written)
             }

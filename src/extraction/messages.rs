@@ -1,10 +1,10 @@
-//! Messages in their many spellings, read into one shape.
+//! Reads messages in the shapes of OpenTelemetry, OpenAI and Google into one.
 
 use std::borrow::Cow;
 
 use crate::json::{self, Value};
 
-/// Longest string attribute that is parsed as JSON, in bytes: what the reference accepts.
+/// Longest string attribute that is parsed as JSON, in bytes; the reference's limit.
 const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message of a model call.
@@ -12,11 +12,11 @@ const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Message<'t> {
     pub(super) role: Cow<'t, str>,
     pub(super) parts: Vec<Part<'t>>,
-    /// Why the model stopped, when the message says so.
+    /// Why the model stopped, if the message has it.
     pub(super) finish_reason: Option<Cow<'t, str>>,
 }
 
-/// A part of a message; parts that nothing reads keep only that they are content.
+/// A part of a message. `Other` stands for content that no metric reads, such as images.
 #[derive(Debug, Clone)]
 pub(super) enum Part<'t> {
     Text(Value<'t>),
@@ -30,7 +30,7 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     matches!(text.trim(), "" | "<REDACTED>" | "<elided>")
 }
 
-/// Whether a tool attribute says that nothing was specified.
+/// Whether a tool attribute holds ADK's placeholder for an absent value.
 pub(super) fn is_unspecified(value: &Value<'_>) -> bool {
     match value {
         Value::Str(text) => text == "<not specified>",
@@ -39,7 +39,8 @@ pub(super) fn is_unspecified(value: &Value<'_>) -> bool {
     }
 }
 
-/// An attribute as JSON: maps, lists and numbers pass, strings are parsed; absent on any failure.
+/// An attribute as JSON: strings are parsed, other values stay. `None` for null, and for strings that are too long or
+/// no JSON.
 pub(super) fn as_json<'t>(value: &'t Value<'_>) -> Option<Value<'t>> {
     match value {
         Value::Str(text) if text.len() > MAX_JSON_BYTES => None,
@@ -49,7 +50,7 @@ pub(super) fn as_json<'t>(value: &'t Value<'_>) -> Option<Value<'t>> {
     }
 }
 
-/// Parses JSON, also if half of an escaped surrogate pair was cut off.
+/// Parses JSON, even if a cut left half of an escaped surrogate pair.
 fn parse(text: &str) -> Option<Value<'_>> {
     if let Ok(value) = json::parse(text) {
         return Some(value);
@@ -63,7 +64,7 @@ fn parse(text: &str) -> Option<Value<'_>> {
     json::parse(&repaired).ok().map(Value::into_owned)
 }
 
-/// A string parsed as JSON when it parses, else the value as it is.
+/// A string that is JSON text as its value; anything else unchanged.
 pub(super) fn parsed_or_kept<'t>(value: Value<'t>) -> Value<'t> {
     match value {
         Value::Str(Cow::Borrowed(text)) => parse(text).unwrap_or(Value::Str(Cow::Borrowed(text))),
@@ -80,7 +81,7 @@ impl<'t> Message<'t> {
         Self { role: role.into(), parts, finish_reason: None }
     }
 
-    /// All texts in order without separator; `None` when there is none.
+    /// The texts of all parts, joined without separator; `None` when there is none.
     pub(super) fn text(&self) -> Option<String> {
         text_of(std::slice::from_ref(self))
     }
@@ -108,7 +109,7 @@ fn real_text<'v>(content: &'v Value<'_>) -> Option<Cow<'v, str>> {
     }
 }
 
-/// All texts of the messages in order without separator; `None` when there is none.
+/// The texts of all messages, joined without separator; `None` when there is none.
 pub(super) fn text_of(messages: &[Message<'_>]) -> Option<String> {
     let parts = messages.iter().flat_map(|message| &message.parts);
     let mut all = String::new();
@@ -125,7 +126,7 @@ pub(super) fn ends_with_tool_response(messages: &[Message<'_>]) -> bool {
     messages.last().is_some_and(Message::is_tool_response)
 }
 
-/// What the user said last: the unbroken run of user messages with text nearest to the end.
+/// The user's last turn: the unbroken run of user messages with text nearest to the end.
 pub(super) fn user_turn<'m, 't>(messages: &'m [Message<'t>]) -> &'m [Message<'t>] {
     let is_user = |message: &Message<'_>| message.role == "user" && message.text().is_some();
     let Some(last) = messages.iter().rposition(is_user) else {
@@ -161,7 +162,7 @@ fn read_message(value: Value<'_>) -> Option<Message<'_>> {
     Some(Message { role, parts, finish_reason })
 }
 
-/// Reads a part with a `type`.
+/// Reads a part of the current convention, which has a `type`.
 fn read_part<'t>(value: &Value<'t>) -> Option<Part<'t>> {
     let kind = value.get("type")?.as_str()?;
     let member = |name: &str| value.get(name).cloned().unwrap_or_default();
@@ -180,7 +181,7 @@ fn read_part<'t>(value: &Value<'t>) -> Option<Part<'t>> {
     })
 }
 
-/// Reads OpenAI's `content`: a string, a list of parts, or anything else.
+/// Reads OpenAI's `content`: a string, a list of parts, or any other value, which is shown as JSON.
 pub(super) fn read_content<'t>(content: &Value<'t>) -> Vec<Part<'t>> {
     match content {
         Value::Null => Vec::new(),
@@ -226,7 +227,7 @@ pub(super) fn read_tool_calls<'t>(calls: &Value<'t>) -> Vec<Part<'t>> {
     calls.as_list().unwrap_or_default().iter().filter_map(read).collect()
 }
 
-/// Reads Google's `{role, parts}`; a missing role becomes `default_role`.
+/// Reads Google's `{role, parts}`; `default_role` stands in for a missing role.
 pub(super) fn read_google<'t>(content: &Value<'t>, default_role: &'static str) -> Option<Message<'t>> {
     let parts = content.get("parts").and_then(Value::as_list).unwrap_or_default();
     let parts: Vec<_> = parts.iter().filter_map(read_google_part).collect();

@@ -1,9 +1,8 @@
 //! From spans and log records to conversations: one algorithm for every producer.
 //!
-//! Each span gets one canonical view (`overlay`, `messages`, `legacy`), each view a place (`tree`); from these
-//! follow the calls (`model_calls`, `tool_calls`), the turns (`turns`) and the numbers (`performance`). Traces of
-//! one conversation are extracted together, so that a turn may continue in the next trace. Nothing here does I/O
-//! or keeps state.
+//! Each span gets one canonical view (`overlay`, `messages`, `legacy`) and a place in the tree (`tree`). From these
+//! follow the calls (`model_calls`, `tool_calls`), the turns (`turns`) and the numbers (`performance`). Traces of one
+//! conversation are extracted together, so that a turn may continue in the next trace.
 
 mod attrs;
 mod grouping;
@@ -25,14 +24,14 @@ use crate::trace::{Trace, Warning, Warnings};
 use performance::Performance;
 use tree::Analysis;
 
-/// What was extracted from the traces of one evaluation unit.
+/// The conversation recorded in the traces of one evaluation unit.
 #[derive(Debug)]
 pub struct Conversation {
     /// The turns in order of time.
     pub invocations: Vec<Invocation>,
     /// Latency, tokens and counts.
     pub performance: Performance,
-    /// What was lost, mended or guessed, reading included.
+    /// Data that was lost, mended or guessed while reading and extracting.
     pub warnings: Vec<Warning>,
     /// `service.name` of the first resource that has it.
     pub service_name: Option<String>,
@@ -40,11 +39,11 @@ pub struct Conversation {
     pub agent_name: Option<String>,
     /// Agent, model and provider, for listings.
     pub identity: Identity,
-    /// When the first span started, nanoseconds since the Unix epoch.
+    /// Start of the first span, nanoseconds since the Unix epoch.
     pub start_unix_nanos: i64,
-    /// First conversation id found.
+    /// The first conversation id on a span.
     pub conversation_id: Option<String>,
-    /// Why there are no invocations, when there are none.
+    /// Why there are no invocations; `None` when there are some.
     pub emptiness: Option<String>,
 }
 
@@ -79,7 +78,7 @@ pub fn extract(traces: &[&Trace<'_>]) -> Conversation {
     }
 }
 
-/// Says what there is instead of turns.
+/// Why traces yield no turn: the kinds of spans they have instead.
 fn describe_emptiness(analyses: &[Analysis<'_>]) -> String {
     let views = || analyses.iter().flat_map(|analysis| &analysis.views);
     let count = |operation| views().filter(|view| view.operation == operation).count();

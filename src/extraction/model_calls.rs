@@ -1,6 +1,7 @@
 //! Logical model calls of a turn.
 //!
-//! One call often leaves several spans, a framework's around the provider's.
+//! One call often leaves a chain of spans, the framework's around the provider's. A chain counts as one call; a span
+//! around several calls does not count.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,10 +15,10 @@ use super::tree::Analysis;
 pub(super) struct ModelCall<'v> {
     pub(super) start_unix_nanos: i64,
     pub(super) end_unix_nanos: i64,
-    /// Made below a tool span, by an agent used as a tool.
+    /// Whether an agent that is used as a tool made the call, below a tool span.
     pub(super) delegated: bool,
     pub(super) usage: Option<Usage>,
-    /// The model asked for, else the one that answered.
+    /// The requested model, else the one that answered.
     pub(super) model: Option<&'v str>,
     /// Id of the innermost span.
     pub(super) span_id: &'v str,
@@ -35,7 +36,7 @@ pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Ve
     let own: HashSet<u32> = spans.iter().copied().collect();
     let parent =
         |span: u32| analysis.places[span as usize].inference_parent.filter(|parent| own.contains(parent));
-    // Members come depth first, so children stand behind their parents.
+    // Members come depth first, so in reverse order children come before their parents.
     let mut leaves: HashMap<u32, usize> = HashMap::new();
     let mut child: HashMap<u32, u32> = HashMap::new();
     for span in spans.iter().rev().copied() {
@@ -47,7 +48,7 @@ pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Ve
     }
     let mut calls = Vec::new();
     for span in spans {
-        // A chain starts where there is one leaf below and not also one below the parent.
+        // A chain starts at a span with one leaf below whose parent, if any, has several.
         let inside_chain = parent(span).is_some_and(|parent| leaves[&parent] == 1);
         if leaves[&span] > 1 || inside_chain {
             continue;
@@ -60,7 +61,7 @@ pub(super) fn model_calls<'v>(analysis: &'v Analysis<'v>, members: &[u32]) -> Ve
 }
 
 impl<'v> ModelCall<'v> {
-    /// Reads a chain of spans, outermost first; the innermost span's word counts most.
+    /// Reads a chain of spans, outermost first; a fact is taken from the innermost span that has it.
     fn new(analysis: &'v Analysis<'v>, chain: &[u32]) -> Self {
         let views: Vec<&'v View<'v>> =
             chain.iter().rev().map(|span| &analysis.views[*span as usize]).collect();
@@ -92,7 +93,7 @@ impl<'v> ModelCall<'v> {
         }
     }
 
-    /// Orders calls by when they ended.
+    /// Sort key: the end, then the start.
     pub(super) fn end_key(&self) -> (i64, i64) {
         (self.end_unix_nanos, self.start_unix_nanos)
     }

@@ -1,4 +1,4 @@
-//! One canonical view of each span, whatever convention and version its producer followed.
+//! One canonical view of each span, for every convention and version that producers follow.
 //!
 //! A fact is taken from the first source that has it: the current attribute, its deprecated name, the details
 //! event, the deprecated message events, ADK's own attributes, the legacy indexed attributes. A list of
@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use super::attrs;
 use super::legacy::{EventFields, read_indexed};
-use super::messages::{Message, as_json, is_unspecified, parsed_or_kept, read_google, read_list};
+use super::messages::{Message, Part, as_json, is_unspecified, parsed_or_kept, read_google, read_list};
 use crate::json::{Map, Value};
 use crate::trace::{LogRecord, Span};
 
-/// What a span does, by its operation name.
+/// The kind of operation that a span records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Inference,
@@ -63,7 +63,7 @@ pub(super) struct View<'t> {
     pub(super) has_error_type: bool,
 }
 
-/// Where the facts of one span are looked up.
+/// The places where facts about one span are looked up.
 struct Sources<'t> {
     span: &'t Span<'t>,
     logs: Vec<&'t LogRecord<'t>>,
@@ -115,12 +115,12 @@ impl<'t> Sources<'t> {
         }
     }
 
-    /// The value of an attribute that only the span itself can have.
+    /// The value of an attribute of the span itself.
     fn own(&self, key: &str) -> Option<&'t Value<'t>> {
         present(self.span.attributes.get(key))
     }
 
-    /// The first non-empty value of an attribute on the span, under its old name, or on a details event.
+    /// The first non-empty value of an attribute: on the span, on the span under its old name, or on a details event.
     fn fact(&self, key: &str, deprecated: Option<&str>) -> Option<&'t Value<'t>> {
         let on_event = || self.details.iter().find_map(|attributes| present(attributes.get(key)));
         self.own(key).or_else(|| self.own(deprecated?)).or_else(on_event)
@@ -129,7 +129,7 @@ impl<'t> Sources<'t> {
     fn operation(&self, has_request_model: bool, tool_name: Option<&str>) -> Operation {
         let span = self.span;
         if span.name == "execute_tool (merged)" || tool_name == Some("(merged tools)") {
-            return Operation::Other; // ADK repeats parallel tool calls in one merged span
+            return Operation::Other; // ADK records parallel tool calls a second time, in one merged span
         }
         match self.own(attrs::OPERATION_NAME).and_then(Value::as_str) {
             Some("chat" | "generate_content" | "text_completion") => return Operation::Inference,
@@ -221,7 +221,7 @@ impl<'t> Sources<'t> {
         (input.unwrap_or_default(), output.unwrap_or_default(), reasons)
     }
 
-    /// Input and output from the deprecated message events: those on the span, else those in logs by time.
+    /// Input and output from the deprecated message events on the span; if it has none, from those in logs, by time.
     fn message_events(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>) {
         let on_span = self.span.events.iter().filter(|event| is_message_event(&event.name));
         let mut events: Vec<_> =
@@ -262,7 +262,7 @@ fn present<'v, 't>(value: Option<&'v Value<'t>>) -> Option<&'v Value<'t>> {
     value.filter(|value| !value.is_null() && value.as_str() != Some("") && value.as_list() != Some(&[]))
 }
 
-/// ADK's request and response documents, for spans of its scope.
+/// ADK's request and response documents on a span.
 struct Adk<'t> {
     request: Value<'t>,
     response: Value<'t>,
@@ -290,11 +290,7 @@ impl<'t> Adk<'t> {
     fn input(&self) -> Vec<Message<'t>> {
         let contents = self.request.get("contents").and_then(Value::as_list).unwrap_or_default();
         let read = |content: &Value<'t>| match content {
-            Value::Str(text) => Some(Message {
-                role: Cow::Borrowed("user"),
-                parts: vec![super::messages::Part::Text(Value::Str(text.clone()))],
-                finish_reason: None,
-            }),
+            Value::Str(_) => Some(Message::new("user", vec![Part::Text(content.clone())])),
             content => read_google(content, "user"),
         };
         contents.iter().filter_map(read).filter(Message::has_content).collect()

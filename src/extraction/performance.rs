@@ -1,13 +1,14 @@
-//! Latency, token and call numbers of one evaluation unit and of a whole run, in the reference's shape.
+//! Latency, tokens and call counts of one evaluation unit and of a whole run, in the reference's shape.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::overlay::Usage;
 use super::tree::Analysis;
 use super::turns::{Turn, milliseconds};
 
-/// Distribution of a list of numbers; all zero when the list is empty.
+/// Statistics of a list of numbers; all zero when the list is empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Summary {
@@ -21,7 +22,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises numbers; percentiles are nearest rank, truncated, as in the reference.
+    /// Summarises numbers. A percentile is the number at index ⌊count × share⌋, as in the reference.
     pub fn of(mut numbers: Vec<f64>) -> Self {
         numbers.sort_by(f64::total_cmp);
         let (Some(min), Some(max)) = (numbers.first().copied(), numbers.last().copied()) else {
@@ -39,7 +40,7 @@ impl Summary {
 /// Latencies in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// Per turn; per root span when there is no turn.
+    /// Per turn; per root span when no turn was found.
     pub overall: Summary,
     /// Per logical model call.
     pub llm_calls: Summary,
@@ -59,7 +60,7 @@ pub struct Tokens {
     pub cache_read_tokens: i64,
 }
 
-/// How many of each.
+/// Counts of calls and turns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Counts {
@@ -80,33 +81,47 @@ pub struct Performance {
 }
 
 impl Performance {
-    /// Measures a unit; tool counts and names are added when the turns are settled.
+    /// Measures a unit. The caller adds tool counts and names, which need the finished invocations.
     pub(super) fn measure(analyses: &[Analysis<'_>], turns: &[Turn<'_>]) -> Self {
         let calls = || turns.iter().flat_map(|turn| &turn.calls);
+        Self {
+            latency: Latency::of(analyses, turns),
+            tokens: Tokens::of(calls().filter_map(|call| call.usage)),
+            counts: Counts { llm_calls: calls().count(), tool_calls: 0, invocations: turns.len() },
+            models: calls().filter_map(|call| call.model).map(str::to_owned).collect(),
+            tool_names: BTreeSet::new(),
+        }
+    }
+}
+
+impl Latency {
+    fn of(analyses: &[Analysis<'_>], turns: &[Turn<'_>]) -> Self {
+        let turn_ms: Vec<_> =
+            turns.iter().map(|turn| milliseconds(turn.start_unix_nanos, turn.end_unix_nanos)).collect();
+        let calls = turns.iter().flat_map(|turn| &turn.calls);
+        let call_ms = calls.map(|call| milliseconds(call.start_unix_nanos, call.end_unix_nanos)).collect();
         let tools = turns.iter().flat_map(|turn| &turn.span_calls);
-        let overall: Vec<_> = match turns {
-            [] => {
-                let roots = analyses.iter().flat_map(|analysis| {
-                    analysis.trace.roots.iter().map(|root| &analysis.trace.spans[*root as usize])
-                });
-                roots.map(|root| root.duration_nanos() as f64 / 1e6).collect()
-            }
-            turns => {
-                turns.iter().map(|turn| milliseconds(turn.start_unix_nanos, turn.end_unix_nanos)).collect()
-            }
-        };
-        let latency = Latency {
-            overall: Summary::of(overall),
-            llm_calls: Summary::of(
-                calls().map(|call| milliseconds(call.start_unix_nanos, call.end_unix_nanos)).collect(),
-            ),
-            tool_executions: Summary::of(
-                tools.map(|tool| milliseconds(tool.start_unix_nanos, tool.end_unix_nanos)).collect(),
-            ),
-        };
-        let mut tokens = Tokens::default();
+        let tool_ms = tools.map(|tool| milliseconds(tool.start_unix_nanos, tool.end_unix_nanos)).collect();
+        Self {
+            overall: Summary::of(if turns.is_empty() { root_spans_ms(analyses) } else { turn_ms }),
+            llm_calls: Summary::of(call_ms),
+            tool_executions: Summary::of(tool_ms),
+        }
+    }
+}
+
+fn root_spans_ms(analyses: &[Analysis<'_>]) -> Vec<f64> {
+    let traces = analyses.iter().map(|analysis| analysis.trace);
+    let roots = traces.flat_map(|trace| trace.roots.iter().map(|root| &trace.spans[*root as usize]));
+    roots.map(|root| root.duration_nanos() as f64 / 1e6).collect()
+}
+
+impl Tokens {
+    fn of(usages: impl Iterator<Item = Usage>) -> Self {
+        let mut tokens = Self::default();
         let mut per_call = Vec::new();
-        for usage in calls().filter_map(|call| call.usage) {
+        for usage in usages {
+            // Reported numbers are not trusted: no negative ones, and sums saturate.
             let count = |reported: Option<i64>| reported.unwrap_or_default().max(0);
             let (input, output) = (count(usage.input), count(usage.output));
             tokens.total_prompt = tokens.total_prompt.saturating_add(input);
@@ -118,13 +133,7 @@ impl Performance {
         }
         tokens.total = tokens.total_prompt.saturating_add(tokens.total_output);
         tokens.per_llm_call = Summary::of(per_call);
-        Self {
-            latency,
-            tokens,
-            counts: Counts { llm_calls: calls().count(), tool_calls: 0, invocations: turns.len() },
-            models: calls().filter_map(|call| call.model).map(str::to_owned).collect(),
-            tool_names: BTreeSet::new(),
-        }
+        tokens
     }
 }
 
@@ -161,7 +170,7 @@ pub struct Percentiles {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunLatency {
     /// Empty when no unit has a turn or root span.
-    pub overall_per_trace: std::collections::BTreeMap<&'static str, f64>,
+    pub overall_per_trace: BTreeMap<&'static str, f64>,
 }
 
 /// Counts of a run.
@@ -187,7 +196,7 @@ pub struct RunPerformance {
 }
 
 impl RunPerformance {
-    /// Sums up the units of a run; `None` when there is none.
+    /// Sums up the units of a run; `None` for a run without units.
     pub fn of(units: &[&Performance]) -> Option<Self> {
         let count = units.len();
         if count == 0 {

@@ -1,7 +1,7 @@
 //! Logical tool calls of a turn.
 //!
-//! A call may leave several spans (the framework's, its MCP client's) and traces in messages: the request in one
-//! model call's output, the result in a later one's input.
+//! A call may leave several spans (the framework's, its MCP client's), and it may appear in messages: the request in
+//! the output of one model call, the result in the input of a later one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -18,16 +18,16 @@ use crate::trace::{SpanStatus, Warnings};
 pub(super) struct SpanCall<'v> {
     pub(super) start_unix_nanos: i64,
     pub(super) end_unix_nanos: i64,
-    /// Id of the outermost span, to order calls that start together.
+    /// Id of the outermost span; orders calls that start together.
     span_id: &'v str,
-    /// Name of the outermost span, for want of a tool name.
+    /// Name of the outermost span; used when no span names the tool.
     span_name: &'v str,
     /// The tool's name, if a span gives one.
     given_name: Option<&'v str>,
     call_id: Option<&'v str>,
     arguments: Option<&'v Value<'v>>,
     result: Option<&'v Value<'v>>,
-    /// The outermost status that says anything.
+    /// The status of the outermost span that has one.
     status: SpanStatus,
     has_error_type: bool,
 }
@@ -86,7 +86,7 @@ impl<'v> SpanCall<'v> {
         }
     }
 
-    /// Fills what the spans outside did not say.
+    /// Takes from an inner span the facts that the outer spans lack.
     fn add_inner(&mut self, analysis: &'v Analysis<'v>, span: u32) {
         let view = &analysis.views[span as usize];
         self.given_name = self.given_name.or(view.tool_name.as_deref());
@@ -99,7 +99,7 @@ impl<'v> SpanCall<'v> {
         self.has_error_type |= view.has_error_type;
     }
 
-    /// The tool's name; `execute_tool NAME` is what the conventions call its span.
+    /// The tool's name, if need be from the span's name, which the conventions define as `execute_tool NAME`.
     fn name(&self) -> &'v str {
         self.given_name.unwrap_or_else(|| {
             let mut words = self.span_name.split_whitespace();
@@ -110,7 +110,7 @@ impl<'v> SpanCall<'v> {
         })
     }
 
-    /// The call, completed from the part call that it claimed and whether that was by name.
+    /// Makes the call, completed from the part call that it claimed; the flag says that it was claimed by name.
     fn into_tool_call(self, claim: Option<(PartCall<'v>, bool)>, warnings: &mut Warnings) -> ToolCall {
         let name = self.name();
         if self.given_name.is_none() {
@@ -144,12 +144,12 @@ impl<'v> SpanCall<'v> {
     }
 }
 
-/// A tool result that a model was shown.
+/// A tool result that was given to a model.
 struct Response<'v> {
     id: Option<&'v str>,
     name: Option<&'v str>,
     value: &'v Value<'v>,
-    /// Index of the first call whose input shows it.
+    /// Index of the first model call with it in its input.
     shown_to: usize,
     claimed: bool,
 }
@@ -163,7 +163,7 @@ struct PartCall<'v> {
     claimed: bool,
 }
 
-/// The tool calls of a turn: those with spans, completed and joined by those known only from messages.
+/// The tool calls of a turn: those with spans, completed from messages, and those known only from messages.
 pub(super) fn tool_calls<'v>(
     calls: &[ModelCall<'v>],
     spans: Vec<SpanCall<'v>>,
@@ -174,7 +174,8 @@ pub(super) fn tool_calls<'v>(
         return parts.into_iter().map(PartCall::into_tool_call).collect();
     }
     let claims = claim_parts(&spans, &mut parts);
-    // Where each unclaimed part goes: behind the call requested before it. Slot 0 is the front.
+    // An unclaimed part goes behind the call that was requested before it. Slot 0 is the front, slot n + 1 comes after
+    // span call n.
     let mut slot_of_part = vec![0; parts.len()];
     for (slot, claim) in claims.iter().enumerate() {
         if let Some((part, _)) = claim {
@@ -205,7 +206,7 @@ pub(super) fn tool_calls<'v>(
     combined
 }
 
-/// For each span call the part call it stands for, by id or else by name, and whether it was by name.
+/// For each span call the part call about the same call, by id or else by name, and whether it was found by name.
 fn claim_parts(spans: &[SpanCall<'_>], parts: &mut [PartCall<'_>]) -> Vec<Option<(usize, bool)>> {
     let mut by_id: HashMap<&str, VecDeque<usize>> = HashMap::new();
     let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
@@ -246,21 +247,9 @@ impl PartCall<'_> {
     }
 }
 
-/// The tool calls in the outputs of all calls, in order, each with the response it claimed.
+/// The tool calls in the outputs of all model calls, in order, each with its response.
 fn part_calls<'v>(calls: &[ModelCall<'v>], warnings: &mut Warnings) -> Vec<PartCall<'v>> {
-    let requested: HashSet<&str> =
-        calls.iter().flat_map(ModelCall::requested_tools).filter_map(|(id, _)| id).collect();
-    let mut responses = responses(calls);
-    let mut by_id: HashMap<&str, usize> = HashMap::new();
-    // Responses that no request names, per tool name. Requests come in call order, so whatever was shown before
-    // the current one is of no use to later ones either.
-    let mut unnamed: HashMap<Option<&str>, VecDeque<usize>> = HashMap::new();
-    for (index, response) in responses.iter().enumerate() {
-        match response.id.filter(|id| requested.contains(id)) {
-            Some(id) => drop(by_id.entry(id).or_insert(index)),
-            None => unnamed.entry(response.name).or_default().push_back(index),
-        }
-    }
+    let mut responses = Responses::new(calls);
     let mut parts = Vec::new();
     for (at, call) in calls.iter().enumerate() {
         for part in call.output.iter().flat_map(|message| &message.parts) {
@@ -268,38 +257,85 @@ fn part_calls<'v>(calls: &[ModelCall<'v>], warnings: &mut Warnings) -> Vec<PartC
                 continue;
             };
             let (id, name) = (id.as_deref(), &**name);
-            let same_id = id.and_then(|id| by_id.get(id).copied());
-            let same_id =
-                same_id.filter(|index| !responses[*index].claimed && responses[*index].shown_to > at);
-            let claimed = same_id.or_else(|| {
-                let candidates = [Some(name), None].map(|key| {
-                    let queue = unnamed.get_mut(&key)?;
-                    while queue.front().is_some_and(|index| responses[*index].shown_to <= at) {
-                        queue.pop_front();
-                    }
-                    queue.front().copied()
-                });
-                let first = candidates.into_iter().flatten().min()?;
-                unnamed.get_mut(&responses[first].name)?.pop_front();
-                if responses[first].id.is_some() {
-                    let text = format!("result of tool {name} joined by order (call ids differ)");
-                    warnings.push("tool_result_by_order", text);
-                }
-                Some(first)
-            });
-            if let Some(index) = claimed {
-                responses[index].claimed = true;
-            }
+            let result = responses.claim(id, name, at, warnings);
             let arguments = parsed_or_kept(arguments.borrowed());
-            let result = claimed.map(|index| responses[index].value);
             parts.push(PartCall { id, name, arguments, result, claimed: false });
         }
     }
     parts
 }
 
-/// The tool responses shown to the model, each where it is first seen.
-fn responses<'v>(calls: &[ModelCall<'v>]) -> Vec<Response<'v>> {
+/// The tool responses of a turn, as part calls claim them.
+struct Responses<'v> {
+    all: Vec<Response<'v>>,
+    /// The responses to requests with an id.
+    by_id: HashMap<&'v str, usize>,
+    /// The other responses in order, by the name of the tool, if they have one.
+    others: HashMap<Option<&'v str>, VecDeque<usize>>,
+}
+
+impl<'v> Responses<'v> {
+    fn new(calls: &[ModelCall<'v>]) -> Self {
+        let requested: HashSet<&str> =
+            calls.iter().flat_map(ModelCall::requested_tools).filter_map(|(id, _)| id).collect();
+        let all = shown_responses(calls);
+        let mut by_id = HashMap::new();
+        let mut others: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for (index, response) in all.iter().enumerate() {
+            match response.id.filter(|id| requested.contains(id)) {
+                Some(id) => drop(by_id.entry(id).or_insert(index)),
+                None => others.entry(response.name).or_default().push_back(index),
+            }
+        }
+        Self { all, by_id, others }
+    }
+
+    /// The result of a tool call that the model call at index `at` requested: by id, else the next one in order.
+    fn claim(
+        &mut self,
+        id: Option<&str>,
+        name: &'v str,
+        at: usize,
+        warnings: &mut Warnings,
+    ) -> Option<&'v Value<'v>> {
+        let index = match self.with_id(id, at) {
+            Some(index) => index,
+            None => {
+                let index = self.next_in_order(name, at)?;
+                if self.all[index].id.is_some() {
+                    let text = format!("result of tool {name} joined by order (call ids differ)");
+                    warnings.push("tool_result_by_order", text);
+                }
+                index
+            }
+        };
+        self.all[index].claimed = true;
+        Some(self.all[index].value)
+    }
+
+    fn with_id(&self, id: Option<&str>, at: usize) -> Option<usize> {
+        let index = *self.by_id.get(id?)?;
+        let response = &self.all[index];
+        (!response.claimed && response.shown_to > at).then_some(index)
+    }
+
+    /// Takes the first response of this tool, or of an unnamed one, that was shown after the model call at index `at`.
+    fn next_in_order(&mut self, name: &'v str, at: usize) -> Option<usize> {
+        let mut first = None;
+        for key in [Some(name), None] {
+            let Some(queue) = self.others.get_mut(&key) else { continue };
+            // Requests come in the order of the calls, so a response shown this early is of no use to later ones.
+            while queue.front().is_some_and(|index| self.all[*index].shown_to <= at) {
+                queue.pop_front();
+            }
+            first = first.into_iter().chain(queue.front().copied()).min();
+        }
+        self.others.get_mut(&self.all[first?].name)?.pop_front()
+    }
+}
+
+/// The tool responses in the inputs of all model calls, each at its first occurrence.
+fn shown_responses<'v>(calls: &[ModelCall<'v>]) -> Vec<Response<'v>> {
     let mut seen_ids: HashSet<&str> = HashSet::new();
     let mut seen_values: HashSet<(Option<&str>, String)> = HashSet::new();
     let mut responses = Vec::new();

@@ -1,4 +1,4 @@
-//! Which turn, model call and tool call each span of a trace belongs to.
+//! The place of each span: the turn, model call, tool call and agent that it belongs to.
 
 use super::overlay::{Operation, View};
 use crate::trace::{LogRecord, Trace, Warnings};
@@ -12,14 +12,14 @@ pub(super) struct Analysis<'t> {
     pub(super) places: Vec<SpanPlace>,
     /// Span indexes, depth first, roots and children by start.
     pub(super) order: Vec<u32>,
-    /// What could not be used.
+    /// The warnings of the trace, and those about log records that could not be placed.
     pub(super) warnings: Warnings,
 }
 
-/// Where a span stands.
+/// The place of a span among the agents, model calls and tools around it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpanPlace {
-    /// The anchor that the span belongs to: the nearest enclosing agentic anchor, else its root.
+    /// Anchor of the span's turn: the outermost agent or workflow around it that is not inside a tool; else its root.
     pub(super) owner: u32,
     /// Nearest enclosing model call, not looking past agents, workflows and tools.
     pub(super) inference_parent: Option<u32>,
@@ -31,7 +31,7 @@ pub(super) struct SpanPlace {
     pub(super) agent: Option<u32>,
 }
 
-/// What a span passes down to its children.
+/// The facts that a span passes down to its children.
 #[derive(Debug, Clone, Copy)]
 struct Context {
     place: SpanPlace,
@@ -51,13 +51,13 @@ impl<'t> Analysis<'t> {
         Self { trace, views, places, order, warnings }
     }
 
-    /// Whether the span anchors a turn of its own: an agent or workflow that no other covers.
+    /// Whether the span anchors a turn of its own: an agent or workflow that is not inside another one or a tool.
     pub(super) fn is_agentic_anchor(&self, span: u32) -> bool {
         self.views[span as usize].operation.is_agentic() && self.places[span as usize].owner == span
     }
 }
 
-/// Gives log records without a span id to the only model call there is; says so when they cannot be placed.
+/// Gives log records without a span id to the trace's model call if there is exactly one, else warns about them.
 fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: &mut Warnings) {
     let (unknown, unnamed): (Vec<&LogRecord<'_>>, Vec<_>) =
         trace.orphan_logs.iter().partition(|log| log.has_span_id);
@@ -84,7 +84,7 @@ fn join_orphan_logs<'t>(trace: &'t Trace<'t>, views: &mut [View<'t>], warnings: 
     }
 }
 
-/// Walks the tree without recursion, whatever its depth.
+/// Walks the tree depth first; with a stack of its own, since recorded trees may be deeper than ours.
 fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<SpanPlace>, Vec<u32>) {
     let nowhere =
         SpanPlace { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };

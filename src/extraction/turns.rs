@@ -10,30 +10,30 @@ use super::tree::Analysis;
 use crate::invocation::{Invocation, TurnUsage};
 use crate::trace::{SpanStatus, Warnings};
 
-/// A turn before it becomes an [`Invocation`]: parts of it may still come from later traces.
+/// A turn before it becomes an [`Invocation`]; later traces may still continue it.
 pub(super) struct Turn<'v> {
     pub(super) trace_id: &'v str,
     /// Id of the anchor span.
     pub(super) span_id: &'v str,
-    /// Anchored at a root that is no agent, so it may continue an earlier turn.
+    /// Whether the anchor is a root span that is no agent; only such a turn can continue an earlier one.
     is_root: bool,
-    /// The anchor is itself a model call.
+    /// Whether the anchor is itself a model call.
     is_model_call: bool,
     pub(super) start_unix_nanos: i64,
     pub(super) end_unix_nanos: i64,
     pub(super) agent_name: Option<&'v str>,
-    /// Sorted by start in a settled turn.
+    /// Sorted by start once the turn is settled.
     pub(super) calls: Vec<ModelCall<'v>>,
     /// Index of the call that ended last.
     last_call: Option<usize>,
     pub(super) span_calls: Vec<SpanCall<'v>>,
     user_text: Option<String>,
-    /// What was said before the response.
+    /// Texts of the agent before the response.
     interim_texts: Vec<String>,
     response_text: Option<String>,
 }
 
-/// Finds the turns of a trace in depth-first order; what looks like a turn and is none gets a warning.
+/// Finds the turns of a trace in depth-first order; warns of agents and tools that make no turn.
 pub(super) fn turns_of<'v>(analysis: &'v Analysis<'v>, warnings: &mut Warnings) -> Vec<Turn<'v>> {
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); analysis.views.len()];
     for span in &analysis.order {
@@ -105,7 +105,7 @@ impl<'v> Turn<'v> {
         self.last_call.and_then(|call| self.calls.get(call))
     }
 
-    /// Whether this turn answers the tool calls with which `earlier` ended; `None` when that cannot be told.
+    /// Whether this turn goes on with the tool calls that ended `earlier`; `None` when messages are missing to tell.
     fn continues(&self, earlier: &Turn<'_>) -> Option<bool> {
         let (Some(first), Some(last)) = (self.calls.first(), earlier.last_call()) else {
             return Some(false);
@@ -134,7 +134,7 @@ impl<'v> Turn<'v> {
     fn join(&mut self, later: Turn<'v>) {
         self.start_unix_nanos = self.start_unix_nanos.min(later.start_unix_nanos);
         self.end_unix_nanos = self.end_unix_nanos.max(later.end_unix_nanos);
-        // The calls are sorted once, in `settle`: a turn may be continued thousands of times.
+        // Sorting waits for `settle`: a turn may be continued thousands of times.
         let shifted = later.last_call.map(|call| call + self.calls.len());
         self.calls.extend(later.calls);
         self.last_call =
@@ -149,7 +149,7 @@ impl<'v> Turn<'v> {
         self.agent_name = self.agent_name.or(later.agent_name);
     }
 
-    /// Sorts what was joined.
+    /// Sorts the calls after all continuations were joined.
     fn settle(&mut self) {
         self.calls.sort_by_key(|call| (call.start_unix_nanos, call.end_unix_nanos));
         self.last_call = (0..self.calls.len()).max_by_key(|call| self.calls[*call].end_key());
@@ -201,7 +201,7 @@ impl<'v> Turn<'v> {
     }
 }
 
-/// From `start` to `end` in milliseconds, never negative.
+/// The time from start to end in milliseconds, never negative.
 pub(super) fn milliseconds(start_unix_nanos: i64, end_unix_nanos: i64) -> f64 {
     end_unix_nanos.saturating_sub(start_unix_nanos).max(0) as f64 / 1e6
 }
@@ -233,7 +233,7 @@ fn response_text(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Opti
     text_of(final_call(calls)?.output)
 }
 
-/// The calls that speak for the turn: not those of agents used as tools, unless there are only such.
+/// The calls with texts of the turn's own agent; those of agents used as tools only if there are no others.
 fn speaking_calls<'c, 'v>(calls: &'c [ModelCall<'v>]) -> impl Iterator<Item = &'c ModelCall<'v>> {
     let all_delegated = calls.iter().all(|call| call.delegated);
     calls.iter().filter(move |call| (all_delegated || !call.delegated) && text_of(call.output).is_some())
@@ -244,7 +244,7 @@ fn final_call<'c, 'v>(calls: &'c [ModelCall<'v>]) -> Option<&'c ModelCall<'v>> {
     speaking_calls(calls).max_by_key(|call| call.end_key())
 }
 
-/// What was said before the response, one text per message.
+/// Texts of the agent before the response, one per message.
 fn interim_texts(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Vec<String> {
     let last = final_call(calls).filter(|_| anchor_output.is_empty());
     let is_final = |call: &ModelCall<'_>| last.is_some_and(|last| std::ptr::eq(last, call));
@@ -260,9 +260,9 @@ fn interim_texts(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Vec<
 
 /// Joins turns that continue earlier ones. `turns` are sorted by start.
 ///
-/// The turn that is continued need not be the one just before: conversations of one group may overlap.
+/// The continued turn may be further back than the previous one, since conversations of one group may overlap.
 pub(super) fn join_continuations<'v>(turns: Vec<Turn<'v>>, warnings: &mut Warnings) -> Vec<Turn<'v>> {
-    /// How far back a continued turn is looked for; bounds the work on long sessions.
+    /// Turns that are searched backwards; bounds the work on long sessions.
     const LOOK_BACK: usize = 32;
     let mut joined: Vec<Turn<'v>> = Vec::with_capacity(turns.len());
     for turn in turns {

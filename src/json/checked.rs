@@ -1,12 +1,12 @@
-//! Reading a document against a schema, with every fault located (`$.eval_cases[2].conversation: …`).
+//! Reads a document against a schema and locates every fault (`$.eval_cases[2].conversation: …`).
 //!
-//! A [`Cursor`] stands on one value and knows its path. Faults are collected, not raised, so that a person
-//! sees all of them at once; a reader gives up only on the part that is wrong.
+//! A [`Cursor`] stands on one value and knows its path. Faults are collected instead of returned as the first error, so
+//! that users see all of them at once; the methods answer `None` for the part that is wrong.
 
 use std::cell::RefCell;
 use std::fmt;
 
-use super::{Map, Value};
+use super::value::{Map, Value};
 
 /// One fault in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Fault {
     pub path: String,
     /// Where, for programs: the JSON pointer `/eval_cases/0/eval_id` (RFC 6901).
     pub pointer: String,
-    /// What is wrong and what was expected.
+    /// The fault and the remedy or expectation.
     pub message: String,
 }
 
@@ -79,7 +79,7 @@ impl Path<'_> {
     }
 }
 
-/// A value, its path, and where to report what is wrong with it.
+/// A value, its path, and the list that its faults go to.
 pub struct Cursor<'v, 'p> {
     value: &'v Value<'v>,
     path: Path<'p>,
@@ -103,7 +103,7 @@ impl<'v, 'p> Cursor<'v, 'p> {
         self.faults.0.borrow_mut().push(fault);
     }
 
-    /// Locates something about this value without reporting it.
+    /// Makes a located message about this value without reporting it.
     pub fn to_fault(&self, message: impl Into<String>) -> Fault {
         let mut pointer = String::new();
         self.path.write_pointer(&mut pointer);
@@ -152,7 +152,7 @@ impl<'v, 'p> Cursor<'v, 'p> {
         }
     }
 
-    /// The value as a map of anything.
+    /// The value as an object whose members are not checked.
     pub fn map(&self) -> Option<&'v Map<'v>> {
         match self.value {
             Value::Map(map) => Some(map),
@@ -173,13 +173,13 @@ impl<'v, 'p> Cursor<'v, 'p> {
         Some(out)
     }
 
-    /// Reads the member of a map of anything by its exact name.
+    /// Reads a member of an object by its exact name, without checking the others.
     pub fn member<T>(&self, name: &str, read: impl FnOnce(&Cursor<'v, '_>) -> Option<T>) -> Option<T> {
         let value = self.map()?.get(name)?;
         read(&Cursor { value, path: Path::Member(&self.path, name), faults: self.faults })
     }
 
-    /// The value as an object with known members.
+    /// The value as an object whose members are known; see [`Object`].
     pub fn object(&self, spelling: Spelling) -> Option<Object<'v, '_>> {
         let map = self.map()?;
         Some(Object { cursor: self, map, spelling, used: RefCell::default() })
@@ -192,7 +192,7 @@ impl<'v, 'p> Cursor<'v, 'p> {
     }
 }
 
-/// An object being read; remembers which members were asked for.
+/// An object being read; remembers which members were asked for, to find the unknown ones.
 pub struct Object<'v, 'c> {
     cursor: &'c Cursor<'v, 'c>,
     map: &'v Map<'v>,
@@ -245,12 +245,12 @@ impl<'v> Object<'v, '_> {
         self.map.iter().any(|(key, value)| self.is_spelled(key, name) && !value.is_null())
     }
 
-    /// Whether member `name` is written at all, be it null.
+    /// Whether member `name` is there, null included.
     pub fn is_written(&self, name: &str) -> bool {
         self.map.iter().any(|(key, _)| self.is_spelled(key, name))
     }
 
-    /// Stands on each member that nobody asked for, in turn, with its name.
+    /// Visits each member that was not asked for, with its name. Call it after all known members were read.
     pub fn each_unknown(&self, mut visit: impl FnMut(&Cursor<'v, '_>, &str)) {
         let used = self.used.borrow();
         let known = |key: &str| used.iter().any(|name| self.is_spelled(key, name));
@@ -259,7 +259,7 @@ impl<'v> Object<'v, '_> {
         }
     }
 
-    /// Reports each member that nobody asked for.
+    /// Reports each member that was not asked for. Call it after all known members were read.
     pub fn refuse_unknown(&self) {
         self.each_unknown(|member, key| {
             let used = self.used.borrow();
@@ -298,7 +298,7 @@ fn is_camel_case_of(key: &str, name: &str) -> bool {
 /// The choice that `text` names, without regard to case.
 ///
 /// # Errors
-/// Says which names there are.
+/// A message with the known names.
 pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
     found.map(|(_, choice)| *choice).ok_or_else(|| {
@@ -307,7 +307,7 @@ pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-/// `` ; did you mean `x`? `` for the nearest of `known`, or nothing when none is near.
+/// `` ; did you mean `x`? `` with the nearest of `known`, or an empty text when none is similar enough.
 pub fn did_you_mean<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> String {
     let near = known
         .map(|name| (strsim::jaro_winkler(text, name), name))

@@ -1,14 +1,14 @@
-//! Python's ways with scalars, where the reference's output depends on them.
+//! Conversions, printing and equality of values as in Python, where the reference's output depends on them.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use num_bigint::BigInt;
 
-use super::Value;
+use super::value::Value;
 
 impl<'a> Value<'a> {
-    /// A scalar as Python prints it (`True`, `1`, `1.5`); strings pass, everything else is absent.
+    /// A scalar as Python's `str()` writes it (`True`, `1`, `1.5`); `None` for null, lists and maps.
     pub fn scalar_text(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Str(text) => Some(text.clone()),
@@ -21,7 +21,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as an integer: integers pass, floats when integral, strings when they parse completely.
+    /// The value as an integer: integers, floats without fraction, and strings that hold an integer.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
@@ -31,7 +31,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Python's truth of the value.
+    /// Python's `bool()` of the value.
     pub fn is_truthy(&self) -> bool {
         match self {
             Self::Bool(flag) => *flag,
@@ -42,7 +42,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// JSON text with sorted keys and Python's spacing (`{"a": 1, "b": [2]}`).
+    /// JSON text as `json.dumps(value, sort_keys=True, ensure_ascii=False)` writes it: `{"a": 1, "b": [2]}`.
     pub fn to_json_text(&self) -> String {
         let mut out = String::new();
         self.write_json(&mut out);
@@ -84,7 +84,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Deep equality by value: map order is free, `1` equals `1.0`, NaN equals nothing.
+    /// Deep equality by value: the order of maps does not matter, `1` equals `1.0`, NaN equals nothing.
     ///
     /// With `bools_are_numbers`, `true` equals 1 and `false` equals 0, as in Python.
     pub fn equals(&self, other: &Value<'_>, bools_are_numbers: bool) -> bool {
@@ -114,13 +114,13 @@ impl<'a> Value<'a> {
 }
 
 impl PartialEq for Value<'_> {
-    /// Equality by value with booleans apart from numbers; see [`Value::equals`].
+    /// Equality by value, where booleans are not numbers; see [`Value::equals`].
     fn eq(&self, other: &Self) -> bool {
         self.equals(other, false)
     }
 }
 
-/// Whether `float` is exactly the integer; Python compares the two without rounding.
+/// Whether `float` is exactly `integer`; like Python, without rounding the integer to a float.
 fn float_equals(float: f64, integer: &Value<'_>) -> bool {
     if !float.is_finite() || float.fract() != 0.0 {
         return false;

@@ -1,12 +1,26 @@
-//! A pull reader: walks a document without building it, so that only what is wanted is allocated.
+//! A pull reader: walks a document without building a tree, so that only the wanted values are allocated.
 
 use std::borrow::Cow;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, JsonValue, Peek};
 
-use super::{SyntaxError, Value};
+use super::syntax::SyntaxError;
+use super::value::Value;
 
-/// What stands next in the text.
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+/// Parses one JSON value that fills `text`.
+///
+/// # Errors
+/// The text is not exactly one JSON value of at most 200 levels.
+pub fn parse(text: &str) -> Result<Value<'_>> {
+    let mut reader = Reader::new(text);
+    let value = reader.value()?;
+    reader.finish()?;
+    Ok(value)
+}
+
+/// The kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
     /// `null`
@@ -29,15 +43,13 @@ pub struct Reader<'a> {
     jiter: Jiter<'a>,
 }
 
-type Result<T> = std::result::Result<T, SyntaxError>;
-
 impl<'a> Reader<'a> {
-    /// Starts at the front of `text`.
+    /// Starts at the beginning of `text`.
     pub fn new(text: &'a str) -> Self {
         Self { text, jiter: Jiter::new(text.as_bytes()).with_allow_inf_nan() }
     }
 
-    /// The byte offset of what is read next.
+    /// The byte offset of the next value.
     pub fn offset(&self) -> usize {
         self.jiter.current_index()
     }
@@ -67,7 +79,7 @@ impl<'a> Reader<'a> {
         value.map(Value::from).map_err(|error| self.located(&error))
     }
 
-    /// Passes over the next value, however deep, and returns its text.
+    /// Passes over the next value and returns its text. Not recursive, so nesting of any depth is read.
     pub fn raw(&mut self) -> Result<&'a str> {
         let mut peek = self.next()?;
         let start = self.jiter.current_index();
@@ -130,9 +142,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object, handing each key to `member`, which must read the value behind it.
+    /// Reads an object, handing each key to `member`, which must read the value after it.
     ///
-    /// Anything else is passed over; the answer says whether it was an object.
+    /// Passes over a value of another kind; returns whether it was an object.
     pub fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
         if self.next()? != Peek::Object {
             self.skip()?;
@@ -155,9 +167,9 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Reads an array, calling `item` before each element, which must read it.
+    /// Reads an array, calling `item` before each element, which it must read.
     ///
-    /// Anything else is passed over; the answer says whether it was an array.
+    /// Passes over a value of another kind; returns whether it was an array.
     pub fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
         if self.next()? != Peek::Array {
             self.skip()?;
@@ -191,8 +203,32 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where a part of `text` that the lexer returned stands in it: jiter ties the part to itself, not to the text.
+/// Turns a key that jiter returned into its place in `text`. The key's lifetime is that of the borrow of the lexer,
+/// which the caller needs again to read the value.
 fn offset_of(text: &str) -> impl Fn(&[u8]) -> (usize, usize) {
     let base = text.as_ptr().addr();
     move |part| (part.as_ptr().addr() - base, part.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_duplicate_keys_the_last_wins_at_the_first_place() {
+        let value = parse(r#"{"a":1,"b":2,"a":3}"#).unwrap();
+        assert_eq!(value.to_json_text(), r#"{"a": 3, "b": 2}"#);
+    }
+
+    #[test]
+    fn errors_name_line_and_column() {
+        let error = parse("{\n  \"a\": ,\n}").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 8));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_followed() {
+        let deep = "[".repeat(100_000);
+        assert!(parse(&deep).unwrap_err().reason.contains("200 levels"));
+    }
 }

@@ -1,4 +1,4 @@
-//! The JSON value: borrowed where it can be, integers of any size, maps in the order written.
+//! The JSON value: strings borrowed from the text, integers of any size, maps in the order written.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ pub enum Value<'a> {
     Bool(bool),
     /// An integer that fits 64 bits.
     Int(i64),
-    /// An integer that does not.
+    /// A larger integer.
     BigInt(Box<BigInt>),
     /// A number written with a fraction or exponent; may be NaN or infinite.
     Float(f64),
@@ -33,11 +33,11 @@ pub enum Value<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Map<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// Up to this many entries a scan for duplicate keys is cheaper than a hash table.
+/// Up to this many entries a scan for a key is cheaper than a hash table.
 const SCAN_LIMIT: usize = 16;
 
 impl<'a> Map<'a> {
-    /// Builds a map; of duplicate keys the last value wins and the first place is kept.
+    /// Builds a map; of entries with the same key the last value wins, at the place of the first.
     pub fn from_entries(mut entries: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
         if entries.len() <= SCAN_LIMIT {
             let mut at = 1;
@@ -50,7 +50,8 @@ impl<'a> Map<'a> {
             return Self(entries);
         }
         let mut last: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
-        let mut source = vec![usize::MAX; entries.len()]; // for each first place: where its value stands
+        // For each place where a key comes first, the place of its last value; `MAX` for the other places.
+        let mut source = vec![usize::MAX; entries.len()];
         for (at, (key, _)) in entries.iter().enumerate() {
             let first = *last.entry(key).or_insert(at);
             source[first] = at;
@@ -74,7 +75,7 @@ impl<'a> Map<'a> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// Makes many look-ups cheap.
+    /// Prepares for many look-ups, with a hash table if the map is large.
     pub fn lookup(&self) -> Lookup<'_, 'a> {
         let by_key =
             (self.0.len() > SCAN_LIMIT).then(|| self.0.iter().map(|(key, value)| (&**key, value)).collect());
@@ -119,7 +120,7 @@ impl<'a> Value<'a> {
         Self::Str(text.into())
     }
 
-    /// An object of these members, whose names differ.
+    /// An object of these members; their names must differ.
     pub fn object<'k: 'a>(members: impl IntoIterator<Item = (&'k str, Value<'a>)>) -> Self {
         Self::Map(Map(members.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()))
     }
@@ -148,12 +149,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The member `key` of a map.
+    /// The member `key`, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         self.as_map().and_then(|map| map.get(key))
     }
 
-    /// The non-empty string under `key` of a map.
+    /// The member `key`, if this is a map that has it as a non-empty string.
     pub fn get_str(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
@@ -208,7 +209,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The JSON type's name, for messages.
+    /// The type with its article, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",

@@ -1,6 +1,6 @@
-//! YAML read into the same value as JSON, so that both are checked by the same code.
+//! Reads YAML into the same value as JSON, so that the same code checks both.
 //!
-//! Aliases are refused: a few lines of them can stand for gigabytes.
+//! Aliases are refused, since a few lines of them can expand to gigabytes.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,11 +8,13 @@ use std::collections::HashSet;
 use saphyr::Scalar;
 use saphyr_parser::{Event, Marker, Parser, Span};
 
-use super::{Map, SyntaxError, Value};
+use super::syntax::SyntaxError;
+use super::value::{Map, Value};
 
-/// Deepest nesting that is read.
+/// Texts that nest deeper are refused.
 const MAX_DEPTH: usize = 64;
 
+/// A list or map whose end has not been read. `key` is a key whose value comes next.
 enum Open<'a> {
     List(Vec<Value<'a>>),
     Map { entries: Vec<(Cow<'a, str>, Value<'a>)>, keys: HashSet<Cow<'a, str>>, key: Option<Cow<'a, str>> },
@@ -21,7 +23,7 @@ enum Open<'a> {
 /// Parses the first document of a YAML text (YAML 1.2 core schema, of which JSON is a part).
 ///
 /// # Errors
-/// The text is no YAML, or uses aliases, duplicate or non-scalar keys, or nests deeper than 64 levels.
+/// The text is not YAML, uses aliases, duplicate or non-scalar keys, or nests deeper than 64 levels.
 pub fn parse_yaml(text: &str) -> Result<Value<'_>, SyntaxError> {
     let mut open: Vec<Open<'_>> = Vec::new();
     for event in Parser::new_from_str(text) {

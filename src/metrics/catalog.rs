@@ -1,9 +1,9 @@
-//! The metrics known by name, those that do not run here included.
+//! The metrics known by name, including those that this program cannot compute.
 
 use super::efficiency::Efficiency;
 use crate::json::checked::did_you_mean;
 
-/// A metric that runs here.
+/// A metric that this program computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builtin {
     /// `tool_trajectory_avg_score`
@@ -15,16 +15,16 @@ pub enum Builtin {
 }
 
 impl Builtin {
-    /// Whether the metric passes or fails by a threshold.
+    /// Whether the metric passes or fails by a threshold; efficiency metrics are only reported.
     pub fn takes_threshold(self) -> bool {
         !matches!(self, Self::Efficiency(_))
     }
 }
 
-/// Threshold of a metric when none is given, as in the reference.
+/// Default threshold of a metric, as in the reference.
 pub const DEFAULT_THRESHOLD: f64 = 0.5;
 
-/// The metric that is computed when none is named.
+/// The metric that is computed when no evaluator is named.
 pub const DEFAULT_METRIC: &str = "tool_trajectory_avg_score";
 
 /// A metric known by name.
@@ -32,35 +32,35 @@ pub const DEFAULT_METRIC: &str = "tool_trajectory_avg_score";
 pub struct Description {
     /// Its name.
     pub name: &'static str,
-    /// What it looks at.
+    /// The aspect of behaviour that it measures.
     pub category: &'static str,
     /// Whether it compares with a golden.
     pub needs_eval_set: bool,
-    /// Whether it is told rubrics to judge by.
+    /// Whether it judges by rubrics from the configuration.
     pub needs_rubrics: bool,
-    /// What it measures.
+    /// One sentence on its meaning and range.
     pub about: &'static str,
     entry: Entry,
 }
 
 impl Description {
-    /// Whether a judge model has to be asked.
+    /// Whether it needs a judge model.
     pub fn needs_judge(&self) -> bool {
         matches!(self.entry, Entry::NeedsJudge)
     }
 
-    /// Whether the Vertex evaluation service has to be asked.
+    /// Whether it needs the Vertex evaluation service.
     pub fn needs_cloud(&self) -> bool {
         matches!(self.entry, Entry::NeedsCloud)
     }
 
-    /// Whether it can be computed here.
+    /// Whether this program can compute it.
     pub fn is_working(&self) -> bool {
         matches!(self.entry, Entry::Runs(_))
     }
 }
 
-/// What a name stands for.
+/// The way in which a metric is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     Runs(Builtin),
@@ -74,12 +74,12 @@ const fn entry(name: &'static str, category: &'static str, entry: Entry, about: 
     Description { name, category, needs_eval_set: false, needs_rubrics: false, about, entry }
 }
 
-/// The same, of a metric that compares with a golden.
+/// The description of a metric that compares with a golden.
 const fn with_golden(description: Description) -> Description {
     Description { needs_eval_set: true, ..description }
 }
 
-/// The same, of a metric that is told rubrics.
+/// The description of a metric that judges by rubrics.
 const fn with_rubrics(description: Description) -> Description {
     Description { needs_rubrics: true, ..description }
 }
@@ -195,7 +195,7 @@ const CATALOG: [Description; 17] = [
     ),
 ];
 
-/// The metrics that recorded traces can be asked for, those included that do not run here.
+/// The metrics for recorded traces, including those that this program cannot compute.
 pub fn descriptions() -> impl Iterator<Item = &'static Description> {
     CATALOG.iter().filter(|description| description.entry != Entry::JudgesSimulator)
 }
@@ -203,7 +203,7 @@ pub fn descriptions() -> impl Iterator<Item = &'static Description> {
 /// Looks a built-in metric up by name.
 ///
 /// # Errors
-/// Says why the metric cannot be computed, or which name may have been meant.
+/// A message: why the metric cannot be computed, or that the name is unknown, with the nearest known one.
 pub fn find(name: &str) -> Result<Builtin, String> {
     let refused = |why: &str| Err(format!("metric `{name}` {why}"));
     match CATALOG.iter().find(|known| known.name == name).map(|known| known.entry) {

@@ -1,4 +1,4 @@
-//! The port to evaluators outside this program, and the document they exchange with us (protocol 1.1).
+//! The port to evaluators outside this program, and their protocol (version 1.1): one JSON document in, one out.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use crate::extraction::performance::Performance;
 use crate::invocation::{ExpectedInvocation, Invocation, ToolCall};
 use crate::json::Value;
 
-/// Version of the document that is written.
+/// Version of the input document.
 const PROTOCOL_VERSION: &str = "1.1";
 
-/// An evaluator that runs elsewhere. Dropping the future ends the evaluation and whatever it started.
+/// An evaluator outside this program. Dropping the future ends the evaluation and the processes it started.
 pub trait CustomEvaluator: Send + Sync {
     /// Evaluates one conversation.
     fn evaluate<'a>(
@@ -34,7 +34,7 @@ pub enum EvaluatorError {
     /// It ended with an error.
     #[error("{0}")]
     Failed(String),
-    /// Its answer is not what the protocol asks for.
+    /// Its answer does not follow the protocol.
     #[error("{0}")]
     InvalidOutput(String),
 }
@@ -51,7 +51,7 @@ impl EvaluatorError {
     }
 }
 
-/// What an evaluator is given. Every member is always written.
+/// The input document of an evaluator. Every member is always written.
 #[derive(Debug, Serialize)]
 pub struct EvaluatorInput<'a> {
     protocol_version: &'static str,
@@ -68,7 +68,7 @@ struct ProtocolInvocation<'a> {
     user_content: String,
     final_response: Option<String>,
     intermediate_steps: IntermediateSteps,
-    /// The unit's, the same on every observed turn.
+    /// The numbers of the whole unit, repeated on every observed turn, as in the reference.
     performance_metrics: Option<&'a Performance>,
     trace_id: Option<String>,
     span_id: Option<String>,
@@ -96,21 +96,21 @@ struct ProtocolResponse {
     response: Value<'static>,
 }
 
-/// What an evaluator answered.
+/// The answer of an evaluator.
 #[derive(Debug)]
 pub struct EvaluatorOutput {
     /// In 0..=1.
     pub score: f64,
-    /// Its own verdict; `None` leaves it to the threshold.
+    /// Its own judgement; `None` leaves that to the threshold.
     pub status: Option<EvalStatus>,
-    /// Scores per turn, as given.
+    /// Scores per turn, unchanged.
     pub per_invocation_scores: Vec<Option<f64>>,
-    /// Its details, as given.
+    /// Details, unchanged.
     pub details: Option<Value<'static>>,
 }
 
 impl<'a> EvaluatorInput<'a> {
-    /// Describes a conversation and, when a case was matched, all its expected turns.
+    /// Describes a conversation and, if a case was matched, all its expected turns.
     pub fn new(
         metric_name: &'a str,
         threshold: f64,

@@ -1,4 +1,4 @@
-//! What a turn cost: calls, tokens, time. Numbers to watch, without a threshold.
+//! The cost of each turn in calls, tokens and time. Numbers to watch; they neither pass nor fail.
 
 use super::{EvalStatus, MetricResult, mean};
 use crate::invocation::Invocation;

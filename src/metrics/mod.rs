@@ -1,4 +1,5 @@
-//! What is computed from expected and observed turns. Pure: a metric that needs the outside world is a port.
+//! The metrics, computed from expected and observed turns. Nothing here does I/O; programs outside are behind the port
+//! [`custom::CustomEvaluator`].
 
 pub mod catalog;
 pub mod custom;
@@ -7,12 +8,14 @@ pub mod response_match;
 pub mod rouge;
 pub mod trajectory;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::invocation::{ExpectedInvocation, Invocation};
 use crate::json::Value;
 
-/// What a score was worth.
+/// The judgement on a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EvalStatus {
@@ -22,7 +25,7 @@ pub enum EvalStatus {
     Failed,
     /// There is no score; the result says why.
     NotEvaluated,
-    /// A number that is reported and never passes or fails.
+    /// Reported only; neither passes nor fails.
     Informational,
 }
 
@@ -35,7 +38,7 @@ impl EvalStatus {
         ("INFORMATIONAL", Self::Informational),
     ];
 
-    /// Judges a score; no score is not evaluated.
+    /// Judges a score; without a score, `NotEvaluated`.
     pub fn of(score: Option<f64>, threshold: f64) -> Self {
         match score {
             Some(score) if score >= threshold => Self::Passed,
@@ -50,22 +53,22 @@ impl EvalStatus {
 pub struct MetricResult {
     /// Name of the metric or evaluator.
     pub metric_name: String,
-    /// Overall score; `None` when there is none.
+    /// Overall score; `None` when the metric was not computed.
     pub score: Option<f64>,
-    /// What the score was worth.
+    /// The judgement on the score.
     pub eval_status: EvalStatus,
-    /// One score per turn: observed turns first, then turns that are missing.
+    /// One score per turn: observed turns first, then missing ones.
     pub per_invocation_scores: Vec<Option<f64>>,
     /// One status per entry of `per_invocation_scores`.
     pub per_invocation_statuses: Vec<EvalStatus>,
     /// Why the metric could not be computed.
     pub error: Option<String>,
-    /// Kind of the error, stable.
+    /// Stable name of the kind of error.
     pub error_type: Option<String>,
-    /// What stands behind the score; user JSON in it is as the user wrote it.
+    /// The comparisons or reasons behind the score; user JSON in it is as the user wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value<'static>>,
-    /// Time it took, milliseconds.
+    /// Time that computing it took, milliseconds.
     pub duration_ms: f64,
 }
 
@@ -94,7 +97,7 @@ impl MetricResult {
         }
     }
 
-    /// A metric that was not computed, and why; no error.
+    /// A metric that does not apply, and why; not an error.
     pub fn not_evaluated(name: &str, reason: impl Into<String>) -> Self {
         let details = Value::object([("reason", Value::text(reason.into()))]);
         Self::scored(name, None, Vec::new(), 0.0, Some(details))
@@ -109,7 +112,12 @@ impl MetricResult {
         }
     }
 
-    /// The `reason` in the details, which says why a metric was not evaluated, or what an evaluator gave.
+    /// The result with the time that computing it took.
+    pub fn timed(self, elapsed: Duration) -> Self {
+        Self { duration_ms: elapsed.as_secs_f64() * 1e3, ..self }
+    }
+
+    /// The `reason` in the details: why a metric was not evaluated, or a custom evaluator's own text.
     pub fn reason(&self) -> Option<&str> {
         self.details.as_ref()?.get("reason")?.as_str()
     }
@@ -118,16 +126,17 @@ impl MetricResult {
 /// Observed and expected turns, paired by index.
 #[derive(Debug, Clone, Copy)]
 pub struct Turns<'a> {
-    /// What was observed.
+    /// The observed turns.
     pub actual: &'a [Invocation],
-    /// What the matched eval case expects.
+    /// The turns of the matched eval case.
     pub expected: &'a [ExpectedInvocation],
-    /// Score like the reference: cut to the shorter side, Python's equality, absent arguments match nothing.
+    /// Score like the reference: turns beyond the shorter side are ignored, values are equal as in Python, absent
+    /// arguments match nothing.
     pub lenient: bool,
 }
 
 impl<'a> Turns<'a> {
-    /// Pairs of turns; strictly, a turn without a partner is paired with nothing.
+    /// Pairs of turns. A turn without a partner is paired with `None`, or left out if lenient.
     pub fn pairs(&self) -> impl Iterator<Item = (Option<&'a Invocation>, Option<&'a ExpectedInvocation>)> {
         let (actual, expected) = (self.actual, self.expected);
         let count = match self.lenient {
@@ -137,7 +146,7 @@ impl<'a> Turns<'a> {
         (0..count).map(move |index| (actual.get(index), expected.get(index)))
     }
 
-    /// How many turns were expected and did not happen, and how many happened unexpectedly.
+    /// The numbers of missing and of unexpected turns, as members of details; `None` if there are neither.
     pub fn mismatch(&self) -> Option<[(&'static str, Value<'static>); 2]> {
         let (actual, expected) = (self.actual.len(), self.expected.len());
         let count = |number: usize| Value::Int(number as i64);
@@ -150,7 +159,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// Arithmetic mean in order; `None` of nothing.
+/// Arithmetic mean, summed in order; `None` of an empty list.
 pub fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }

@@ -1,4 +1,4 @@
-//! `response_match_score`: how close the final response is to the expected one, by ROUGE-1.
+//! `response_match_score`: how many words the final response shares with the expected one (ROUGE-1).
 
 use super::rouge::rouge1_f_measure;
 use super::{MetricResult, Turns, mean};

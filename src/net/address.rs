@@ -1,12 +1,12 @@
-//! Blocks of addresses, and which addresses belong to the public internet.
+//! Blocks of IP addresses, and which addresses belong to the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses that share their first bits.
+/// The addresses that share their first bits (CIDR).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     first: IpAddr,
-    /// How many bits they share.
+    /// Number of shared bits.
     prefix: u8,
 }
 
@@ -19,7 +19,7 @@ impl Block {
         Self { first: IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix }
     }
 
-    /// The block `ADDRESS/PREFIX`, or of the one address when there is no prefix; `None` for any other text.
+    /// Parses `ADDRESS/PREFIX`; `ADDRESS` alone is the block of that address. `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -32,7 +32,7 @@ impl Block {
         Some(Self { first, prefix })
     }
 
-    /// Whether the address lies in the block; of another family, it does not.
+    /// Whether the address lies in the block; false for an address of the other family.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         let differing = match (self.first, address) {
             (IpAddr::V4(first), IpAddr::V4(address)) => (first.to_bits() ^ address.to_bits()).leading_zeros(),
@@ -43,13 +43,13 @@ impl Block {
     }
 }
 
-/// IPv4 blocks that are not public, with what they are (IANA IPv4 Special-Purpose Address Registry).
+/// IPv4 blocks that are not public, with their purposes (IANA IPv4 Special-Purpose Address Registry).
 const SPECIAL_V4: [(Block, &str); 17] = [
     (Block::v4(0, 0, 0, 0, 8), "this network"),
     (Block::v4(10, 0, 0, 0, 8), "private"),
     (Block::v4(100, 64, 0, 0, 10), "shared by a carrier"),
     (Block::v4(127, 0, 0, 0, 8), "loopback"),
-    // Answers on virtual machines of Azure only, and there with their secrets.
+    // A public address, but on Azure's virtual machines it is their metadata service, which hands out secrets.
     (Block::v4(168, 63, 129, 16, 32), "a cloud's metadata"),
     (Block::v4(169, 254, 0, 0, 16), "link-local"),
     (Block::v4(172, 16, 0, 0, 12), "private"),
@@ -65,7 +65,8 @@ const SPECIAL_V4: [(Block, &str); 17] = [
     (Block::v4(240, 0, 0, 0, 4), "reserved"),
 ];
 
-/// IPv6 blocks that are not public although some lie in the public part (IANA IPv6 Special-Purpose Address Registry).
+/// IPv6 blocks that are not public, with their purposes (IANA IPv6 Special-Purpose Address Registry). The first block
+/// that contains an address names its purpose, so a block comes before the larger ones around it.
 const SPECIAL_V6: [(Block, &str); 10] = [
     (Block::v6(0, 0, 80), "unspecified, loopback or an IPv4 address in disguise"),
     (Block::v6(0xfc00, 0, 7), "private"),
@@ -79,10 +80,10 @@ const SPECIAL_V6: [(Block, &str); 10] = [
     (Block::v6(0x0064, 0xff9b, 32), "a translator's"),
 ];
 
-/// The part of IPv6 from which public addresses are given out.
+/// The only part of IPv6 from which public addresses are assigned.
 const PUBLIC_V6: Block = Block::v6(0x2000, 0, 3);
 
-/// What keeps an address from being public, in words; `None` when it is.
+/// The purpose of an address that is not public; `None` for a public one.
 pub(super) fn why_not_public(address: IpAddr) -> Option<&'static str> {
     let special = |blocks: &[(Block, &'static str)]| {
         blocks.iter().find(|(block, _)| block.contains(address)).map(|(_, what)| *what)
@@ -96,7 +97,8 @@ pub(super) fn why_not_public(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that a translator (NAT64, RFC 6052) or a tunnel (6to4, RFC 3056) makes of an IPv6 address.
+/// The IPv4 address that a translator (NAT64, RFC 6052) or a tunnel (6to4, RFC 3056) would connect to for an IPv6
+/// address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     match address.segments() {

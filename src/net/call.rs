@@ -1,4 +1,4 @@
-//! One exchange: what is asked, what was answered, and what can go wrong.
+//! One exchange: the request, the answer, and the ways to fail.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::rules::Refusal;
 
-/// Longest wait that an answer can ask for; whoever asks for more is asked again after that.
+/// Longest wait that an answer can ask for; a longer one is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// A request to send, and its limits.
@@ -16,40 +16,40 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub struct Call {
     /// GET, POST and so on.
     pub method: Method,
-    /// Whom to ask; user information in it becomes basic authentication.
+    /// The address; user and password in it become basic authentication.
     pub url: Url,
-    /// Sent along; not to anybody that a redirect leads to, save for `accept`.
+    /// Headers. A redirect to another origin keeps only `accept`, since the others may hold secrets.
     pub headers: HeaderMap,
-    /// Sent along; a request with a body is never redirected.
+    /// Body; a request with a body is never redirected.
     pub body: Option<Vec<u8>>,
     /// Limit on the whole exchange, redirects included.
     pub timeout: Duration,
     /// Limit on the answer's body.
     pub max_answer_bytes: usize,
-    /// Redirects that are followed; with 0, the answer that redirects is the answer.
+    /// Redirects that are followed; with 0, a redirecting answer is returned as it is.
     pub max_redirects: usize,
 }
 
-/// What was answered, whatever its status.
+/// An answer of any status.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// All of its body; of a failure the beginning, up to the limit.
+    /// Its whole body; of an answer that is not a success, the beginning up to the limit.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// How long to wait before asking again, when that is said; at most an hour.
+    /// The wait that `Retry-After` asks for, at most an hour.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         retry_after(text, Utc::now()).map(|wait| wait.min(MAX_RETRY_AFTER))
     }
 }
 
-/// Seconds, or a date (RFC 9110, section 10.2.3); one that has passed is no wait.
+/// Reads seconds or a date (RFC 9110, section 10.2.3); a past date means no wait.
 fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
@@ -58,32 +58,33 @@ fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     Some((date.to_utc() - now).to_std().unwrap_or_default())
 }
 
-/// Why there is no answer; the texts name hosts, but no path, query, user or header.
+/// Why there is no answer. The texts show scheme, host and port, never path, query, user or headers, which may be
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// Nobody may be called there.
+    /// The rules forbid the address.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
     /// There was no connection, or it broke.
     #[error("{origin} could not be reached: {reason}")]
     Unreachable {
-        /// Whom was asked.
+        /// Scheme, host and port.
         origin: String,
-        /// What went wrong.
+        /// The cause.
         reason: String,
     },
     /// The exchange took too long.
     #[error("{origin} did not answer in full within {} s", limit.as_secs_f64())]
     TimedOut {
-        /// Whom was asked.
+        /// Scheme, host and port.
         origin: String,
         /// The limit.
         limit: Duration,
     },
-    /// The body of what would have been a success is too large.
+    /// The body of a successful answer is too large.
     #[error("{origin} answered with more than {limit_bytes} bytes, the limit")]
     TooLarge {
-        /// Whom was asked.
+        /// Scheme, host and port.
         origin: String,
         /// The limit.
         limit_bytes: usize,
@@ -93,9 +94,9 @@ pub enum CallError {
     /// A redirect that is not followed.
     #[error("{origin} redirects {reason}")]
     BadRedirect {
-        /// Whom was asked.
+        /// Scheme, host and port of the answer that redirects.
         origin: String,
-        /// Where to, and why it is not followed.
+        /// The target, and why the redirect is not followed.
         reason: String,
     },
 }

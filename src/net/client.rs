@@ -1,4 +1,4 @@
-//! Makes calls within the rules.
+//! Makes calls that obey the rules.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,16 +17,16 @@ use tracing::warn;
 use super::call::{Answer, Call, CallError};
 use super::rules::{OutboundRules, Refusal};
 
-/// How we call ourselves.
+/// Our `User-Agent`.
 const USER_AGENT: &str = concat!("agentevals/", env!("CARGO_PKG_VERSION"));
 
-/// Longest wait for a connection, so that the next address of a host gets its turn.
+/// Longest wait for a connection, so that the next address of a host is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Unused connections that are kept for each host.
+/// Idle connections that are kept for each host.
 const IDLE_PER_HOST: usize = 4;
 
-/// Calls addresses that the rules allow. Clones share their connections.
+/// Makes calls to the addresses that the rules allow. Clones share their connections.
 #[derive(Clone)]
 pub struct Outbound {
     shared: Arc<Clients>,
@@ -34,19 +34,19 @@ pub struct Outbound {
 
 struct Clients {
     rules: Arc<OutboundRules>,
-    /// One for each port that rules are limited to, because a resolver does not learn the port.
+    /// A client for each port that a rule is limited to, because a resolver is not told the port.
     by_port: HashMap<u16, Client>,
-    /// For every other port.
+    /// The client for every other port.
     others: Client,
 }
 
 impl Outbound {
-    /// Prepares to call; nobody is called yet.
+    /// Prepares the clients, without connecting.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(rules: OutboundRules) -> anyhow::Result<Self> {
-        // Only the first call in a process installs it.
+        // Fails if the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (rules, trusted) = (Arc::new(rules), trusted_authorities());
         let others = client(&rules, 0, &trusted)?;
@@ -55,15 +55,15 @@ impl Outbound {
         Ok(Self { shared: Arc::new(Clients { rules, by_port, others }) })
     }
 
-    /// What may be called.
+    /// The rules that calls obey.
     pub fn rules(&self) -> &OutboundRules {
         &self.shared.rules
     }
 
-    /// Sends a request and takes in all of the answer, whatever its status. Dropping the future ends the exchange.
+    /// Sends a request and reads the whole answer, of any status. Dropping the future ends the exchange.
     ///
     /// # Errors
-    /// There is no whole answer within the rules and the limits.
+    /// The rules forbid the address, or there is no complete answer within the limits.
     pub async fn call(&self, mut call: Call) -> Result<Answer, CallError> {
         let (origin, limit) = (origin(&call.url), call.timeout);
         move_user_to_header(&mut call);
@@ -77,7 +77,7 @@ impl Outbound {
             let response = self.send(&call).await?;
             let location = location(&response).filter(|_| call.body.is_none() && call.max_redirects > 0);
             let Some(location) = location else {
-                return take_in(response, &call).await;
+                return read_answer(response, &call).await;
             };
             if followed == call.max_redirects {
                 let reason = format!("again after {followed} redirects, the limit");
@@ -88,7 +88,7 @@ impl Outbound {
         }
     }
 
-    /// Sends one request; answers as soon as the headers are there.
+    /// Sends one request; returns when the headers have arrived.
     async fn send(&self, call: &Call) -> Result<Response, CallError> {
         let Clients { rules, by_port, others } = &*self.shared;
         rules.check(&call.url)?;
@@ -103,7 +103,7 @@ impl Outbound {
     }
 }
 
-/// The authorities that this machine trusts. There may be none, in a bare container: then only http can be called.
+/// The certificate authorities that this machine trusts. A bare container may have none; then only http can be called.
 fn trusted_authorities() -> Vec<Certificate> {
     let native = rustls_native_certs::load_native_certs();
     let trusted: Vec<_> = native.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
@@ -113,13 +113,15 @@ fn trusted_authorities() -> Vec<Certificate> {
     trusted
 }
 
-/// A client whose connections lead only where the rules allow at `port`; 0 for ports that no rule names.
+/// A client that connects only to addresses that the rules allow at `port`; 0 stands for ports that no rule names.
 fn client(rules: &Arc<OutboundRules>, port: u16, trusted: &[Certificate]) -> anyhow::Result<Client> {
     Client::builder()
         .tls_certs_only(trusted.iter().cloned())
         .user_agent(USER_AGENT)
         .dns_resolver(Arc::new(GuardedResolver { rules: rules.clone(), port }))
+        // Redirects are followed in `exchange`, which checks each target.
         .redirect(reqwest::redirect::Policy::none())
+        // A proxy from the environment would resolve names itself, past our resolver.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
@@ -127,7 +129,7 @@ fn client(rules: &Arc<OutboundRules>, port: u16, trusted: &[Certificate]) -> any
         .context("preparing to call other servers")
 }
 
-/// Looks names up as the system does and leaves out what may not be called.
+/// Resolves names as the system does, and leaves out addresses that the rules forbid.
 struct GuardedResolver {
     rules: Arc<OutboundRules>,
     port: u16,
@@ -153,7 +155,7 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Puts user and password of the URL where they are never seen in a text.
+/// Moves user and password from the URL to a header, so that no message that shows the URL shows them.
 fn move_user_to_header(call: &mut Call) {
     let url = &mut call.url;
     if url.username().is_empty() && url.password().is_none() {
@@ -162,7 +164,7 @@ fn move_user_to_header(call: &mut Call) {
     let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');
     pair.extend(percent_decode_str(url.password().unwrap_or_default()));
-    // Both succeed for every URL that had a user.
+    // Both fail only for URLs that cannot have a user.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if let Ok(mut value) = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))) {
@@ -171,7 +173,7 @@ fn move_user_to_header(call: &mut Call) {
     }
 }
 
-/// Where an answer redirects to, if it does.
+/// The target of an answer that redirects.
 fn location(response: &Response) -> Option<HeaderValue> {
     let redirects = [
         StatusCode::MOVED_PERMANENTLY,
@@ -183,7 +185,7 @@ fn location(response: &Response) -> Option<HeaderValue> {
     response.headers().get(LOCATION).filter(|_| redirects.contains(&response.status())).cloned()
 }
 
-/// Turns a call to where it is redirected.
+/// Changes a call so that it goes to the target of a redirect.
 fn redirect(call: &mut Call, location: &HeaderValue) -> Result<(), CallError> {
     let from = origin(&call.url);
     let bad = |reason: &str| CallError::BadRedirect { origin: from.clone(), reason: reason.to_owned() };
@@ -204,9 +206,9 @@ fn redirect(call: &mut Call, location: &HeaderValue) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Takes in the body. One that is larger than the limit is no answer, but of a failure the beginning is enough: its
-/// status says what to do.
-async fn take_in(mut response: Response, call: &Call) -> Result<Answer, CallError> {
+/// Reads the body. A success with a larger body than the limit is an error. Of an answer that is not a success the
+/// beginning is enough, since its status says what to do.
+async fn read_answer(mut response: Response, call: &Call) -> Result<Answer, CallError> {
     let (limit_bytes, status) = (call.max_answer_bytes, response.status());
     let too_large = || CallError::TooLarge { origin: origin(&call.url), limit_bytes, status };
     let declared = response.content_length().unwrap_or_default();
@@ -227,7 +229,7 @@ async fn take_in(mut response: Response, call: &Call) -> Result<Answer, CallErro
     Ok(Answer { status, headers, body })
 }
 
-/// The cause that reqwest's error holds.
+/// Finds the cause inside reqwest's error: a refusal by our resolver, a timeout, or the innermost error.
 fn failed(url: &Url, error: reqwest::Error) -> CallError {
     let error = error.without_url();
     let mut cause: &(dyn Error + 'static) = &error;
@@ -240,7 +242,7 @@ fn failed(url: &Url, error: reqwest::Error) -> CallError {
             None => break,
         }
     }
-    // The innermost cause says what happened.
+    // The client has a timeout for connecting only; `call` limits the whole exchange.
     let reason = match error.is_timeout() {
         true => format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
         false => cause.to_string(),
@@ -248,7 +250,7 @@ fn failed(url: &Url, error: reqwest::Error) -> CallError {
     CallError::Unreachable { origin: origin(url), reason }
 }
 
-/// Scheme, host and port: what may be shown of any URL.
+/// Scheme, host and port: the parts of a URL that are never secret.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

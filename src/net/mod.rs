@@ -1,9 +1,9 @@
-//! HTTP calls to addresses that a request names, guarded so that nobody is reached who was not meant.
+//! HTTP calls to addresses that users name, guarded against server-side request forgery (SSRF).
 //!
-//! [`OutboundRules`] say which addresses may be called: public ones, and what an operator allows besides.
-//! [`Outbound`] makes the calls. It looks at the addresses that a name leads to at the moment of connecting, so that
-//! a name cannot lead elsewhere between check and use; it follows redirects by hand and checks each; and it limits
-//! time and size. Whoever handles what others wrote into a specification calls out through it and no other way.
+//! [`OutboundRules`] say which addresses may be called: public ones, and those that an operator allows besides.
+//! [`Outbound`] makes the calls. It checks the addresses of a host name at the moment of connecting, so that the name
+//! cannot resolve to another address between check and use; it follows redirects itself and checks each; and it limits
+//! time and size. Every call to a URL from a specification goes through it.
 
 mod address;
 mod call;
@@ -14,5 +14,5 @@ pub use call::{Answer, Call, CallError};
 pub use client::Outbound;
 pub use rules::{OutboundRules, Refusal};
 
-/// Longest URL that a request may name: what is longer is no address, and is repeated in texts.
+/// Longest URL that a specification may have, since URLs are stored and repeated in messages.
 pub const MAX_URL_BYTES: usize = 4 << 10;

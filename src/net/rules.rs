@@ -7,31 +7,31 @@ use reqwest::Url;
 
 use super::address::{Block, why_not_public};
 
-/// Which addresses may be called: public ones, and what is allowed besides.
+/// The addresses that may be called: all public ones, and those that are allowed besides.
 ///
-/// Read from a text: blocks (`10.0.0.0/8`), addresses and host names (`traces.internal`, `*.example.org`), separated
-/// by commas, each with a port or without one (`10.1.2.3:16686`, `[fd00::/8]:443`).
+/// Parsed from a text: blocks (`10.0.0.0/8`), addresses and host names (`traces.internal`, `*.example.org`), separated
+/// by commas, each with or without a port (`10.1.2.3:16686`, `[fd00::/8]:443`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutboundRules(Vec<Allowed>);
 
-/// Something that may be called although it is not public.
+/// A destination that may be called although it is not public.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Allowed {
     what: Destination,
-    /// Only at this port.
+    /// The only port; `None` allows every port.
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Destination {
     Block(Block),
-    /// A host by its name, in lower case; wherever the name leads.
+    /// The host with this name in lower case, at any address.
     Host(String),
-    /// The hosts whose names end so, with a dot in front.
+    /// The hosts whose names end in this text, which begins with a dot.
     HostsBelow(String),
 }
 
-/// An address or URL that may not be called, in words that hold no secret.
+/// Why an address or URL may not be called; the text holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(pub(super) String);
@@ -40,7 +40,7 @@ impl Refusal {
     pub(super) fn of(host: &str, address: IpAddr, what: &str) -> Self {
         let whose = match host.trim_matches(['[', ']']) == address.to_string() {
             true => format!("`{host}`"),
-            // Not where: whoever names hosts is not to learn the addresses of a network that is not theirs.
+            // The address stays out: users who name hosts must not learn the addresses of an internal network.
             false => format!("`{host}` leads to what"),
         };
         Self(format!(
@@ -50,10 +50,11 @@ impl Refusal {
 }
 
 impl OutboundRules {
-    /// Checks what can be known of a URL before its host is looked up: scheme, host, and an address in place of a name.
+    /// Checks a URL before its host is resolved: the scheme, and an address in place of a host name. Resolvers are not
+    /// asked about addresses, so this is their only check.
     ///
     /// # Errors
-    /// It may not be called.
+    /// The URL may not be called.
     pub fn check(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal(format!("`{}` is no scheme to call; use http or https", url.scheme())));
@@ -67,10 +68,10 @@ impl OutboundRules {
         }
     }
 
-    /// Checks an address that a host's name leads to.
+    /// Checks an address to which a host name resolved.
     ///
     /// # Errors
-    /// It may not be called at that port.
+    /// The address may not be called at that port.
     pub(super) fn check_address(&self, host: &str, address: IpAddr, port: u16) -> Result<(), Refusal> {
         let Some(what) = why_not_public(address) else { return Ok(()) };
         let is_meant = |allowed: &&Allowed| allowed.port.is_none_or(|only| only == port);
@@ -80,7 +81,7 @@ impl OutboundRules {
         }
     }
 
-    /// The ports that some of the rules are limited to.
+    /// The ports that rules are limited to.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
         self.0.iter().filter_map(|allowed| allowed.port)
     }
@@ -107,13 +108,13 @@ impl Destination {
     }
 }
 
-/// A host's name as URLs have it: in lower case, other scripts encoded.
+/// A host name as URLs have it: in lower case, other scripts in Punycode.
 fn host_name(text: &str) -> Option<String> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     let url = Url::parse(&format!("http://{text}/")).ok().filter(|_| text.chars().all(is_plain))?;
     let host = url.host_str()?;
-    // An address in an unusual spelling would never be met as a name.
+    // URLs turn unusual spellings of addresses (`127.1`) into addresses, so such a rule would never apply.
     host.parse::<IpAddr>().is_err().then(|| host.to_owned())
 }
 

@@ -18,7 +18,7 @@ pub enum Hint {
     /// Somebody asked for this run to be stopped.
     Cancel(RunId),
     /// A message to a sink was written.
-    Deliveries,
+    Messages,
     /// Hints were lost: look at everything.
     All,
 }

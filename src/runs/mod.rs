@@ -1,34 +1,35 @@
-//! Durable runs: what they are ([`model`]), how they are submitted ([`submission`], [`service`]), kept ([`store`]),
-//! claimed ([`worker`]), evaluated ([`execution`]) and deleted when they are old ([`retention`]), and how changes are
-//! told of ([`hints`]). Traces that are elsewhere are fetched ([`fetch`]), with secrets that specifications only refer
-//! to ([`credentials`]). What comes out is told to [`sinks`]: [`messages`] say what, the [`outbox`] keeps them, and
-//! [`delivery`] sends them.
+//! Durable runs: what a run is ([`Run`], [`RunEvent`], [`ResultRecord`]), what can be asked of runs ([`RunService`]),
+//! and how watchers hear of changes.
 //!
-//! Nothing here knows a database: [`store::RunStore`] is the port, `storage` has the adapters.
+//! Nothing here knows a database. [`Runs`], [`Events`] and [`Retention`] are the ports, `storage` has the adapters;
+//! they tell of changes by [`Hints`].
 
-mod assessment;
-mod batch;
-pub mod credentials;
-pub mod delivery;
-mod digest;
-pub mod execution;
-pub mod fetch;
-pub mod hints;
-pub mod messages;
-pub mod model;
-pub mod outbox;
-mod outcome;
-mod redaction;
-mod result_object;
-pub mod retention;
-pub mod service;
-pub mod sinks;
-mod spec;
-pub mod store;
-pub mod submission;
-pub mod uploads;
+mod ending;
+mod error;
+mod event;
+mod feed;
+mod hints;
+mod model;
+mod port;
+mod recorder;
+mod result;
+mod retention;
+mod service;
 mod watch;
-pub mod worker;
 
-pub use redaction::redacted;
-pub(crate) use result_object::ResultObject;
+pub use ending::Ending;
+pub use error::{StoreError, StoreResult};
+pub use event::{EventData, EventKind, ResultDigest, RunEvent};
+pub use feed::{Events, FeedEvent, FeedPage, FeedPosition};
+pub use hints::{Hint, HintReceiver, Hints};
+pub(crate) use model::DEADLINE_EXCEEDED;
+pub use model::{Failure, Progress, Run, RunStatus, Submitted};
+pub use port::{ResultFilter, Retried, RunFilter, Runs};
+pub(crate) use recorder::{Recorder, summarise};
+pub use result::{
+    EvaluatorType, MetricSummary, ResultCounts, ResultRecord, ResultStatus, StoredResult, Summary,
+};
+pub use retention::{Deletion, Retention, keep_for};
+pub use service::RunService;
+
+pub use crate::evaluation::Verdict;

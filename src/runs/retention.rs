@@ -6,10 +6,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::store::{Result, RunStore};
+use super::error::StoreResult;
+use super::model::RunStatus;
+use crate::ids::RunId;
+use crate::pace::about;
+
+/// What became of a request to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// There is no such run any more.
+    Done,
+    /// It is not finished, but in this status.
+    Refused(RunStatus),
+}
+
+/// Storage that forgets runs.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Deletes a finished run with all that belongs to it. `None` when there is no such run.
+    async fn delete(&self, id: RunId) -> StoreResult<Option<Deletion>>;
+
+    /// Deletes the oldest runs that finished longer ago than `age` and have no message on its way, at most `limit`;
+    /// answers how many.
+    async fn purge(&self, age: Duration, limit: usize) -> StoreResult<usize>;
+}
 
 /// Runs deleted by one statement: their results and events may be thousands of rows each.
 const BATCH: usize = 50;
@@ -22,12 +46,11 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Deletes runs that finished longer ago than `age`, until `end`.
-pub async fn keep_for(age: Duration, store: Arc<dyn RunStore>, end: CancellationToken) {
+pub async fn keep_for(age: Duration, store: Arc<dyn Retention>, end: CancellationToken) {
     let interval = (age / 10).clamp(SHORTEST, LONGEST);
     let cleaning = async {
         loop {
-            // Jitter keeps processes that started together from looking together.
-            tokio::time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
+            tokio::time::sleep(about(interval)).await;
             match purge(&*store, age).await {
                 Ok(0) => {}
                 Ok(runs) => info!(runs, "deleted {runs} runs that finished more than {age:?} ago"),
@@ -39,7 +62,7 @@ pub async fn keep_for(age: Duration, store: Arc<dyn RunStore>, end: Cancellation
 }
 
 /// Deletes all that are old by now; answers how many.
-async fn purge(store: &dyn RunStore, age: Duration) -> Result<usize> {
+async fn purge(store: &dyn Retention, age: Duration) -> StoreResult<usize> {
     let mut total = 0;
     loop {
         let deleted = store.purge(age, BATCH).await?;
@@ -47,6 +70,6 @@ async fn purge(store: &dyn RunStore, age: Duration) -> Result<usize> {
         if deleted < BATCH {
             return Ok(total);
         }
-        tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+        tokio::time::sleep(about(PAUSE)).await;
     }
 }

@@ -6,14 +6,18 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use tracing::warn;
 
-use super::batch::Batcher;
+use super::error::{StoreError, StoreResult};
+use super::event::RunEvent;
+use super::feed::{Events, FeedEvent, FeedPosition};
 use super::hints::Hints;
-use super::model::{Delivery, DeliveryId, FinishedRun, NewRun, Run, RunEvent, StoredResult, Submitted};
-use super::store::{
-    Deletion, FeedEvent, FeedPosition, Result, ResultFilter, Retried, RunFilter, RunStore, StoreError,
-};
+use super::model::{Run, Submitted};
+use super::port::{ResultFilter, Retried, RunFilter, Runs};
+use super::result::StoredResult;
+use super::retention::{Deletion, Retention};
 use super::watch::Hub;
+use crate::batch::Batcher;
 use crate::ids::RunId;
+use crate::spec::Submission;
 
 /// Events read at a time when a finished run is replayed.
 const REPLAY_PAGE: usize = 1000;
@@ -24,24 +28,31 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The runs of one process's storage.
 #[derive(Clone)]
 pub struct RunService {
-    store: Arc<dyn RunStore>,
-    submissions: Batcher<NewRun, Result<Submitted>>,
+    runs: Arc<dyn Runs>,
+    events: Arc<dyn Events>,
+    retention: Arc<dyn Retention>,
+    submissions: Batcher<Submission, StoreResult<Submitted>>,
     hub: Hub,
 }
 
 impl RunService {
     /// Starts the tasks that group submissions and serve watchers; they end with the last clone.
-    pub fn new(store: Arc<dyn RunStore>, hints: &Hints) -> Self {
-        let submitting = store.clone();
+    pub fn new(
+        runs: Arc<dyn Runs>,
+        events: Arc<dyn Events>,
+        retention: Arc<dyn Retention>,
+        hints: &Hints,
+    ) -> Self {
+        let store = runs.clone();
         let submissions = Batcher::spawn(
-            |run: &NewRun| run.spec.len(),
-            move |runs| {
-                let store = submitting.clone();
-                async move { submit_together(&*store, runs).await }
+            |submission: &Submission| submission.spec.len(),
+            move |submissions| {
+                let store = store.clone();
+                async move { submit_together(&*store, submissions).await }
             },
         );
-        let hub = Hub::spawn(store.clone(), hints);
-        Self { store, submissions, hub }
+        let hub = Hub::spawn(events.clone(), hints);
+        Self { runs, events, retention, submissions, hub }
     }
 
     /// Stores a run durably and wakes a worker. The same work submitted again under the same id or key is the run
@@ -49,51 +60,43 @@ impl RunService {
     ///
     /// # Errors
     /// `Unavailable`: it may or may not have been stored; submit it again. `Full`.
-    pub async fn submit(&self, run: NewRun) -> Result<Submitted> {
-        let answer = self.submissions.send(run).await;
+    pub async fn submit(&self, submission: Submission) -> StoreResult<Submitted> {
+        let answer = self.submissions.send(submission).await;
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("it was not answered; submit it again".into())))
-    }
-
-    /// Stores a run that was evaluated without being queued.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub async fn record_finished(&self, finished: &FinishedRun) -> Result<()> {
-        self.store.record_finished(finished).await
     }
 
     /// A run by its id.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn run(&self, id: RunId) -> Result<Option<Run>> {
-        self.store.run(id).await
+    pub async fn run(&self, id: RunId) -> StoreResult<Option<Run>> {
+        self.runs.run(id).await
     }
 
     /// A run's specification, as it was submitted.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn spec(&self, id: RunId) -> Result<Option<String>> {
-        self.store.spec(id).await
+    pub async fn spec(&self, id: RunId) -> StoreResult<Option<String>> {
+        self.runs.spec(id).await
     }
 
     /// Runs, newest first.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn list(&self, filter: &RunFilter) -> Result<Vec<Run>> {
-        self.store.list(filter).await
+    pub async fn list(&self, filter: &RunFilter) -> StoreResult<Vec<Run>> {
+        self.runs.list(filter).await
     }
 
     /// Results of a run, by place; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn results(&self, id: RunId, filter: &ResultFilter) -> Result<Option<Vec<StoredResult>>> {
-        let results = self.store.results(id, filter).await?;
+    pub async fn results(&self, id: RunId, filter: &ResultFilter) -> StoreResult<Option<Vec<StoredResult>>> {
+        let results = self.runs.results(id, filter).await?;
         self.unless_unknown(id, results).await
     }
 
@@ -101,45 +104,21 @@ impl RunService {
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn cancel(&self, id: RunId) -> Result<Option<Run>> {
-        self.store.cancel(id).await
+    pub async fn cancel(&self, id: RunId) -> StoreResult<Option<Run>> {
+        self.runs.cancel(id).await
     }
 
     /// Queues a failed or cancelled run again; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn retry(&self, id: RunId) -> Result<Option<Retried>> {
-        self.store.retry(id).await
+    pub async fn retry(&self, id: RunId) -> StoreResult<Option<Retried>> {
+        self.runs.retry(id).await
     }
 
-    /// Messages of a run to its sinks, by event, then by sink; `None` when there is no such run.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub async fn deliveries(
-        &self,
-        id: RunId,
-        after: Option<(u32, u16)>,
-        limit: usize,
-    ) -> Result<Option<Vec<Delivery>>> {
-        let deliveries = self.store.deliveries(id, after, limit).await?;
-        self.unless_unknown(id, deliveries).await
-    }
-
-    /// Queues messages of a run to its sinks again: all that are dead, or those named unless they are pending.
-    /// Answers what was queued; `None` when there is no such run.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub async fn redeliver(&self, id: RunId, named: Option<&[DeliveryId]>) -> Result<Option<Vec<Delivery>>> {
-        let queued = self.store.redeliver(id, named).await?;
-        self.unless_unknown(id, queued).await
-    }
-
-    /// What was found of a run; `None` when that is nothing because there is no such run.
-    async fn unless_unknown<T>(&self, id: RunId, found: Vec<T>) -> Result<Option<Vec<T>>> {
-        let is_known = !found.is_empty() || self.store.run(id).await?.is_some();
+    /// The things `found` of a run; `None` when there are none because there is no such run.
+    pub(crate) async fn unless_unknown<T>(&self, id: RunId, found: Vec<T>) -> StoreResult<Option<Vec<T>>> {
+        let is_known = !found.is_empty() || self.runs.run(id).await?.is_some();
         Ok(is_known.then_some(found))
     }
 
@@ -148,21 +127,21 @@ impl RunService {
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn delete(&self, id: RunId) -> Result<Option<Deletion>> {
-        self.store.delete(id).await
+    pub async fn delete(&self, id: RunId) -> StoreResult<Option<Deletion>> {
+        self.retention.delete(id).await
     }
 
     /// The run once it is terminal, or as it stands when patience is over; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn wait(&self, id: RunId, patience: Duration) -> Result<Option<Run>> {
-        let Some(run) = self.store.run(id).await?.filter(|run| !run.status.is_terminal()) else {
-            return self.store.run(id).await;
+    pub async fn wait(&self, id: RunId, patience: Duration) -> StoreResult<Option<Run>> {
+        let Some(run) = self.runs.run(id).await?.filter(|run| !run.status.is_terminal()) else {
+            return self.runs.run(id).await;
         };
         let end = self.watch(&run, 0).for_each(|_| std::future::ready(()));
         let _ = tokio::time::timeout(patience, end).await;
-        self.store.run(id).await
+        self.runs.run(id).await
     }
 
     /// Events of a run after number `after`: those stored, then those to come. Ends after the last event of a
@@ -178,12 +157,12 @@ impl RunService {
     /// The stored events of a run; ends when they do. While they cannot be read it waits, since an end would say that
     /// there are no more.
     fn replay(&self, run: RunId, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
-        let store = self.store.clone();
+        let events = self.events.clone();
         let pages = stream::unfold(Some(after), move |after| {
-            let store = store.clone();
+            let events = events.clone();
             async move {
                 let after = after?;
-                let page = match store.events(&[(run, after)], REPLAY_PAGE).await {
+                let page = match events.events(&[(run, after)], REPLAY_PAGE).await {
                     Ok(page) => page,
                     Err(error) => {
                         warn!(run.id = %run, "events of run `{run}` could not be read; trying again: {error}");
@@ -206,8 +185,8 @@ impl RunService {
     pub async fn watch_all(
         &self,
         after: Option<FeedPosition>,
-    ) -> Result<impl Stream<Item = FeedEvent> + Send + use<>> {
-        let end = self.store.feed_end().await?;
+    ) -> StoreResult<impl Stream<Item = FeedEvent> + Send + use<>> {
+        let end = self.events.feed_end().await?;
         let after = match after {
             None => end,
             Some(after) if after <= end => after,
@@ -221,25 +200,25 @@ impl RunService {
     ///
     /// # Errors
     /// Those of the storage.
-    pub async fn check(&self) -> Result<()> {
-        self.store.check().await
+    pub async fn check(&self) -> StoreResult<()> {
+        self.runs.check().await
     }
 }
 
 /// Submits a group; when it fails for another reason than an outage, each on its own, so that one run that cannot
 /// be stored does not cost the others.
-async fn submit_together(store: &dyn RunStore, runs: Vec<NewRun>) -> Vec<Result<Submitted>> {
-    match store.submit(&runs).await {
+async fn submit_together(store: &dyn Runs, submissions: Vec<Submission>) -> Vec<StoreResult<Submitted>> {
+    match store.submit(&submissions).await {
         Ok(submitted) => submitted.into_iter().map(Ok).collect(),
-        Err(StoreError::Other(error)) if runs.len() == 1 => vec![Err(StoreError::Other(error))],
+        Err(StoreError::Other(error)) if submissions.len() == 1 => vec![Err(StoreError::Other(error))],
         Err(StoreError::Unavailable(why)) => {
-            runs.iter().map(|_| Err(StoreError::Unavailable(why.clone()))).collect()
+            submissions.iter().map(|_| Err(StoreError::Unavailable(why.clone()))).collect()
         }
         Err(StoreError::Full(_) | StoreError::Other(_)) => {
-            let mut results = Vec::with_capacity(runs.len());
-            for run in runs {
-                let result = store.submit(std::slice::from_ref(&run)).await;
-                let missing = || StoreError::Other(anyhow::anyhow!("no answer for run `{}`", run.id));
+            let mut results = Vec::with_capacity(submissions.len());
+            for submission in submissions {
+                let result = store.submit(std::slice::from_ref(&submission)).await;
+                let missing = || StoreError::Other(anyhow::anyhow!("no answer for run `{}`", submission.id));
                 results.push(result.and_then(|mut one| one.pop().ok_or_else(missing)));
             }
             results

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::warn;
 
+use super::error::StoreError;
+use super::event::RunEvent;
+use super::feed::{Events, FeedEvent, FeedPosition};
 use super::hints::{Hint, HintReceiver, Hints};
-use super::model::RunEvent;
-use super::store::{FeedEvent, FeedPosition, RunStore, StoreError};
 use crate::ids::RunId;
 
 /// Events that may wait for one watcher: more than a large run has results.
@@ -63,7 +64,7 @@ impl<P: PartialOrd + Copy, E> Watcher<P, E> {
 
 impl Hub {
     /// Starts the task; it ends when the last handle is gone.
-    pub(super) fn spawn(store: Arc<dyn RunStore>, hints: &Hints) -> Self {
+    pub(super) fn spawn(store: Arc<dyn Events>, hints: &Hints) -> Self {
         let (sender, joins) = mpsc::unbounded_channel();
         let task = Task {
             store,
@@ -97,7 +98,7 @@ impl Hub {
 }
 
 struct Task {
-    store: Arc<dyn RunStore>,
+    store: Arc<dyn Events>,
     hints: HintReceiver,
     joins: mpsc::UnboundedReceiver<Join>,
     runs: HashMap<RunId, Vec<Watcher<u32, RunEvent>>>,
@@ -164,7 +165,7 @@ impl Task {
                 self.has_feed_changed = true;
                 self.changed.extend(self.runs.keys());
             }
-            Hint::Due(_) | Hint::Cancel(_) | Hint::Deliveries => {}
+            Hint::Due(_) | Hint::Cancel(_) | Hint::Messages => {}
         }
     }
 

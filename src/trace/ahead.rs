@@ -1,7 +1,7 @@
 //! Decodes spans while the scan that finds them goes on.
 //!
-//! What is decoded ahead is a cache, looked up by where a span stands in its document. A span that the scan takes
-//! back is never asked for, and one that was not decoded ahead is decoded when it is: nothing else depends on it.
+//! The result is a cache, keyed by a span's address in the text. It cannot change what is read: a span that the scan
+//! takes back is never asked for, and one that is missing here is decoded when it is asked for.
 
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::vec::IntoIter;
 
 use rayon::prelude::*;
 
-use super::decode::{DecodedSpan, Rejection};
+use super::decoded::{DecodedSpan, Rejection};
 use super::model::Origin;
 use super::otlp_json;
 
@@ -22,7 +22,7 @@ const BATCH_BYTES: usize = 512 * 1024;
 
 type Decoded<'a> = Result<DecodedSpan<'a>, Rejection>;
 
-/// Takes spans as they are found; by default it forgets them.
+/// Passes spans to the decoding threads as the scan finds them; the default has no threads and drops them.
 #[derive(Debug, Default)]
 pub(super) struct Feed<'a> {
     sender: Option<Sender<Vec<&'a str>>>,
@@ -47,19 +47,20 @@ impl<'a> Feed<'a> {
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
         if let Some(sender) = &self.sender {
-            // Nobody listens only if decoding panicked, which the scope reports.
+            // Fails only if the receiver is gone because decoding panicked; the rayon scope raises that panic.
             let _ = sender.send(batch);
         }
     }
 
-    /// Says that there are no more.
+    /// Sends the rest and ends the decoding; without this `while_scanning` would wait for ever.
     pub(super) fn close(&mut self) {
         self.send();
         self.sender = None;
     }
 }
 
-/// Spans that were decoded ahead, in the order of the document. Their origin is still to be set.
+/// Spans that were decoded ahead, in the order of the document. Their origin is a placeholder: the scan knows it only
+/// at the end of the resource.
 pub(super) struct Ahead<'a>(Peekable<IntoIter<(usize, Decoded<'a>)>>);
 
 impl<'a> Ahead<'a> {
@@ -68,7 +69,7 @@ impl<'a> Ahead<'a> {
         self.0.peek().is_none()
     }
 
-    /// The decoded form of a span; spans are asked for in the order of the document.
+    /// The decoded form of a span. The caller asks in the order of the document, so earlier spans are dropped.
     pub(super) fn take(&mut self, json: &str) -> Option<Decoded<'a>> {
         let place = json.as_ptr().addr();
         while self.0.next_if(|(before, _)| *before < place).is_some() {}
@@ -76,7 +77,7 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Runs a scan over a text and decodes the spans that it offers, if there are threads for both.
+/// Runs a scan over a text; a large text's spans are decoded meanwhile, if the rayon pool has a second thread.
 pub(super) fn while_scanning<'a, T>(text: &str, scan: impl FnOnce(Feed<'a>) -> T) -> (T, Ahead<'a>) {
     if text.len() < MIN_DOCUMENT_BYTES || rayon::current_num_threads() == 1 {
         return (scan(Feed::default()), Ahead(Vec::new().into_iter().peekable()));

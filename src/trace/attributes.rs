@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::decode::Notes;
-use crate::json::{Map, Reader, SyntaxError, Token, Value, parse_float, parse_int};
+use super::decoded::Notes;
+use super::integer::{Integer, integer};
+use crate::json::{Map, Reader, SyntaxError, Token, Value, parse_float};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
-/// Deepest nesting of attribute values that is followed.
+/// Values nested deeper are cut, with a warning.
 const MAX_VALUE_DEPTH: usize = 64;
 
-/// Reads attributes: a list of key and value, or a map, whose nested maps become dotted keys.
+/// Reads attributes: OTLP's list of key and value, or a plain map, whose nested maps become dotted keys.
 pub(super) fn attributes<'a>(reader: &mut Reader<'a>, notes: &mut Notes) -> Result<Map<'a>> {
     let mut entries = Vec::new();
     if reader.peek()? == Token::Map {
@@ -54,71 +55,98 @@ fn flatten<'a>(
     }
 }
 
-/// The members of an `AnyValue`, in the order in which the first present one is taken.
-const VALUE_MEMBERS: [(&str, &str); 7] = [
-    ("stringValue", "string_value"),
-    ("boolValue", "bool_value"),
-    ("intValue", "int_value"),
-    ("doubleValue", "double_value"),
-    ("bytesValue", "bytes_value"),
-    ("arrayValue", "array_value"),
-    ("kvlistValue", "kvlist_value"),
-];
+/// The members of an `AnyValue`; where several are present, the first of this order wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Member {
+    String,
+    Bool,
+    Int,
+    Double,
+    Bytes,
+    Array,
+    KeyValues,
+}
+
+impl Member {
+    fn named(key: &str) -> Option<Self> {
+        Some(match key {
+            "stringValue" | "string_value" => Self::String,
+            "boolValue" | "bool_value" => Self::Bool,
+            "intValue" | "int_value" => Self::Int,
+            "doubleValue" | "double_value" => Self::Double,
+            "bytesValue" | "bytes_value" => Self::Bytes,
+            "arrayValue" | "array_value" => Self::Array,
+            "kvlistValue" | "kvlist_value" => Self::KeyValues,
+            _ => return None,
+        })
+    }
+}
 
 /// Reads an `AnyValue`; `None` when it has none of the seven members or its value cannot be read.
-///
-/// Bytes become null: nothing that is extracted from traces is bytes.
 pub(super) fn any_value<'a>(
     reader: &mut Reader<'a>,
     notes: &mut Notes,
     depth: usize,
 ) -> Result<Option<Value<'a>>> {
-    let mut best: Option<(usize, Option<Value<'a>>)> = None;
+    let mut best: Option<(Member, Option<Value<'a>>)> = None;
     reader.object(|reader, key| {
-        let rank = VALUE_MEMBERS.iter().position(|(camel, snake)| key == *camel || key == *snake);
-        let Some(rank) = rank.filter(|rank| best.as_ref().is_none_or(|(taken, _)| rank < taken)) else {
+        let Some(member) = Member::named(key) else {
             return reader.skip();
         };
-        let value = match (rank, reader.peek()?) {
-            (_, Token::Null) => return reader.skip(),
-            (0, Token::Str) => reader.string()?.map(Value::Str),
-            (0, _) => {
-                let value = reader.value()?;
-                Some(Value::Str(value.scalar_text().unwrap_or_else(|| value.to_json_text().into())))
-            }
-            (1, _) => Some(Value::Bool(match reader.value()? {
-                Value::Str(text) => !matches!(&*text.trim().to_lowercase(), "" | "false" | "0"),
-                other => other.is_truthy(),
-            })),
-            (2, _) => match integer(reader)? {
-                Integer::Value(number) => Some(Value::Int(number)),
-                Integer::Absent | Integer::Malformed => {
-                    notes.bad_values += 1;
-                    None
-                }
-            },
-            (3, _) => match reader.value()? {
-                Value::Float(number) => Some(Value::Float(number)),
-                Value::Int(number) => Some(Value::Float(number as f64)),
-                Value::Str(text) => Some(parse_float(&text).map_or(Value::Null, Value::Float)),
-                _ => Some(Value::Null),
-            },
-            (4, _) => {
-                reader.skip()?;
-                Some(Value::Null)
-            }
-            _ if depth >= MAX_VALUE_DEPTH => {
-                notes.deep_values += 1;
-                reader.skip()?;
-                Some(Value::Null)
-            }
-            (5, _) => Some(Value::List(array_values(reader, notes, depth)?)),
-            _ => Some(Value::Map(key_values(reader, notes, depth)?)),
-        };
-        best = Some((rank, value));
+        let token = reader.peek()?;
+        let is_better = best.as_ref().is_none_or(|(taken, _)| member < *taken);
+        if !is_better || token == Token::Null {
+            return reader.skip();
+        }
+        best = Some((member, member_value(reader, member, token, notes, depth)?));
         Ok(())
     })?;
     Ok(best.and_then(|(_, value)| value))
+}
+
+fn member_value<'a>(
+    reader: &mut Reader<'a>,
+    member: Member,
+    token: Token,
+    notes: &mut Notes,
+    depth: usize,
+) -> Result<Option<Value<'a>>> {
+    Ok(Some(match member {
+        Member::String if token == Token::Str => return Ok(reader.string()?.map(Value::Str)),
+        Member::String => {
+            let value = reader.value()?;
+            Value::Str(value.scalar_text().unwrap_or_else(|| value.to_json_text().into()))
+        }
+        Member::Bool => Value::Bool(match reader.value()? {
+            Value::Str(text) => !matches!(&*text.trim().to_lowercase(), "" | "false" | "0"),
+            other => other.is_truthy(),
+        }),
+        Member::Int => match integer(reader)? {
+            Integer::Value(number) => Value::Int(number),
+            Integer::Absent | Integer::Malformed => {
+                notes.bad_values += 1;
+                return Ok(None);
+            }
+        },
+        Member::Double => match reader.value()? {
+            Value::Float(number) => Value::Float(number),
+            Value::Int(number) => Value::Float(number as f64),
+            Value::Str(text) => parse_float(&text).map_or(Value::Null, Value::Float),
+            _ => Value::Null,
+        },
+        // Nothing that extraction reads is bytes.
+        Member::Bytes => {
+            reader.skip()?;
+            Value::Null
+        }
+        Member::Array | Member::KeyValues if depth >= MAX_VALUE_DEPTH => {
+            notes.deep_values += 1;
+            reader.skip()?;
+            Value::Null
+        }
+        Member::Array => Value::List(array_values(reader, notes, depth)?),
+        Member::KeyValues => Value::Map(key_values(reader, notes, depth)?),
+    }))
 }
 
 fn array_values<'a>(reader: &mut Reader<'a>, notes: &mut Notes, depth: usize) -> Result<Vec<Value<'a>>> {
@@ -163,94 +191,9 @@ fn key_values<'a>(reader: &mut Reader<'a>, notes: &mut Notes, depth: usize) -> R
     Ok(Map::from_entries(entries))
 }
 
-/// An integer member, read leniently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Integer {
-    /// Not there, null or an empty string.
-    Absent,
-    /// The number; booleans count as 0.
-    Value(i64),
-    /// There, but not a number.
-    Malformed,
-}
-
-/// Reads an integer from a number or a string, exactly, however it is written.
-pub(super) fn integer(reader: &mut Reader<'_>) -> Result<Integer> {
-    Ok(match reader.peek()? {
-        Token::Null => {
-            reader.skip()?;
-            Integer::Absent
-        }
-        Token::Bool => {
-            reader.skip()?;
-            Integer::Value(0)
-        }
-        Token::Number => exact_integer(reader.raw()?),
-        Token::Str => {
-            let text = reader.string()?.unwrap_or_default();
-            if text.trim().is_empty() { Integer::Absent } else { exact_integer(&text) }
-        }
-        Token::List | Token::Map => {
-            reader.skip()?;
-            Integer::Malformed
-        }
-    })
-}
-
-/// The integer part of a decimal number, computed on its digits: `1.7000000000010004e18` loses nothing.
-pub(super) fn exact_integer(text: &str) -> Integer {
-    if let Some(number) = parse_int(text) {
-        return Integer::Value(number);
-    }
-    let text = text.trim();
-    let (negative, unsigned) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = whole.bytes().chain(fraction.bytes());
-    let exponent = exponent.parse::<i32>();
-    if whole.len() + fraction.len() == 0 || !digits.clone().all(|byte| byte.is_ascii_digit()) {
-        return Integer::Malformed;
-    }
-    let Ok(exponent) = exponent else {
-        return Integer::Malformed;
-    };
-    let leading_zeros = digits.clone().take_while(|byte| *byte == b'0').count();
-    let kept = whole.len() as i64 + i64::from(exponent) - leading_zeros as i64;
-    let kept = kept.clamp(0, 20) as usize; // more digits than 64 bits hold
-    let mut number: i128 = 0;
-    for digit in
-        digits.skip(leading_zeros).map(|byte| i128::from(byte - b'0')).chain(std::iter::repeat(0)).take(kept)
-    {
-        number = number * 10 + digit;
-    }
-    let signed = if negative { -number } else { number };
-    Integer::Value(signed.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn integers_are_exact_however_they_are_written() {
-        for (text, number) in [
-            ("1700000000001000003", 1_700_000_000_001_000_003),
-            ("1.700000000001000003e18", 1_700_000_000_001_000_003),
-            ("9007199254740993.0", 9_007_199_254_740_993),
-            ("-1.9", -1),
-            ("5e-1", 0),
-            ("1e400", i64::MAX),
-            ("12E2", 1200),
-        ] {
-            assert_eq!(exact_integer(text), Integer::Value(number), "{text}");
-        }
-        for text in ["", ".", "abc", "1e", "0x10", "1 2"] {
-            assert_eq!(exact_integer(text), Integer::Malformed, "{text}");
-        }
-    }
 
     #[test]
     fn the_first_present_member_of_a_value_wins() {

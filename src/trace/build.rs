@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use super::Document;
-use super::decode::{DecodedLog, DecodedSpan, Notes, Rejection};
+use super::decoded::{DecodedLog, DecodedSpan, Notes, Rejection};
+use super::document::Document;
 use super::ids::join_key;
 use super::model::{LogRecord, Span, Trace, Warning, Warnings};
 use crate::json::SyntaxError;
@@ -24,14 +24,14 @@ pub(super) struct Builder<'a> {
     warnings: Warnings,
 }
 
-/// What was read of a trace. Deriving the tree is left to the end, where it is done on all cores.
+/// A trace while its spans arrive. `finish` derives the tree, for many traces on all cores.
 struct Draft<'a> {
     id: Cow<'a, str>,
     /// Name of the document in which it was first seen.
     document: String,
     /// In the order read; an id may occur twice.
     spans: Vec<Span<'a>>,
-    /// What is to be said about single spans, by index.
+    /// Notes on single spans, by index into `spans`.
     notes: Vec<(usize, Notes)>,
     /// Log records with the span that each names.
     logs: Vec<(Option<Cow<'a, str>>, LogRecord<'a>)>,
@@ -55,7 +55,7 @@ struct Rejected {
 }
 
 impl<'a> Builder<'a> {
-    /// Reports things in a document that are not of the type that belongs there.
+    /// Warns of values in a document's containers that are of the wrong type.
     pub(super) fn misplaced(&mut self, document: &str, count: usize) {
         if count > 0 {
             let text = format!("`{document}`: {count} items are not the object or list that belongs there");
@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Reports attributes of resources that could not be read.
+    /// Warns of resource attributes that could not be read.
     pub(super) fn unreadable_resources(&mut self, document: &str, count: usize) {
         if count > 0 {
             let text = format!("`{document}`: {count} attributes of resources could not be read; left out");
@@ -71,7 +71,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds a span, or counts its rejection; `offset` is where it stands in the document.
+    /// Adds a span, or counts its rejection; `offset` is its place in the document.
     pub(super) fn add_span(
         &mut self,
         span: Result<DecodedSpan<'a>, Rejection>,
@@ -118,7 +118,7 @@ impl<'a> Builder<'a> {
         self.rejected.entry(key).or_insert_with(|| Rejected { count: 0, first: first() }).count += 1;
     }
 
-    /// Joins the log records and derives the trees; also the number of log records that were read.
+    /// Joins the log records and derives the trees; returns traces, warnings and the number of log records read.
     pub(super) fn finish(mut self) -> (Vec<Trace<'a>>, Vec<Warning>, usize) {
         let log_records = self.logs.len();
         let mut unattributed = 0;
@@ -154,7 +154,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The join key of an id as a key of its own, borrowed if the id is.
+/// The join key of an id; borrowed from the document if the id is.
 fn shared_join_key<'a>(id: &Cow<'a, str>) -> Cow<'a, str> {
     match id {
         Cow::Borrowed(id) => Cow::Borrowed(join_key(id)),
@@ -218,7 +218,7 @@ fn index_by_id<'a>(
     by_id
 }
 
-/// The effective parent of each span: known, not itself, and free of cycles.
+/// The parent of each span in the tree: a span that was read, not the span itself, and not one below it.
 fn effective_parents(
     spans: &[Span<'_>],
     by_id: &HashMap<Cow<'_, str>, u32>,
@@ -264,7 +264,7 @@ fn sort_key<'s>(span: &'s Span<'_>) -> (i64, &'s str) {
     (span.start_unix_nanos, &span.id)
 }
 
-/// Adds the warnings that leniency about one item calls for.
+/// Adds the warnings about one leniently decoded item.
 fn note_warnings(warnings: &mut Warnings, notes: &Notes, item: impl FnOnce() -> String) {
     if *notes == Notes::default() {
         return;

@@ -1,4 +1,4 @@
-//! Walks the containers of an export down to its spans and log records, which stay in their text.
+//! Walks the containers of an export down to its spans and log records, which stay undecoded.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 
 use super::ahead::Feed;
 use super::attributes::attributes;
-use super::decode::Notes;
+use super::decoded::Notes;
 use super::jaeger;
 use super::model::Origin;
 use crate::json::{Map, Reader, SyntaxError, Token};
 
-/// A span or log record still in its text, with the index of its origin.
+/// An undecoded span or log record, with the index of its origin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw<'a> {
     pub(super) json: &'a str,
     pub(super) origin: u32,
 }
 
-/// What was found in one document.
+/// The items of one document.
 #[derive(Debug, Default)]
 pub(super) struct Found<'a> {
     /// OTLP spans; `origin` points into `origins`.
     pub(super) spans: Vec<Raw<'a>>,
-    /// Spans that stand outside any export document; they are decoded after those inside.
+    /// Spans outside any export document, which have no origin; they are decoded after `spans`.
     pub(super) bare_spans: Vec<Raw<'a>>,
     /// OTLP log records; `origin` points into `origins`.
     pub(super) logs: Vec<Raw<'a>>,
@@ -33,15 +33,15 @@ pub(super) struct Found<'a> {
     pub(super) origins: Vec<Arc<Origin<'a>>>,
     /// Jaeger process tables (resource by process id), one per trace object.
     pub(super) processes: Vec<HashMap<String, Arc<Map<'a>>>>,
-    /// Attributes of resources that could not be read.
+    /// Number of resource attributes that could not be read.
     pub(super) bad_resource_values: usize,
     /// Takes the spans of export documents as soon as they are found.
     pub(super) feed: Feed<'a>,
-    /// Things that are not objects or lists where one belongs.
+    /// Number of values of the wrong type, where an object or a list belongs.
     pub(super) misplaced: usize,
 }
 
-/// What to go back to when a value turns out to be broken.
+/// The state to go back to when a value turns out to be broken.
 pub(super) struct Mark {
     spans: usize,
     bare_spans: usize,
@@ -95,62 +95,94 @@ pub(super) fn resource_list<'a>(
     key: &str,
     found: &mut Found<'a>,
 ) -> Result<(), SyntaxError> {
-    let is_logs = key.ends_with("ogs");
-    let (mut misplaced, mut bad_values) = (0, 0);
-    let is_list = reader.array(|reader| {
-        let mut resource = Map::default();
-        let mut scopes: Vec<(Cow<'a, str>, Vec<&'a str>)> = Vec::new();
-        let is_object = reader.object(|reader, key| {
-            match key {
-                "resource" => drop(reader.object(|reader, key| match key {
-                    "attributes" => {
-                        let mut notes = Notes::default();
-                        resource = attributes(reader, &mut notes)?;
-                        bad_values += (notes.bad_values + notes.deep_values) as usize;
-                        Ok(())
-                    }
-                    _ => reader.skip(),
-                })?),
-                "scopeSpans"
-                | "scope_spans"
-                | "instrumentationLibrarySpans"
-                | "instrumentation_library_spans"
-                | "scopeLogs"
-                | "scope_logs"
-                | "instrumentationLibraryLogs"
-                | "instrumentation_library_logs"
-                    if key.ends_with("ogs") == is_logs =>
-                {
-                    let is_list = reader.array(|reader| {
-                        scopes.push(scope_entry(reader, &mut found.feed, &mut misplaced)?);
-                        Ok(())
-                    })?;
-                    misplaced += usize::from(!is_list);
-                }
-                _ => reader.skip()?,
-            }
-            Ok(())
-        })?;
-        misplaced += usize::from(!is_object);
-        let resource = Arc::new(resource);
-        for (scope, items) in scopes {
-            let origin = found.add_origin(Origin { resource: resource.clone(), scope });
-            let list = if is_logs { &mut found.logs } else { &mut found.spans };
-            list.extend(items.into_iter().map(|json| Raw { json, origin }));
-        }
-        Ok(())
-    })?;
-    found.misplaced += misplaced + usize::from(!is_list);
-    found.bad_resource_values += bad_values;
+    let is_logs = is_about_logs(key);
+    let mut faults = Faults::default();
+    let is_list = reader.array(|reader| resource_entry(reader, is_logs, found, &mut faults))?;
+    found.misplaced += faults.misplaced + usize::from(!is_list);
+    found.bad_resource_values += faults.bad_values;
     Ok(())
 }
 
-/// Reads one entry of `scopeSpans` or `scopeLogs`: the scope's name and its items.
+/// `resourceLogs` and `scopeLogs` in all spellings; the members for spans end in `Spans` or `batches`.
+fn is_about_logs(key: &str) -> bool {
+    key.ends_with("ogs")
+}
+
+/// Counts of the values of one list that could not be read.
+#[derive(Default)]
+struct Faults {
+    misplaced: usize,
+    bad_values: usize,
+}
+
+/// The name of a scope and its items.
+type Scope<'a> = (Cow<'a, str>, Vec<&'a str>);
+
+/// Reads one entry of `resourceSpans` or `resourceLogs`: the resource's attributes and the items of its scopes.
+fn resource_entry<'a>(
+    reader: &mut Reader<'a>,
+    is_logs: bool,
+    found: &mut Found<'a>,
+    faults: &mut Faults,
+) -> Result<(), SyntaxError> {
+    let mut resource = Map::default();
+    let mut scopes: Vec<Scope<'a>> = Vec::new();
+    let is_object = reader.object(|reader, key| {
+        match key {
+            "resource" => {
+                reader.object(|reader, key| match key {
+                    "attributes" => {
+                        let mut notes = Notes::default();
+                        resource = attributes(reader, &mut notes)?;
+                        faults.bad_values += (notes.bad_values + notes.deep_values) as usize;
+                        Ok(())
+                    }
+                    _ => reader.skip(),
+                })?;
+            }
+            _ if is_scope_list(key) && is_about_logs(key) == is_logs => {
+                let is_list = reader.array(|reader| {
+                    scopes.push(scope_entry(reader, &mut found.feed, &mut faults.misplaced)?);
+                    Ok(())
+                })?;
+                faults.misplaced += usize::from(!is_list);
+            }
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    faults.misplaced += usize::from(!is_object);
+    // Only now is the resource known: members may come in any order.
+    let resource = Arc::new(resource);
+    for (scope, items) in scopes {
+        let origin = found.add_origin(Origin { resource: resource.clone(), scope });
+        let list = if is_logs { &mut found.logs } else { &mut found.spans };
+        list.extend(items.into_iter().map(|json| Raw { json, origin }));
+    }
+    Ok(())
+}
+
+/// Whether a member holds the spans or log records of instrumentation scopes.
+fn is_scope_list(key: &str) -> bool {
+    matches!(
+        key,
+        "scopeSpans"
+            | "scope_spans"
+            | "instrumentationLibrarySpans"
+            | "instrumentation_library_spans"
+            | "scopeLogs"
+            | "scope_logs"
+            | "instrumentationLibraryLogs"
+            | "instrumentation_library_logs"
+    )
+}
+
+/// Reads one entry of `scopeSpans` or `scopeLogs`.
 fn scope_entry<'a>(
     reader: &mut Reader<'a>,
     feed: &mut Feed<'a>,
     misplaced: &mut usize,
-) -> Result<(Cow<'a, str>, Vec<&'a str>), SyntaxError> {
+) -> Result<Scope<'a>, SyntaxError> {
     let mut scope = Cow::Borrowed("");
     let mut items = Vec::new();
     let is_object = reader.object(|reader, key| {
@@ -174,11 +206,11 @@ fn scope_entry<'a>(
     Ok((scope, items))
 }
 
-/// What stands under `data` of what may be a Jaeger export.
+/// The kinds of values found under `data`, where a Jaeger export has its traces.
 pub(super) enum JaegerList {
-    /// Traces, or nothing.
+    /// A list with at least one trace, or an empty list.
     Traces,
-    /// A list of something else.
+    /// A list without a trace.
     Others,
     /// No list.
     Absent,
@@ -217,7 +249,7 @@ pub(super) fn jaeger_traces<'a>(data: &'a str, found: &mut Found<'a>) -> Result<
     })
 }
 
-/// The objects of a list, still in their text, each shown to `seen` at once; what is no object is counted.
+/// The undecoded objects of a list, each passed to `seen` at once; other elements are counted as misplaced.
 fn raw_objects<'a>(
     reader: &mut Reader<'a>,
     misplaced: &mut usize,

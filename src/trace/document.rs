@@ -2,16 +2,16 @@
 
 use std::io::Read;
 
-use super::LoadError;
+use super::error::LoadError;
 use crate::json;
 
 /// Default limit on one document after decompression: 2 GiB, more than the traces of a long CI run.
 pub const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 
-/// What a gzip file begins with.
+/// The first bytes of every gzip file.
 pub const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
-/// What some programs put in front of UTF-8 text.
+/// The mark that some programs put in front of UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One input, as text, with the name to use in messages.
@@ -25,8 +25,7 @@ impl Document {
     /// Reads a document to its end; gzip is recognised by its magic number, a byte order mark is dropped.
     ///
     /// # Errors
-    /// `TooLarge` beyond `max_bytes` of text, `BadGzip`, `NotUtf8`. A fault of the reader itself is returned
-    /// as it is in the outer result.
+    /// `TooLarge` beyond `max_bytes` of text, `BadGzip`, `NotUtf8`. The outer result holds faults of `source`.
     pub fn read(
         name: impl Into<String>,
         mut source: impl Read,

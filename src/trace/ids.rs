@@ -1,4 +1,4 @@
-//! Trace and span ids, read the lenient way that files need.
+//! Trace and span ids in the spellings that files have: hexadecimal in either case, shortened, or base64.
 
 use std::borrow::Cow;
 
@@ -9,18 +9,18 @@ pub(super) const TRACE_ID_BYTES: usize = 16;
 /// Bytes in a span id.
 pub(super) const SPAN_ID_BYTES: usize = 8;
 
-/// An id as it was found.
+/// An id, by the spelling in which it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Id<'a> {
     /// No id, or an empty one.
     Absent,
     /// All zeros, which OpenTelemetry forbids.
     Invalid,
-    /// Usable, in lower case.
+    /// Hexadecimal; here in lower case.
     Known(Cow<'a, str>),
-    /// Was base64 of the right length, now hexadecimal.
+    /// Base64 of the right length; here as hexadecimal.
     FromBase64(Cow<'a, str>),
-    /// Not hexadecimal; kept in lower case.
+    /// Neither; here in lower case.
     Odd(Cow<'a, str>),
 }
 
@@ -30,11 +30,11 @@ impl<'a> Id<'a> {
         let Some(text) = text.map(trim).filter(|text| !text.is_empty()) else {
             return Self::Absent;
         };
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             if text.len() == 2 * bytes && text.bytes().all(|byte| byte == b'0') {
                 return Self::Invalid;
             }
-            // Also ids whose leading zeros were cut, and 64-bit Jaeger trace ids.
+            // Of any length: some exporters cut leading zeros, and old Jaeger trace ids have 64 bits.
             return Self::Known(lowercase(text));
         }
         if let Ok(decoded) = base64::engine::general_purpose::STANDARD.decode(text.as_bytes())
@@ -49,7 +49,7 @@ impl<'a> Id<'a> {
         Self::Odd(lowercase(text))
     }
 
-    /// The id, whatever it was made from.
+    /// The id, if it can be used.
     pub(super) fn into_known(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Absent | Self::Invalid => None,

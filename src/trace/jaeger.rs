@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::attributes::{Integer, integer};
-use super::decode::{DecodedSpan, Notes, Rejection, required_ids, times};
+use super::decoded::{DecodedSpan, Notes, Rejection, required_ids, times};
 use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES, join_key};
+use super::integer::{Integer, integer};
 use super::model::{Origin, Span, SpanEvent, SpanStatus};
 use crate::json::{Map, Reader, SyntaxError, Value, parse_float, parse_int};
 
@@ -25,7 +25,7 @@ pub(super) fn processes<'a>(reader: &mut Reader<'a>) -> Result<HashMap<String, A
             }
             Ok(())
         })?;
-        // A tag of the same name overrides the service name, so that comes first.
+        // Of equal keys the last value wins, so a tag `service.name` overrides the member `serviceName`.
         let service = name.map(|name| (Cow::Borrowed("service.name"), Value::Str(name)));
         let resource = Map::from_entries(service.into_iter().chain(entries).collect());
         processes.insert(id.to_owned(), Arc::new(resource));
@@ -54,10 +54,10 @@ fn tags<'a>(reader: &mut Reader<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>> {
     Ok(entries)
 }
 
-/// A tag's value as its type says; numbers may be written as strings.
+/// A tag's value converted to its declared type; some exporters write numbers as strings.
 fn typed<'a>(kind: Option<&str>, value: Value<'a>) -> Value<'a> {
     match (kind, value) {
-        (Some("binary"), Value::Str(_)) => Value::Null, // nothing that is extracted from traces is bytes
+        (Some("binary"), Value::Str(_)) => Value::Null, // nothing that extraction reads is bytes
         (Some("int64"), Value::Str(text)) => parse_int(&text).map_or(Value::Str(text), Value::Int),
         (Some("float64"), Value::Str(text)) => parse_float(&text).map_or(Value::Str(text), Value::Float),
         (_, value) => value,
@@ -97,20 +97,9 @@ pub(super) fn span<'a>(
     outcome.map_err(|_| Rejection::Malformed)?;
     let (trace_id, id) = required_ids(trace_id, span_id, &mut notes)?;
     let attributes = Map::from_entries(entries);
-    let scope = ["otel.scope.name", "otel.library.name"].iter().find_map(|key| attributes.get(key));
-    let scope = scope.and_then(Value::as_str).unwrap_or_default().to_owned();
     let resource = process.and_then(|process| processes.get(&*process).cloned()).unwrap_or_default();
-    let micros = |time: Integer| match time {
-        Integer::Value(micros) => Integer::Value(micros.saturating_mul(1000)),
-        other => other,
-    };
-    let end = match (start, duration) {
-        (Integer::Value(start), Integer::Value(duration)) => Integer::Value(start.saturating_add(duration)),
-        (Integer::Value(start), Integer::Absent) => Integer::Value(start),
-        (Integer::Absent, duration) => duration,
-        (_, _) => Integer::Malformed,
-    };
-    let (start_unix_nanos, end_unix_nanos) = times(micros(start), micros(end), &mut notes);
+    let end = end_micros(start, duration);
+    let (start_unix_nanos, end_unix_nanos) = times(nanos(start), nanos(end), &mut notes);
     let span = Span {
         parent_id: parent(&references, &trace_id),
         id,
@@ -118,14 +107,36 @@ pub(super) fn span<'a>(
         start_unix_nanos,
         end_unix_nanos,
         status: status(&attributes),
+        origin: Arc::new(Origin { resource, scope: Cow::Owned(scope(&attributes)) }),
         attributes,
         events,
-        origin: Arc::new(Origin { resource, scope: Cow::Owned(scope) }),
     };
     Ok(DecodedSpan { trace_id, span, notes })
 }
 
-/// The first `CHILD_OF` reference into the same trace; all other references are links, which nothing reads.
+fn end_micros(start: Integer, duration: Integer) -> Integer {
+    match (start, duration) {
+        (Integer::Value(start), Integer::Value(duration)) => Integer::Value(start.saturating_add(duration)),
+        (Integer::Value(start), Integer::Absent) => Integer::Value(start),
+        (Integer::Absent, duration) => duration,
+        (_, _) => Integer::Malformed,
+    }
+}
+
+fn nanos(micros: Integer) -> Integer {
+    match micros {
+        Integer::Value(micros) => Integer::Value(micros.saturating_mul(1000)),
+        other => other,
+    }
+}
+
+/// Name of the instrumentation scope, which OTLP exporters to Jaeger write as a tag; empty when there is none.
+fn scope(attributes: &Map<'_>) -> String {
+    let name = ["otel.scope.name", "otel.library.name"].iter().find_map(|key| attributes.get(key));
+    name.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The id in the first `CHILD_OF` reference into the same trace; other references are links, which nothing reads.
 fn parent<'a>(references: &[Value<'a>], trace_id: &str) -> Option<Cow<'a, str>> {
     let parent = references.iter().find(|reference| {
         let is_child = reference.get("refType").and_then(Value::as_str) == Some("CHILD_OF");

@@ -1,4 +1,4 @@
-//! The envelope model: what every decoder produces.
+//! Traces, spans and log records, the same for every format.
 //!
 //! Members of OTLP that no later stage reads (kind, links, trace state, dropped counts) are not kept.
 
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::json::{Map, Value};
 
-/// Something that was read with less than it should have carried, with a code that stays the same.
+/// A defect of the input that was mended or worked around.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Warning {
-    /// Stable name, for programs.
+    /// Stable name of the kind, for programs.
     pub code: &'static str,
-    /// What happened, for people.
+    /// A description, for people.
     pub text: String,
 }
 
@@ -26,7 +26,7 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// How many warnings of one code are listed before the rest is only counted.
+    /// Warnings of one code that are listed; further ones are only counted.
     pub const LISTED: usize = 20;
 
     /// Adds a warning.
@@ -68,7 +68,7 @@ impl Warnings {
     }
 }
 
-/// Where spans come from: the resource and the instrumentation scope, shared by all spans of one.
+/// The resource and the instrumentation scope of spans; spans of one scope share it.
 #[derive(Debug, Default)]
 pub struct Origin<'a> {
     /// Attributes of the resource.
@@ -80,12 +80,12 @@ pub struct Origin<'a> {
 /// The status of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpanStatus {
-    /// Nothing was said.
+    /// No status was set.
     #[default]
     Unset,
     /// Explicitly successful.
     Ok,
-    /// Failed.
+    /// Explicitly failed.
     Error,
 }
 
@@ -98,12 +98,12 @@ pub struct SpanEvent<'a> {
     pub attributes: Map<'a>,
 }
 
-/// One span. Which trace it belongs to is said by the [`Trace`] that holds it.
+/// One span. It does not repeat the trace id, which the [`Trace`] that holds it has.
 #[derive(Debug)]
 pub struct Span<'a> {
     /// Id, unique in its trace.
     pub id: Cow<'a, str>,
-    /// Id of the parent as written, whether or not that span is known.
+    /// Id of the parent as written; that span may be missing.
     pub parent_id: Option<Cow<'a, str>>,
     /// Name.
     pub name: Cow<'a, str>,
@@ -145,9 +145,8 @@ pub struct LogRecord<'a> {
 
 /// The spans of one trace as a tree, with the log records that belong to it.
 ///
-/// Spans are addressed by their index in `spans`, which is the order in which they were read. The tree is
-/// derived, not stored in the spans: a span whose parent is unknown is a root, a cycle is broken at its
-/// earliest member. Children and roots are sorted by (start, id).
+/// Spans are addressed by their index in `spans`, the order in which they were read. A span whose parent is missing is
+/// a root, and a cycle of parents is broken at its earliest span. Children and roots are sorted by (start, id).
 #[derive(Debug)]
 pub struct Trace<'a> {
     /// Trace id as first seen.
@@ -164,7 +163,7 @@ pub struct Trace<'a> {
     pub logs: Vec<Vec<LogRecord<'a>>>,
     /// Log records of the trace that name no span of it.
     pub orphan_logs: Vec<LogRecord<'a>>,
-    /// What was lost or mended while reading.
+    /// Defects found while reading.
     pub warnings: Warnings,
 }
 

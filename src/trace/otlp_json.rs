@@ -1,14 +1,15 @@
 //! Decodes single spans and log records of OTLP JSON.
 //!
-//! Members may be spelled in camel or in snake case anywhere. Reading is lenient about types, and [`Notes`]
-//! says what leniency had to give up.
+//! Members may be spelled in camel or in snake case anywhere. Reading is lenient about types; [`Notes`] records each
+//! value that was mended or left out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::attributes::{Integer, any_value, attributes, integer};
-use super::decode::{DecodedLog, DecodedSpan, Notes, Rejection, required_ids, times};
+use super::attributes::{any_value, attributes};
+use super::decoded::{DecodedLog, DecodedSpan, Notes, Rejection, required_ids, times};
 use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES};
+use super::integer::{Integer, integer};
 use super::model::{LogRecord, Origin, Span, SpanEvent, SpanStatus};
 use crate::json::{Map, Reader, SyntaxError, Value};
 

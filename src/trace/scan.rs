@@ -1,24 +1,26 @@
 //! Finds the spans and log records in a text without decoding them.
 //!
-//! A text is a sequence of JSON values: one document, JSON lines, or documents one after the other. Each value
-//! is all or nothing: one that cannot be read is reported with its place and the next is tried.
+//! A text is a sequence of JSON values: one document, JSON lines, or documents one after the other. Each value is read
+//! whole or not at all: one that cannot be read is reported with its place, and reading goes on with the next.
 
 use super::ahead::Feed;
 use super::containers::{Found, JaegerList, Raw, is_resource_list, jaeger_traces, resource_list};
-use super::{Document, Format, LoadError};
+use super::document::Document;
+use super::error::LoadError;
+use super::format::Format;
 use crate::json::{Reader, SyntaxError, Token};
 
-/// What was found and what could not be read.
+/// The items of a document, and the values that could not be read.
 pub(super) struct Scanned<'a> {
     pub(super) found: Found<'a>,
     pub(super) errors: Vec<LoadError>,
 }
 
-/// Of one document at most this many faults are listed, so that a wrong file does not bury the screen.
+/// Faults listed per document, so that a wrong file does not fill the screen.
 const LISTED_ERRORS: usize = 10;
 
-/// How often a document may be read again, in all, in search of what follows a broken value. One that opens
-/// something on every line and closes nothing would otherwise be read once per line.
+/// How many times the length of a document may be read again in search of the value after a broken one. A document
+/// that opens a bracket on every line and closes none would otherwise be read once per line.
 const MAX_READ_AGAIN: usize = 8;
 
 /// Scans a document, as `format` if it is given, and offers spans to `feed` as they are found.
@@ -28,61 +30,56 @@ pub(super) fn scan<'a>(document: &'a Document, format: Option<Format>, feed: Fee
     let mut errors = Vec::new();
     let mut unlisted = 0;
     let mut read_again = 0;
-    let mut at = 0;
-    let mut values = 0;
-    loop {
-        at += blank_prefix(&text[at..]);
-        if at >= text.len() {
-            break;
-        }
-        values += 1;
-        let mark = found.mark();
-        let mut reader = Reader::new(&text[at..]);
-        match scan_value(&mut reader, format, &mut found) {
-            Ok(()) => at += reader.offset(),
-            Err(fault) => {
-                found.roll_back(&mark);
-                let end = reader.offset();
-                // Locating a fault means counting lines, so it is done for those that are shown.
-                match errors.len() < LISTED_ERRORS {
-                    true => errors.push(fault.locate(document, at)),
-                    false => unlisted += 1,
-                }
-                let next = match &fault {
-                    ScanFault::Syntax(_) => next_document(text, at),
-                    ScanFault::Shape(_) | ScanFault::Format(..) => at + end,
-                };
-                if let ScanFault::Syntax(error) = &fault {
-                    read_again += (at + error.offset).saturating_sub(next);
-                }
-                at = next;
-                if read_again > MAX_READ_AGAIN * text.len() {
-                    let line = SyntaxError::new("", text, at).line;
-                    errors.push(LoadError::Abandoned { document: document.name().to_owned(), line });
-                    break;
-                }
-            }
-        }
-    }
-    found.feed.close();
-    if values == 0 {
+    let mut at = after_blanks(text, 0);
+    if at == text.len() {
         errors.push(ScanFault::Shape("the document is empty".into()).locate(document, 0));
     }
+    while at < text.len() {
+        let mark = found.mark();
+        let mut reader = Reader::new(&text[at..]);
+        let Err(fault) = scan_value(&mut reader, format, &mut found) else {
+            at = after_blanks(text, at + reader.offset());
+            continue;
+        };
+        found.roll_back(&mark);
+        // Locating a fault means counting lines, so it is done only for faults that are listed.
+        match errors.len() < LISTED_ERRORS {
+            true => errors.push(fault.locate(document, at)),
+            false => unlisted += 1,
+        }
+        let next = match &fault {
+            ScanFault::Syntax(error) => {
+                let next = next_document(text, at);
+                read_again += (at + error.offset).saturating_sub(next);
+                next
+            }
+            ScanFault::Shape(_) | ScanFault::Format(..) => at + reader.offset(),
+        };
+        if read_again > MAX_READ_AGAIN * text.len() {
+            let line = SyntaxError::new("", text, next).line;
+            errors.push(LoadError::Abandoned { document: document.name().to_owned(), line });
+            break;
+        }
+        at = after_blanks(text, next);
+    }
+    found.feed.close();
     if unlisted > 0 {
         errors.push(LoadError::More { document: document.name().to_owned(), count: unlisted });
     }
     Scanned { found, errors }
 }
 
-/// Bytes of white space, and of the record separators of JSON text sequences (RFC 7464), in front.
-fn blank_prefix(text: &str) -> usize {
-    text.len() - text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{1e}').len()
+/// The next place from `at` on that is neither white space nor a record separator of JSON text sequences (RFC 7464).
+fn after_blanks(text: &str, at: usize) -> usize {
+    let rest = text[at..].trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{1e}');
+    text.len() - rest.len()
 }
 
-/// Where reading goes on after a broken value: the next line that starts a document.
+/// The line to go on with after a broken value: the next one that starts a document.
 ///
-/// Measured from the start of the broken value, not from the fault: a line cut short fails in the next one. An
-/// indented line counts only if it looks complete, else the inside of a broken document would be taken for more.
+/// The search starts at the broken value, not at the fault in it: a JSON line that was cut short fails in the line
+/// after it. An indented line counts only if it looks complete, else the inside of a broken document would be read as
+/// more documents.
 fn next_document(text: &str, from: usize) -> usize {
     let mut at = from;
     while let Some(newline) = memchr::memchr(b'\n', &text.as_bytes()[at..]) {
@@ -98,9 +95,13 @@ fn next_document(text: &str, from: usize) -> usize {
     text.len()
 }
 
+/// Why a value was not read.
 enum ScanFault {
+    /// It is not JSON, so its end is unknown.
     Syntax(SyntaxError),
+    /// It is neither OTLP nor Jaeger; a description of it.
     Shape(String),
+    /// It is not in the format that was asked for; the part that is missing.
     Format(Format, &'static str),
 }
 
@@ -111,6 +112,7 @@ impl From<SyntaxError> for ScanFault {
 }
 
 impl ScanFault {
+    /// The fault as reported; `base` is the place of the value in the document.
     fn locate(&self, document: &Document, base: usize) -> LoadError {
         let name = document.name().to_owned();
         match self {
@@ -180,88 +182,108 @@ fn scan_list<'a>(
     }
 }
 
-/// How many members of an object of unknown shape are named.
+/// Members of an object of unknown shape that are named in its fault.
 const SHOWN_KEYS: usize = 4;
 
+/// Scans an object: an export document, a span, a Jaeger export or, if it may be one, an API's envelope around those.
 fn scan_object<'a>(
     reader: &mut Reader<'a>,
     format: Option<Format>,
     may_be_envelope: bool,
     found: &mut Found<'a>,
 ) -> Result<(), ScanFault> {
-    let mut is_export = false;
-    let mut is_span = false;
-    let mut data = None;
-    let mut keys = Vec::new();
-    let text = {
-        let start = reader.offset();
-        reader.object(|reader, key| {
-            if is_resource_list(key) {
-                is_export = true;
-                return resource_list(reader, key, found);
-            }
-            if keys.len() < SHOWN_KEYS {
-                keys.push(format!("`{}`", key.escape_debug()));
-            }
-            match key {
-                // Around the answer of Tempo, and of version 3 of Jaeger's API.
-                "trace" | "result" => {
-                    reader.object(|reader, key| {
-                        if is_resource_list(key) {
-                            is_export = true;
-                            return resource_list(reader, key, found);
-                        }
-                        reader.skip()
-                    })?;
-                }
-                "data" => data = Some(reader.raw()?),
-                _ => {
-                    is_span |= matches!(key, "spanId" | "traceId" | "span_id" | "trace_id");
-                    reader.skip()?;
-                }
-            }
-            Ok(())
-        })?;
-        reader.since(start)
-    };
+    let start = reader.offset();
+    let members = Members::read(reader, found)?;
     if format == Some(Format::JaegerJson) {
-        return match data {
-            Some(data) if !is_export => scan_jaeger(data, found),
-            _ => Err(ScanFault::Format(Format::JaegerJson, "there is no list under `data`")),
+        return match members.data {
+            Some(data) if !members.is_export => scan_jaeger(data, found),
+            _ => Err(ScanFault::Format(Format::JaegerJson, NO_JAEGER_LIST)),
         };
     }
-    if is_export {
+    if members.is_export {
         return Ok(());
     }
-    if is_span {
-        found.bare_spans.push(Raw { json: text, origin: 0 });
+    if members.is_span {
+        found.bare_spans.push(Raw { json: reader.since(start), origin: 0 });
         return Ok(());
     }
-    match data {
-        _ if format == Some(Format::OtlpJson) => Err(ScanFault::Format(
+    if format == Some(Format::OtlpJson) {
+        return Err(ScanFault::Format(
             Format::OtlpJson,
             "there is no `resourceSpans`, `batches`, `trace`, `result` or span id",
-        )),
+        ));
+    }
+    match members.data {
         // An API's envelope around an export document is read as well; an envelope in an envelope is not.
         Some(data) if data.starts_with('{') && may_be_envelope => {
             scan_object(&mut Reader::new(data), format, false, found)
         }
         Some(data) if data.starts_with('[') => scan_jaeger(data, found),
         Some(data) => Err(ScanFault::Shape(format!("found `data` with {}", excerpt(data)))),
-        None if keys.is_empty() => Err(ScanFault::Shape("found an empty object".into())),
-        None => Err(ScanFault::Shape(format!("found an object with {}", keys.join(", ")))),
+        None if members.keys.is_empty() => Err(ScanFault::Shape("found an empty object".into())),
+        None => Err(ScanFault::Shape(format!("found an object with {}", members.keys.join(", ")))),
     }
 }
+
+/// The members of an object by which its kind is told.
+#[derive(Default)]
+struct Members<'a> {
+    /// There are resources with spans or log records; they have been read.
+    is_export: bool,
+    /// There is the id of a span or of a trace.
+    is_span: bool,
+    /// The text of the member `data`: the traces of a Jaeger export, or the document in an envelope.
+    data: Option<&'a str>,
+    /// The first other members, quoted.
+    keys: Vec<String>,
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object; the items of resources go into `found`.
+    fn read(reader: &mut Reader<'a>, found: &mut Found<'a>) -> Result<Self, SyntaxError> {
+        let mut members = Self::default();
+        reader.object(|reader, key| {
+            if is_resource_list(key) {
+                members.is_export = true;
+                return resource_list(reader, key, found);
+            }
+            if members.keys.len() < SHOWN_KEYS {
+                members.keys.push(format!("`{}`", key.escape_debug()));
+            }
+            match key {
+                // Around the answers of Tempo (`trace`), and of version 3 of Jaeger's API (`result`).
+                "trace" | "result" => {
+                    reader.object(|reader, key| {
+                        if is_resource_list(key) {
+                            members.is_export = true;
+                            return resource_list(reader, key, found);
+                        }
+                        reader.skip()
+                    })?;
+                }
+                "data" => members.data = Some(reader.raw()?),
+                _ => {
+                    members.is_span |= matches!(key, "spanId" | "traceId" | "span_id" | "trace_id");
+                    reader.skip()?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(members)
+    }
+}
+
+const NO_JAEGER_LIST: &str = "there is no list under `data`";
 
 fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), ScanFault> {
     match jaeger_traces(data, found)? {
         JaegerList::Traces => Ok(()),
         JaegerList::Others => Err(ScanFault::Shape("found a list under `data` without a trace in it".into())),
-        JaegerList::Absent => Err(ScanFault::Format(Format::JaegerJson, "there is no list under `data`")),
+        JaegerList::Absent => Err(ScanFault::Format(Format::JaegerJson, NO_JAEGER_LIST)),
     }
 }
 
-/// The beginning of a text, for messages.
+/// The beginning of a text, quoted, for messages.
 fn excerpt(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
     let more = if start.len() < text.len() { "…" } else { "" };

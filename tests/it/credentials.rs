@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use agentevals::json::checked::{Cursor, Faults};
-use agentevals::json::parse;
-use agentevals::runs::credentials::{
+use agentevals::credentials::{
     Cluster, CredentialError, CredentialRefs, CredentialRules, Credentials, HeaderSources, Secret,
     SecretSource,
 };
+use agentevals::json::checked::{Cursor, Faults};
+use agentevals::json::parse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderMap;

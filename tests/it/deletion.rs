@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{EventKind, NewRun, Record, RunStatus, Submitted};
-use agentevals::runs::retention;
-use agentevals::runs::service::RunService;
-use agentevals::runs::store::{Deletion, FeedPosition, Retried, RunFilter};
+use agentevals::queue::Record;
+use agentevals::runs::{
+    Deletion, EventKind, FeedPosition, Hint, Retried, RunFilter, RunStatus, Submitted, keep_for,
+};
+use agentevals::spec::Submission;
 use agentevals::storage::postgres::queries;
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::runs::{
-    PATIENCE, TestStore, end, failed, hinted, new_run, on_both, part, succeeded, until,
+    PATIENCE, TestStore, end, failed, hinted, new_run, on_both, part, run_service, succeeded, until,
 };
 use crate::support::sinks::{DELIVERED, with_sinks};
 
@@ -76,7 +76,7 @@ async fn a_finished_run_is_deleted_with_all_that_belongs_to_it(store: TestStore)
 }
 
 async fn the_id_and_the_key_of_a_deleted_run_are_free(store: TestStore) {
-    let keyed = |id| NewRun { id, idempotency_key: Some("key".to_owned()), ..new_run() };
+    let keyed = |id| Submission { id, idempotency_key: Some("key".to_owned()), ..new_run() };
     let first = store.submit_one(keyed(RunId::new_v7())).await;
     finish(&store).await;
     store.delete(first).await.unwrap();
@@ -221,7 +221,7 @@ async fn what_is_missing_is_told(store: TestStore) {
 }
 
 async fn watchers_of_a_deleted_run_end(store: TestStore) {
-    let service = RunService::new(store.store.clone(), &store.hints);
+    let service = run_service(&store.store, &store.hints);
     let claimed = store.claimed().await;
     let running = store.get(claimed.lease.run).await;
     let other = store.submit_one(new_run()).await;
@@ -247,7 +247,7 @@ async fn retention_deletes_what_is_old_until_it_is_ended(store: TestStore) {
         store.cancel(run).await.unwrap();
     }
     let end_of_it = CancellationToken::new();
-    let keep = retention::keep_for(Duration::from_millis(1), store.store.clone(), end_of_it.clone());
+    let keep = keep_for(Duration::from_millis(1), store.store.clone(), end_of_it.clone());
     let keep = tokio::spawn(keep);
     until(async || listed(&store).await == [unfinished].into()).await;
     end_of_it.cancel();
@@ -266,18 +266,18 @@ async fn no_table_keeps_anything_of_a_deleted_run() {
         assert!(store.write(Record { ending: Some(succeeded()), ..part(&claimed, [0]) }).await);
         runs.push(claimed.lease.run);
     }
-    let messages = store.claim_messages().await;
+    let messages = store.claim_due().await;
     let (deleted, kept): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|message| message.lease.delivery.run == runs[0]);
+        messages.into_iter().partition(|message| message.lease.message.run == runs[0]);
     store.delete(runs[0]).await.unwrap();
-    assert!(!store.settle_delivery(deleted[0].lease, &DELIVERED).await.unwrap(), "nothing comes back");
+    assert!(!store.settle_message(deleted[0].lease, &DELIVERED).await.unwrap(), "nothing comes back");
     assert_eq!(store.purge(Duration::ZERO, 10).await.unwrap(), 0, "messages are on their way");
     let mut messages = kept;
     while !messages.is_empty() {
         for message in &messages {
-            assert!(store.settle_delivery(message.lease, &DELIVERED).await.unwrap());
+            assert!(store.settle_message(message.lease, &DELIVERED).await.unwrap());
         }
-        messages = store.claim_messages().await;
+        messages = store.claim_due().await;
     }
     assert_eq!(store.purge(Duration::ZERO, 10).await.unwrap(), 1);
     let client = store.database.as_ref().unwrap().client().await;

@@ -7,15 +7,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use agentevals::credentials::{CredentialRules, Credentials, Secret};
 use agentevals::ids::RunId;
 use agentevals::net::{Outbound, OutboundRules};
-use agentevals::runs::credentials::{CredentialRules, Credentials, Secret};
-use agentevals::runs::delivery::{DeliverySettings, deliver};
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{Delivery, DeliveryState, NewRun, Phase, Record};
-use agentevals::runs::sinks::Courier;
-use agentevals::runs::store::RunStore;
-use agentevals::runs::worker::Stop;
+use agentevals::outbox::{
+    DispatchSettings, Message, MessageId, MessageState, Outbox, Phase, Sender, dispatch,
+};
+use agentevals::queue::Record;
+use agentevals::runs::Hints;
+use agentevals::shutdown::Stop;
+use agentevals::spec::Submission;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -46,25 +47,25 @@ on_both! {
 }
 
 /// A process that delivers.
-struct Deliverer {
+struct Dispatcher {
     stop: Stop,
     is_over: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// What a deliverer has besides storage.
+/// What a dispatcher has besides storage.
 struct Means {
     outbound: &'static str,
     credentials: Credentials,
     files: Option<PathBuf>,
     stdout: Arc<Mutex<Vec<u8>>>,
-    settings: DeliverySettings,
+    settings: DispatchSettings,
 }
 
 impl Default for Means {
     /// May call this machine, wakes up by hints alone, and is not patient.
     fn default() -> Self {
-        let settings = DeliverySettings {
+        let settings = DispatchSettings {
             margin: Duration::from_secs(20),
             poll: Duration::from_secs(3600),
             grace: Duration::from_secs(30),
@@ -89,7 +90,7 @@ impl Write for Shared {
     }
 }
 
-impl Deliverer {
+impl Dispatcher {
     fn start(store: &TestStore) -> Self {
         Self::with(store, Means::default())
     }
@@ -98,14 +99,14 @@ impl Deliverer {
         Self::over(store.store.clone(), &store.hints, means)
     }
 
-    fn over(store: Arc<dyn RunStore>, hints: &Hints, means: Means) -> Self {
+    fn over(outbox: Arc<dyn Outbox>, hints: &Hints, means: Means) -> Self {
         let Means { outbound, credentials, files, stdout, settings } = means;
         let outbound = Outbound::new(outbound.parse::<OutboundRules>().unwrap()).unwrap();
-        let courier = Courier::new(outbound, credentials, files, Arc::new(Mutex::new(Shared(stdout))));
+        let sender = Sender::new(outbound, credentials, files, Arc::new(Mutex::new(Shared(stdout))));
         let (stop, is_over, hints) = (Stop::default(), CancellationToken::new(), hints.clone());
         let task = tokio::spawn({
             let (stop, is_over) = (stop.clone(), is_over.clone());
-            async move { deliver(store, &hints, courier, settings, stop, is_over).await }
+            async move { dispatch(outbox, &hints, sender, settings, stop, is_over).await }
         });
         Self { stop, is_over, task }
     }
@@ -126,7 +127,7 @@ fn webhook(server: &HttpServer) -> Value {
 }
 
 /// Stores a run and has it end as soon as it is claimed, with one result.
-async fn ended(store: &TestStore, new: NewRun) -> RunId {
+async fn ended(store: &TestStore, new: Submission) -> RunId {
     store.submit_one(new).await;
     let claimed = store.claim_one().await;
     assert!(store.write(part(&claimed, [0])).await);
@@ -139,27 +140,27 @@ async fn ended_for(store: &TestStore, server: &HttpServer) -> RunId {
 }
 
 /// The messages of a run once none of them is pending.
-async fn settled(store: &TestStore, run: RunId) -> Vec<Delivery> {
+async fn settled(store: &TestStore, run: RunId) -> Vec<Message> {
     until(async || {
-        let messages = store.messages(run).await;
-        messages.iter().all(|message| message.state != DeliveryState::Pending)
+        let messages = store.all_messages(run).await;
+        messages.iter().all(|message| message.state != MessageState::Pending)
     })
     .await;
-    store.messages(run).await
+    store.all_messages(run).await
 }
 
 async fn delivered(store: &TestStore, run: RunId) {
     let messages = settled(store, run).await;
-    assert!(messages.iter().all(|message| message.state == DeliveryState::Delivered), "{messages:#?}");
+    assert!(messages.iter().all(|message| message.state == MessageState::Delivered), "{messages:#?}");
 }
 
 /// Waits until the first message to a sink has failed with such a text, and is to be tried again.
 async fn failing(store: &TestStore, run: RunId, sink: u16, why: &str) {
     until(async || {
-        let messages = store.messages(run).await;
+        let messages = store.all_messages(run).await;
         let mut of_sink = messages.iter().filter(|message| message.id.sink == sink);
         let first = of_sink.next().unwrap();
-        first.state == DeliveryState::Pending
+        first.state == MessageState::Pending
             && first.last_error.as_ref().is_some_and(|error| error.contains(why))
     })
     .await;
@@ -176,7 +177,7 @@ fn phase(request: &Request) -> String {
 
 async fn fault_9_results_and_the_end_arrive_in_order_each_with_its_id(store: TestStore) {
     let server = HttpServer::scripted([Reply::status(204)]).await;
-    let deliverer = Deliverer::start(&store);
+    let dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
     let requests = server.requests();
@@ -189,10 +190,10 @@ async fn fault_9_results_and_the_end_arrive_in_order_each_with_its_id(store: Tes
         let sent: i64 = request.header("webhook-timestamp").unwrap().parse().unwrap();
         assert!((chrono::Utc::now().timestamp() - sent).abs() < 60);
     }
-    let messages = store.messages(run).await;
+    let messages = store.all_messages(run).await;
     assert!(messages.iter().all(|message| message.last_status == Some(204) && message.attempts == 1));
-    deliverer.stop();
-    deliverer.ended().await;
+    dispatcher.stop();
+    dispatcher.ended().await;
 }
 
 async fn fault_9_what_fails_for_now_is_sent_again_under_the_same_id_and_nothing_overtakes_it(
@@ -200,7 +201,7 @@ async fn fault_9_what_fails_for_now_is_sent_again_under_the_same_id_and_nothing_
 ) {
     let replies = [500, 503, 200, 408, 425, 429, 200].map(Reply::status);
     let server = HttpServer::scripted(replies).await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
     let requests = server.requests();
@@ -208,7 +209,7 @@ async fn fault_9_what_fails_for_now_is_sent_again_under_the_same_id_and_nothing_
     let ids: Vec<_> = requests.iter().map(id).collect();
     assert_eq!(ids, [[&*first; 3].as_slice(), &[&*second; 4]].concat());
     assert!(requests[..3].iter().all(|request| request.body == requests[0].body));
-    let attempts: Vec<_> = store.messages(run).await.iter().map(|message| message.attempts).collect();
+    let attempts: Vec<_> = store.all_messages(run).await.iter().map(|message| message.attempts).collect();
     assert_eq!(attempts, [3, 4]);
 }
 
@@ -225,7 +226,7 @@ async fn fault_9_a_receiver_that_wants_to_be_left_alone_is(store: TestStore) {
         }
     })
     .await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
     let times = times.lock().unwrap();
@@ -235,11 +236,11 @@ async fn fault_9_a_receiver_that_wants_to_be_left_alone_is(store: TestStore) {
 async fn fault_9_what_is_refused_is_dead_at_once_and_can_be_sent_again(store: TestStore) {
     let replies = [Reply::text(400, "no such\nhook: s3cr3"), Reply::text(410, "s3cr3t"), Reply::status(200)];
     let server = HttpServer::scripted(replies).await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     let messages = settled(&store, run).await;
     let known: Vec<_> = messages.iter().map(|it| (it.state, it.attempts, it.last_status)).collect();
-    assert_eq!(known, [(DeliveryState::Dead, 1, Some(400)), (DeliveryState::Dead, 1, Some(410))]);
+    assert_eq!(known, [(MessageState::Dead, 1, Some(400)), (MessageState::Dead, 1, Some(410))]);
     let errors: Vec<_> = messages.iter().map(|message| message.last_error.as_deref().unwrap()).collect();
     // What could be a secret is not repeated.
     assert_eq!(errors, ["answered 400 Bad Request: no such hook: s3cr3", "answered 410 Gone"]);
@@ -253,10 +254,10 @@ async fn fault_9_a_redirect_is_no_delivery(store: TestStore) {
     let elsewhere = HttpServer::scripted([Reply::status(200)]).await;
     let server =
         HttpServer::scripted([302, 307].map(|status| Reply::redirect(status, elsewhere.url("/")))).await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     let messages = settled(&store, run).await;
-    assert!(messages.iter().all(|message| message.state == DeliveryState::Dead), "{messages:#?}");
+    assert!(messages.iter().all(|message| message.state == MessageState::Dead), "{messages:#?}");
     assert!(messages[0].last_error.as_ref().unwrap().contains("not followed"), "{messages:#?}");
     assert_eq!((server.requests().len(), elsewhere.requests().len()), (2, 0));
 }
@@ -271,13 +272,13 @@ async fn a_receiver_that_is_away_or_hangs_is_given_up_after_the_last_attempt(sto
     let urls = [hanging.url("/"), closing.url("/"), away];
     let sinks =
         urls.map(|url| json!({"kind": "http_webhook", "url": url, "timeout_s": 0.2, "max_attempts": 3}));
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended(&store, with_written(sinks, &json!({}))).await;
     for message in settled(&store, run).await {
         let attempts = if message.phase == Phase::Partial { 3 } else { 0 };
         assert_eq!(
             (message.state, message.attempts, message.last_status),
-            (DeliveryState::Dead, attempts, None)
+            (MessageState::Dead, attempts, None)
         );
         let error = message.last_error.unwrap();
         assert!(error.starts_with("given up after 3 attempts: http://127.0.0.1:"), "{error}");
@@ -290,7 +291,7 @@ async fn a_receiver_that_is_away_or_hangs_is_given_up_after_the_last_attempt(sto
 async fn a_receiver_that_hangs_does_not_hold_up_others(store: TestStore) {
     let hanging = HttpServer::scripted([Reply::hanging()]).await;
     let quick = HttpServer::scripted([Reply::status(200)]).await;
-    let deliverer = Deliverer::start(&store);
+    let dispatcher = Dispatcher::start(&store);
     let mut patient = webhook(&hanging);
     patient["timeout_s"] = 60.into();
     for _ in 0..40 {
@@ -300,9 +301,9 @@ async fn a_receiver_that_hangs_does_not_hold_up_others(store: TestStore) {
     let run = ended_for(&store, &quick).await;
     delivered(&store, run).await;
     assert_eq!((at_once, hanging.requests().len()), (8, 8), "no more than its share");
-    deliverer.stop.now.cancel();
-    deliverer.stop();
-    deliverer.ended().await;
+    dispatcher.stop.now.cancel();
+    dispatcher.stop();
+    dispatcher.ended().await;
 }
 
 async fn two_processes_keep_the_order_of_each_run(store: TestStore) {
@@ -315,8 +316,8 @@ async fn two_processes_keep_the_order_of_each_run(store: TestStore) {
         Some(database) => Some(TestStore::replica(&database.settings()).await),
         None => None,
     };
-    let _one = Deliverer::start(&store);
-    let _other = Deliverer::start(replica.as_ref().unwrap_or(&store));
+    let _one = Dispatcher::start(&store);
+    let _other = Dispatcher::start(replica.as_ref().unwrap_or(&store));
     let mut runs = Vec::new();
     for _ in 0..12 {
         store.submit_one(with_written([webhook(&server)], &json!({}))).await;
@@ -335,7 +336,7 @@ async fn two_processes_keep_the_order_of_each_run(store: TestStore) {
     for (number, request) in server.requests().iter().enumerate() {
         if number % 3 != 0 {
             answered += 1;
-            let id: agentevals::runs::model::DeliveryId = id(request).parse().unwrap();
+            let id: MessageId = id(request).parse().unwrap();
             assert!(ids.insert(id), "{id} arrived twice");
             arrived.entry(id.run).or_default().push(id.event);
         }
@@ -348,14 +349,14 @@ async fn two_processes_keep_the_order_of_each_run(store: TestStore) {
 
 async fn what_is_due_is_delivered_before_a_process_ends(store: TestStore) {
     let server = HttpServer::scripted([Reply::status(200)]).await;
-    let deliverer = Deliverer::start(&store);
-    deliverer.stop.soon.cancel();
+    let dispatcher = Dispatcher::start(&store);
+    dispatcher.stop.soon.cancel();
     let runs = [ended_for(&store, &server).await, ended_for(&store, &server).await];
-    deliverer.is_over.cancel();
-    deliverer.ended().await;
+    dispatcher.is_over.cancel();
+    dispatcher.ended().await;
     for run in runs {
-        let messages = store.messages(run).await;
-        assert!(messages.iter().all(|message| message.state == DeliveryState::Delivered), "{messages:#?}");
+        let messages = store.all_messages(run).await;
+        assert!(messages.iter().all(|message| message.state == MessageState::Delivered), "{messages:#?}");
     }
     assert_eq!(server.requests().len(), 4);
 }
@@ -366,16 +367,16 @@ async fn a_delivery_that_outlasts_the_grace_is_given_back(store: TestStore) {
         _ => Reply::status(200),
     })
     .await;
-    let settings = DeliverySettings { grace: Duration::from_millis(100), ..Means::default().settings };
-    let deliverer = Deliverer::with(&store, Means { settings, ..Means::default() });
+    let settings = DispatchSettings { grace: Duration::from_millis(100), ..Means::default().settings };
+    let dispatcher = Dispatcher::with(&store, Means { settings, ..Means::default() });
     let run = ended_for(&store, &server).await;
     server.wait_for(1).await;
-    deliverer.stop();
-    deliverer.ended().await;
-    let message = &store.messages(run).await[0];
-    assert_eq!((message.state, message.attempts), (DeliveryState::Pending, 0));
+    dispatcher.stop();
+    dispatcher.ended().await;
+    let message = &store.all_messages(run).await[0];
+    assert_eq!((message.state, message.attempts), (MessageState::Pending, 0));
     assert_eq!(message.next_attempt_at, None, "due at once");
-    let _next = Deliverer::start(&store);
+    let _next = Dispatcher::start(&store);
     delivered(&store, run).await;
     let ids: Vec<_> = server.requests().iter().map(id).collect();
     assert_eq!(ids[0], ids[1], "as the receiver can tell");
@@ -383,21 +384,21 @@ async fn a_delivery_that_outlasts_the_grace_is_given_back(store: TestStore) {
 
 async fn an_outage_of_storage_loses_nothing(store: TestStore) {
     let server = HttpServer::scripted([Reply::status(200)]).await;
-    let faulty = Faulty::before(store.store.clone());
-    faulty.take_away(&["claim_deliveries", "next_delivery"]);
-    let _deliverer = Deliverer::over(faulty.clone(), &store.hints, Means::default());
+    let faulty = Faulty::<dyn Outbox>::before(store.store.clone());
+    faulty.take_away(&["claim_messages", "next_message"]);
+    let _dispatcher = Dispatcher::over(faulty.clone(), &store.hints, Means::default());
     let run = ended_for(&store, &server).await;
-    until(async || faulty.calls("claim_deliveries") >= 3).await;
+    until(async || faulty.calls("claim_messages") >= 3).await;
     // The outcome of the first attempt is written, and its answer is lost; that of the second cannot be for a while.
     let mut settled = 0;
     faulty.fail(move |call, moment| {
-        settled += usize::from(call.name == "settle_delivery" && moment == Moment::Before);
+        settled += usize::from(call.name == "settle_message" && moment == Moment::Before);
         let fails = match settled {
             1 => moment == Moment::After,
             2..=4 => moment == Moment::Before,
             _ => false,
         };
-        (call.name == "settle_delivery" && fails).then(away)
+        (call.name == "settle_message" && fails).then(away)
     });
     delivered(&store, run).await;
     assert_eq!(server.requests().len(), 2, "each was sent once");
@@ -410,7 +411,7 @@ async fn a_signature_can_be_verified() {
     let rules = CredentialRules { variables: ["SIGNING".to_owned()].into(), ..CredentialRules::default() };
     let variables = BTreeMap::from([("SIGNING".to_owned(), Secret::new("whsec_c2lnbmVkIGJ5IHVz"))]);
     let means = Means { credentials: Credentials::new(rules, variables, None), ..Means::default() };
-    let _deliverer = Deliverer::with(&store, means);
+    let _dispatcher = Dispatcher::with(&store, means);
     let refs = json!({"signing": {"kind": "env", "name": "SIGNING"}});
     let mut by_variable = webhook(&server);
     by_variable["signing_secret"] = json!({"from_env": "SIGNING"});
@@ -444,7 +445,7 @@ async fn headers_come_from_everywhere_and_ours_stay() {
     let store = TestStore::memory().await;
     let server =
         HttpServer::start(|_, request| Reply::text(200, request.header("x-a").unwrap_or_default())).await;
-    let _deliverer = Deliverer::with(&store, Means { credentials, ..Means::default() });
+    let _dispatcher = Dispatcher::with(&store, Means { credentials, ..Means::default() });
     let mut sink = webhook(&server);
     sink["headers"] = json!({"X-A": "plain", "X-B": {"from_env": "ONE"}, "Webhook-Id": "mine",
         "X-C": {"credential_ref": "file", "prefix": "Bearer "}, "webhook-signature": "v1,mine"});
@@ -477,7 +478,7 @@ async fn fault_15_no_secret_is_stored_of_what_a_receiver_repeats() {
     let rules = CredentialRules { variables: ["KEY".to_owned()].into(), ..CredentialRules::default() };
     let variables = BTreeMap::from([("KEY".to_owned(), Secret::new("Bearer hunter2"))]);
     let means = Means { credentials: Credentials::new(rules, variables, None), ..Means::default() };
-    let _deliverer = Deliverer::with(&store, means);
+    let _dispatcher = Dispatcher::with(&store, means);
     let mut sink = json!({"kind": "http_webhook", "url": server.url("/")});
     sink["headers"] = json!({"Authorization": {"from_env": "KEY"}});
     let run = ended(&store, with_written([sink], &json!({}))).await;
@@ -495,7 +496,7 @@ async fn fault_15_no_secret_is_stored_of_what_a_receiver_repeats() {
 async fn fault_13_addresses_that_are_not_public_are_not_called() {
     let store = TestStore::memory().await;
     let server = HttpServer::scripted([Reply::status(200)]).await;
-    let _deliverer = Deliverer::with(&store, Means { outbound: "", ..Means::default() });
+    let _dispatcher = Dispatcher::with(&store, Means { outbound: "", ..Means::default() });
     let named = format!("http://localhost:{}/", server.address().port());
     let sinks = [named, server.url("/")].map(|url| json!({"kind": "http_webhook", "url": url}));
     let run = ended(&store, with_written(sinks, &json!({}))).await;
@@ -509,7 +510,7 @@ async fn fault_13_addresses_that_are_not_public_are_not_called() {
 async fn an_answer_counts_whatever_comes_after_its_status() {
     let store = TestStore::memory().await;
     let server = HttpServer::scripted([Reply::endless()]).await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
     assert_eq!(server.requests().len(), 2);
@@ -520,10 +521,10 @@ async fn a_failure_counts_whatever_comes_after_its_status() {
     let store = TestStore::memory().await;
     let page = Reply::text(503, vec![b'x'; 1 << 20]).header("Retry-After", "0");
     let server = HttpServer::scripted([page, Reply::endless().with_status(502), Reply::status(204)]).await;
-    let _deliverer = Deliverer::start(&store);
+    let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
-    assert_eq!(store.messages(run).await[0].attempts, 3);
+    assert_eq!(store.all_messages(run).await[0].attempts, 3);
 }
 
 /// The members of the reference's lines (recordings 183 and 187).
@@ -531,8 +532,8 @@ async fn a_failure_counts_whatever_comes_after_its_status() {
 async fn files_and_standard_output_get_a_line_for_each_result_and_for_the_end() {
     let (store, folder) = (TestStore::postgres().await, TempDir::new().unwrap());
     let (stdout, files) = (Arc::default(), Some(folder.path().to_owned()));
-    let _deliverer =
-        Deliverer::with(&store, Means { files, stdout: Arc::clone(&stdout), ..Means::default() });
+    let _dispatcher =
+        Dispatcher::with(&store, Means { files, stdout: Arc::clone(&stdout), ..Means::default() });
     let absolute = folder.path().join("out.ndjson");
     let sinks = [
         json!({"kind": "stdout"}),
@@ -602,15 +603,15 @@ fn members(value: &Value) -> Vec<&str> {
 async fn a_file_that_cannot_be_written_is_tried_again_and_one_elsewhere_is_not_written() {
     let (store, folder) = (TestStore::memory().await, TempDir::new().unwrap());
     let means = Means { files: Some(folder.path().to_owned()), ..Means::default() };
-    let _deliverer = Deliverer::with(&store, means);
+    let _dispatcher = Dispatcher::with(&store, means);
     let sinks = ["not/there.ndjson", "../out.ndjson"].map(|path| json!({"kind": "file", "path": path}));
     let run = ended(&store, with_written(sinks, &json!({}))).await;
-    until(async || store.messages(run).await.iter().any(|message| message.attempts > 1)).await;
+    until(async || store.all_messages(run).await.iter().any(|message| message.attempts > 1)).await;
     fs::create_dir(folder.path().join("not")).unwrap();
     until(async || {
-        let messages = store.messages(run).await;
+        let messages = store.all_messages(run).await;
         let mut of_first = messages.iter().filter(|message| message.id.sink == 0);
-        of_first.all(|message| message.state == DeliveryState::Delivered)
+        of_first.all(|message| message.state == MessageState::Delivered)
     })
     .await;
     failing(&store, run, 1, "is no file below").await;
@@ -624,14 +625,13 @@ async fn messages_written_to_one_file_by_many_do_not_mix() {
     let (store, folder) = (TestStore::postgres().await, TempDir::new().unwrap());
     let means = || Means { files: Some(folder.path().to_owned()), ..Means::default() };
     let replica = TestStore::replica(&store.settings()).await;
-    let (_one, _other) = (Deliverer::with(&store, means()), Deliverer::with(&replica, means()));
+    let (_one, _other) = (Dispatcher::with(&store, means()), Dispatcher::with(&replica, means()));
     let runs: Vec<_> =
         (0..30).map(|_| with_written([json!({"kind": "file", "path": "all.ndjson"})], &json!({}))).collect();
     store.submit(&runs).await.unwrap();
     let claimed = store.claim("worker", 30, Duration::from_secs(60)).await.unwrap();
-    let records: Vec<_> =
-        claimed.iter().map(|claimed| Record { ending: Some(failed()), ..part(claimed, 0..50) }).collect();
-    store.record(&records).await.unwrap();
+    let record = |claimed| Record { ending: Some(failed()), ..part(claimed, 0..50) };
+    store.write_all(claimed.iter().map(record)).await;
     for run in &runs {
         delivered(&store, run.id).await;
     }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use agentevals::evaluation::config::CodeRule;
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{Evaluation, ExecutedRun, ExecutionError, Executor, UnitResults};
-use agentevals::runs::model::{EvaluatorType, NewRun, ResultRecord, ResultStatus, Verdict, name_of};
-use agentevals::runs::submission::{SubmissionRules, parse};
+use agentevals::names::name_of;
+use agentevals::queue::{Evaluation, ExecutedRun, ExecutionError, Executor, UnitResults};
+use agentevals::runs::{EvaluatorType, ResultRecord, ResultStatus, Verdict};
+use agentevals::spec::{Submission, SubmissionRules};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +23,12 @@ pub(crate) fn fixture(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
 }
 
-fn submit(body: &str) -> NewRun {
+fn submit(body: &str) -> Submission {
     let rules = SubmissionRules { code: CodeRule::BelowDirectory, ..SubmissionRules::default() };
-    parse(body, &rules).unwrap_or_else(|error| panic!("{error}"))
+    Submission::parse(body, &rules).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn execute(run: &NewRun, code: CodePolicy) -> (Result<ExecutedRun, ExecutionError>, Vec<UnitResults>) {
+fn execute(run: &Submission, code: CodePolicy) -> (Result<ExecutedRun, ExecutionError>, Vec<UnitResults>) {
     let seen = Mutex::new(Vec::new());
     let observer = |unit| seen.lock().unwrap().push(unit);
     let outcome = runtime().block_on(async {
@@ -98,7 +99,7 @@ fn recorded_submissions_come_out_as_in_the_reference() {
 #[test]
 fn a_metric_that_does_not_exist_is_refused_before_the_run_is_stored() {
     let body = fixture("unknown-metric")["submission"].to_string();
-    let error = parse(&body, &SubmissionRules::default()).unwrap_err().to_string();
+    let error = Submission::parse(&body, &SubmissionRules::default()).unwrap_err().to_string();
     assert!(error.contains("$.spec.eval_config.evaluators[0]: unknown metric `no_such`"), "{error}");
 }
 
@@ -151,7 +152,7 @@ impl Evaluators {
 }
 
 /// A submission of the one-turn recording with these evaluators.
-fn with_evaluators(evaluators: &Value) -> NewRun {
+fn with_evaluators(evaluators: &Value) -> Submission {
     let mut body = fixture("one-turn")["submission"].clone();
     body["spec"]["eval_config"] = json!({"evaluators": evaluators});
     submit(&body.to_string())

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use agentevals::credentials::{Cluster, CredentialRules, Credentials, Secret};
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::RunId;
 use agentevals::net::Outbound;
-use agentevals::runs::credentials::{Cluster, CredentialRules, Credentials, Secret};
-use agentevals::runs::execution::{Evaluation, ExecutedRun, ExecutionError, Executor, Resources};
-use agentevals::runs::fetch::FetchLimits;
-use agentevals::runs::model::{EventKind, Failure, NewRun, RunStatus, Verdict};
-use agentevals::runs::submission::{SubmissionRules, parse};
+use agentevals::queue::{Evaluation, ExecutedRun, ExecutionError, Executor, Resources};
+use agentevals::runs::{EventKind, Failure, RunStatus, Verdict};
+use agentevals::sources::FetchLimits;
+use agentevals::spec::{Submission, SubmissionRules};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -49,13 +49,13 @@ fn within(limits: FetchLimits) -> Resources {
 }
 
 /// The run that a service with these resources makes of a specification.
-fn submit(spec: &Value, resources: &Resources) -> NewRun {
+fn submit(spec: &Value, resources: &Resources) -> Submission {
     let rules = SubmissionRules {
         outbound: resources.outbound.rules().clone(),
         credentials: resources.credentials.rules().clone(),
         ..SubmissionRules::default()
     };
-    parse(&json!({"spec": spec}).to_string(), &rules).unwrap_or_else(|error| panic!("{error}"))
+    Submission::parse(&json!({"spec": spec}).to_string(), &rules).unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn execute(spec: &Value, resources: Resources) -> Result<ExecutedRun, ExecutionError> {
@@ -280,7 +280,7 @@ on_both! {
 }
 
 /// Submits the run of a trace behind a URL to a store over which a worker has been started.
-async fn submitted(store: &TestStore, base: &str, change: impl FnOnce(&mut NewRun)) -> RunId {
+async fn submitted(store: &TestStore, base: &str, change: impl FnOnce(&mut Submission)) -> RunId {
     let executor = Arc::new(Evaluation::new(plain()));
     start_worker(store.store.clone(), &store.hints, executor, |_| {});
     let mut run = submit(&spec(base), &plain());

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agentevals::credentials::CredentialRules;
 use agentevals::json::checked::Fault;
-use agentevals::runs::credentials::CredentialRules;
-use agentevals::runs::model::{NewRun, SinkKind};
-use agentevals::runs::submission::{SubmissionError, SubmissionRules, parse};
+use agentevals::spec::{SinkKind, Submission, SubmissionError, SubmissionRules};
 use serde_json::{Value, json};
 
 use crate::support::{otlp, question};
@@ -24,12 +23,12 @@ fn submission(sinks: Value) -> Value {
     json!({"spec": {"target": {"kind": "inline", "inline": inline}, "sinks": sinks, "credential_refs": refs}})
 }
 
-fn taken(sinks: Value) -> NewRun {
-    parse(&submission(sinks).to_string(), &rules()).unwrap()
+fn taken(sinks: Value) -> Submission {
+    Submission::parse(&submission(sinks).to_string(), &rules()).unwrap()
 }
 
 fn refused(submission: &Value, rules: &SubmissionRules) -> Vec<Fault> {
-    match parse(&submission.to_string(), rules) {
+    match Submission::parse(&submission.to_string(), rules) {
         Err(SubmissionError::Invalid(faults)) => faults,
         other => panic!("{other:?}"),
     }

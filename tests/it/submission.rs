@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use agentevals::evaluation::config::CodeRule;
 use agentevals::json::checked::Fault;
-use agentevals::runs::model::NewRun;
-use agentevals::runs::submission::{SubmissionError, SubmissionRules, parse};
+use agentevals::spec::{Submission, SubmissionError, SubmissionRules};
 
 /// The smallest trace that can be read.
 const TRACE: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"c9d9481f4d5aa027fc5e888af2158790","spanId":"5f17d6a4efa902bb","name":"invoke_agent a","startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
 
-fn submit(body: &str) -> Result<NewRun, SubmissionError> {
-    parse(body, &SubmissionRules::default())
+fn submit(body: &str) -> Result<Submission, SubmissionError> {
+    Submission::parse(body, &SubmissionRules::default())
 }
 
 /// A submission of [`TRACE`] with more members in its specification.
@@ -30,7 +29,7 @@ fn fetched(more: &str) -> String {
 }
 
 fn faults(body: &str, rules: &SubmissionRules) -> Vec<Fault> {
-    match parse(body, rules) {
+    match Submission::parse(body, rules) {
         Err(SubmissionError::Invalid(faults)) => faults,
         other => panic!("{body}: {other:?}"),
     }
@@ -279,7 +278,7 @@ fn code_evaluators_are_taken_below_the_directory_and_without_the_environment() {
     let code = |members: &str| {
         inline(&format!(r#","evalConfig":{{"evaluators":[{{"name":"x","type":"code",{members}}}]}}"#))
     };
-    assert!(parse(&code(r#""path":"a/x.py""#), &rules).is_ok());
+    assert!(Submission::parse(&code(r#""path":"a/x.py""#), &rules).is_ok());
     for (members, pointer) in [
         (r#""path":"../x.py""#, "/spec/evalConfig/evaluators/0/path"),
         (r#""path":"/x.py""#, "/spec/evalConfig/evaluators/0/path"),

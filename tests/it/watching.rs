@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{EventKind, NewRun, Record, Run, RunEvent, RunStatus, Submitted};
-use agentevals::runs::service::RunService;
-use agentevals::runs::store::{FeedEvent, FeedPosition, RunFilter, RunStore, StoreError};
+use agentevals::queue::Record;
+use agentevals::runs::{
+    EventKind, Events, FeedEvent, FeedPosition, Hints, Run, RunEvent, RunFilter, RunService, RunStatus, Runs,
+    StoreError, Submitted,
+};
+use agentevals::spec::Submission;
+use agentevals::storage::Storage;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -19,12 +22,12 @@ use crate::support::faulty::{Faulty, away};
 use crate::support::postgres::{TestDb, settings};
 use crate::support::proxy::Proxy;
 use crate::support::runs::{
-    LEASE, PATIENCE, TestStore, all_results, end, failed, new_run, on_both, part, result, succeeded, until,
-    with_spec,
+    LEASE, PATIENCE, TestStore, all_results, end, failed, new_run, on_both, part, result, run_service,
+    succeeded, until, with_spec,
 };
 
 fn service(store: &TestStore) -> RunService {
-    RunService::new(store.store.clone(), &store.hints)
+    run_service(&store.store, &store.hints)
 }
 
 /// The next of what there has to be.
@@ -154,8 +157,9 @@ async fn a_retried_run_is_watched_on(store: TestStore) {
 }
 
 async fn a_thousand_watchers_cost_few_queries(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
-    let service = RunService::new(faulty.clone(), &store.hints);
+    let faulty = Faulty::<dyn Events>::before(store.store.clone());
+    let (runs, retention) = (store.store.clone(), store.store.clone());
+    let service = RunService::new(runs, faulty.clone(), retention, &store.hints);
     store.submit_many(1000).await;
     let runs = store.list(&RunFilter { limit: 1000, ..RunFilter::default() }).await.unwrap();
     let gate = faulty.hold("events"); // those that join meanwhile are served together
@@ -209,8 +213,9 @@ async fn a_watcher_that_does_not_keep_up_is_let_go_and_resumes(store: TestStore)
 }
 
 async fn watchers_outlive_an_outage(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
-    let service = RunService::new(faulty.clone(), &store.hints);
+    let faulty = Faulty::<dyn Events>::before(store.store.clone());
+    let (runs, retention) = (store.store.clone(), store.store.clone());
+    let service = RunService::new(runs, faulty.clone(), retention, &store.hints);
     let claimed = store.claimed().await;
     let run = store.get(claimed.lease.run).await;
     let mut events = Box::pin(service.watch(&run, 0));
@@ -279,8 +284,9 @@ async fn watchers_of_all_runs_are_told_everything_once(store: TestStore) {
 }
 
 async fn submissions_at_the_same_time_are_grouped_and_each_is_answered(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
-    let service = RunService::new(faulty.clone(), &store.hints);
+    let faulty = Faulty::<dyn Runs>::before(store.store.clone());
+    let (events, retention) = (store.store.clone(), store.store.clone());
+    let service = RunService::new(faulty.clone(), events, retention, &store.hints);
     let gate = faulty.hold("submit");
     let runs: Vec<_> = (0..300).map(|_| new_run()).collect();
     let submissions = runs.iter().cloned().map(|run| {
@@ -296,7 +302,7 @@ async fn submissions_at_the_same_time_are_grouped_and_each_is_answered(store: Te
     assert!(faulty.calls("submit") < 100, "{}", faulty.calls("submit"));
     // The same and other work at the same time as the first.
     let first = new_run();
-    let other = NewRun { id: first.id, ..with_spec("{}") };
+    let other = Submission { id: first.id, ..with_spec("{}") };
     let group = [first.clone(), first.clone(), other].map(|run| {
         let service = service.clone();
         async move { service.submit(run).await.unwrap() }
@@ -310,7 +316,7 @@ async fn submissions_at_the_same_time_are_grouped_and_each_is_answered(store: Te
 
 async fn a_run_that_cannot_be_stored_does_not_cost_the_others(store: TestStore) {
     let service = service(&store);
-    let bad = NewRun { deadline: Duration::ZERO, priority: 101, ..new_run() };
+    let bad = Submission { deadline: Duration::ZERO, priority: 101, ..new_run() };
     let runs: Vec<_> = (0..9).map(|number| if number == 4 { bad.clone() } else { new_run() }).collect();
     let answers = join_all(runs.iter().cloned().map(|run| service.submit(run))).await;
     for (number, answer) in answers.iter().enumerate() {
@@ -319,8 +325,9 @@ async fn a_run_that_cannot_be_stored_does_not_cost_the_others(store: TestStore) 
         assert_eq!(matches!(answer, Ok(Submitted::Created(_))), !is_refused, "{answer:?}");
     }
     // An outage is told to all of a group.
-    let faulty = Faulty::before(store.store.clone());
-    let service = RunService::new(faulty.clone(), &store.hints);
+    let faulty = Faulty::<dyn Runs>::before(store.store.clone());
+    let (events, retention) = (store.store.clone(), store.store.clone());
+    let service = RunService::new(faulty.clone(), events, retention, &store.hints);
     faulty.fail(|_, _| Some(away()));
     for answer in join_all((0..5).map(|_| service.submit(new_run()))).await {
         assert!(matches!(answer, Err(StoreError::Unavailable(_))));
@@ -405,8 +412,8 @@ async fn watchers_catch_up_when_hints_were_lost() {
 async fn memory_that_is_full_forgets_the_oldest_finished_run_or_refuses() {
     let hints = Hints::default();
     let limits = MemoryLimits { runs: 3, spec_bytes: 1000 };
-    let store: Arc<dyn RunStore> = Arc::new(MemoryStore::new(limits, hints.clone()));
-    let service = RunService::new(store.clone(), &hints);
+    let store: Arc<dyn Storage> = Arc::new(MemoryStore::new(limits, hints.clone()));
+    let service = run_service(&store, &hints);
     let mut runs = Vec::new();
     for _ in 0..3 {
         runs.push(new_run());
@@ -426,6 +433,6 @@ async fn memory_that_is_full_forgets_the_oldest_finished_run_or_refuses() {
     assert_eq!(store.claim("worker", 10, LEASE).await.unwrap().len(), 3);
     let feed = store.feed(FeedPosition::START, 100).await.unwrap();
     assert!(feed.events.iter().all(|event| event.event.run != runs[0].id));
-    let big = NewRun { spec: "x".repeat(1001), ..new_run() };
+    let big = Submission { spec: "x".repeat(1001), ..new_run() };
     assert!(matches!(store.submit(&[big]).await, Err(StoreError::Full(_))));
 }

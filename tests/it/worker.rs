@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::runs::execution::{ExecutedRun, ExecutionError, Executor, UnitResults};
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{
-    Claimed, EventKind, NewRun, Progress, ResultRecord, RunStatus, Summary, Verdict,
-};
-use agentevals::runs::store::{RunStore, StoreError};
-use agentevals::runs::worker::{Stop, WorkerSettings};
+use agentevals::queue::{Claimed, ExecutedRun, ExecutionError, Executor, Queue, UnitResults, WorkerSettings};
+use agentevals::runs::{EventKind, Hints, Progress, ResultRecord, RunStatus, StoreError, Summary, Verdict};
+use agentevals::shutdown::Stop;
+use agentevals::spec::Submission;
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -121,9 +118,9 @@ impl Worker {
         Self::over(store.store.clone(), &store.hints, change)
     }
 
-    fn over(store: Arc<dyn RunStore>, hints: &Hints, change: impl FnOnce(&mut WorkerSettings)) -> Self {
+    fn over(queue: Arc<dyn Queue>, hints: &Hints, change: impl FnOnce(&mut WorkerSettings)) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let (stop, task) = start_worker(store, hints, Arc::new(Remote(sender)), change);
+        let (stop, task) = start_worker(queue, hints, Arc::new(Remote(sender)), change);
         Self { stop, task, jobs }
     }
 
@@ -200,7 +197,7 @@ async fn a_hint_wakes_an_idle_worker_at_once(store: TestStore) {
 
 async fn a_run_is_executed_with_what_was_submitted_and_its_results_are_stored(store: TestStore) {
     let mut worker = Worker::start(&store, |_| {});
-    let new = NewRun { max_attempts: 7, deadline: Duration::from_secs(77), ..new_run() };
+    let new = Submission { max_attempts: 7, deadline: Duration::from_secs(77), ..new_run() };
     store.submit_one(new.clone()).await;
     let job = worker.job().await;
     assert_eq!((&job.claimed.spec, job.claimed.deadline), (&new.spec, new.deadline));
@@ -291,7 +288,7 @@ async fn a_panic_fails_its_run_and_the_worker_goes_on(store: TestStore) {
 /// Upstream has no retry after a failure.
 async fn fault_7_a_transient_failure_is_tried_again_until_out_of_attempts(store: TestStore) {
     let mut worker = Worker::start(&store, |settings| settings.first_backoff = Duration::from_millis(400));
-    let run = store.submit_one(NewRun { max_attempts: 3, ..new_run() }).await;
+    let run = store.submit_one(Submission { max_attempts: 3, ..new_run() }).await;
     for attempt in 1..=3 {
         let job = worker.job().await;
         assert_eq!((job.run(), job.claimed.attempt), (run, attempt));
@@ -324,7 +321,7 @@ async fn fault_7_each_run_has_its_own_deadline_and_keeps_results_so_far(store: T
     let mut worker = Worker::start(&store, |_| {});
     let patient = store.submit_one(new_run()).await;
     let patient_job = worker.job().await;
-    let hasty = store.submit_one(NewRun { deadline: Duration::from_secs(1), ..new_run() }).await;
+    let hasty = store.submit_one(Submission { deadline: Duration::from_secs(1), ..new_run() }).await;
     let (job, started) = (worker.job().await, Instant::now());
     job.unit_done(0..2);
     timeout(PATIENCE, job.cancel.cancelled()).await.unwrap();
@@ -392,7 +389,7 @@ async fn fault_3_a_worker_that_stops_lets_its_runs_finish(store: TestStore) {
 
 async fn fault_3_after_the_grace_runs_are_given_back_and_the_attempt_is_not_spent(store: TestStore) {
     let mut worker = Worker::start(&store, |settings| settings.grace = Duration::from_millis(100));
-    let new = NewRun { max_attempts: 1, ..new_run() };
+    let new = Submission { max_attempts: 1, ..new_run() };
     let run = store.submit_one(new).await;
     let job = worker.job().await;
     worker.stop.soon.cancel();
@@ -432,7 +429,7 @@ async fn a_worker_that_stops_now_does_not_wait(store: TestStore) {
 
 /// Upstream's stale worker overwrites the new owner's status.
 async fn fault_2_a_worker_that_lost_its_lease_writes_nothing(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| {
         settings.lease = Duration::from_millis(100);
         settings.heartbeat = Duration::from_millis(40);
@@ -445,7 +442,7 @@ async fn fault_2_a_worker_that_lost_its_lease_writes_nothing(store: TestStore) {
     // Another process finds it silent.
     let settled = AtomicUsize::new(0);
     until(async || {
-        settled.fetch_add(store.settle().await.unwrap(), Ordering::SeqCst);
+        settled.fetch_add(store.reap().await.unwrap(), Ordering::SeqCst);
         settled.load(Ordering::SeqCst) == 2
     })
     .await;
@@ -472,13 +469,13 @@ async fn fault_2_a_worker_that_lost_its_lease_writes_nothing(store: TestStore) {
 }
 
 async fn a_worker_that_claims_what_it_had_lost_stops_the_earlier_execution(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     faulty.take_away(&["heartbeat"]);
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| {
         settings.lease = Duration::from_millis(100);
         settings.poll = Duration::from_millis(50);
     });
-    let run = store.submit_one(NewRun { max_attempts: 100, ..new_run() }).await;
+    let run = store.submit_one(Submission { max_attempts: 100, ..new_run() }).await;
     let first = worker.job().await;
     let second = worker.job().await;
     assert_eq!((first.run(), second.run()), (run, run));
@@ -490,7 +487,7 @@ async fn a_worker_that_claims_what_it_had_lost_stops_the_earlier_execution(store
 
 /// Upstream's slot dies, and the run is stuck.
 async fn fault_4_an_outage_at_the_end_of_a_run_loses_nothing(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| settings.slots = 3);
     let runs = store.submit_many(3).await;
     let [good, bad, _stopped] = worker.jobs([runs[0], runs[1], runs[2]]).await;
@@ -520,7 +517,7 @@ async fn fault_4_an_outage_at_the_end_of_a_run_loses_nothing(store: TestStore) {
 }
 
 async fn an_end_whose_answer_is_lost_is_written_once(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let mut times = 0;
     faulty.fail(move |call, moment| {
         let is_end = call.records.iter().any(|record| record.ending.is_some());
@@ -544,8 +541,8 @@ async fn an_end_whose_answer_is_lost_is_written_once(store: TestStore) {
 
 /// Upstream's heartbeat ends silently at the first error.
 async fn fault_4_an_outage_of_claims_and_heartbeats_ends_nothing(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
-    faulty.take_away(&["claim", "scan", "settle", "heartbeat"]);
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
+    faulty.take_away(&["claim", "scan", "reap", "heartbeat"]);
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| {
         settings.heartbeat = Duration::from_millis(30);
     });
@@ -553,7 +550,7 @@ async fn fault_4_an_outage_of_claims_and_heartbeats_ends_nothing(store: TestStor
     until(async || faulty.calls("scan") >= 2).await;
     faulty.heal();
     let job = worker.job().await;
-    faulty.take_away(&["claim", "scan", "settle", "heartbeat"]);
+    faulty.take_away(&["claim", "scan", "reap", "heartbeat"]);
     let before = faulty.calls("heartbeat");
     until(async || faulty.calls("heartbeat") >= before + 3).await;
     assert!(!job.cancel.is_cancelled());
@@ -565,12 +562,11 @@ async fn fault_4_an_outage_of_claims_and_heartbeats_ends_nothing(store: TestStor
 }
 
 async fn fault_16_a_record_that_cannot_be_stored_fails_its_run_and_no_other(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let is_memory = store.database.is_none();
     // Deeper than PostgreSQL reads JSON.
     let deep = RawValue::from_string(format!("{}{}", "[".repeat(200_000), "]".repeat(200_000))).unwrap();
-    let is_bad =
-        |record: &agentevals::runs::model::Record| record.results.iter().any(|it| it.details.is_some());
+    let is_bad = |record: &agentevals::queue::Record| record.results.iter().any(|it| it.details.is_some());
     faulty.fail(move |call, moment| {
         let refuses = is_memory && moment == Moment::Before && call.records.iter().any(is_bad);
         refuses.then(|| StoreError::Other(anyhow::anyhow!("too deep")))
@@ -633,7 +629,11 @@ async fn the_most_urgent_run_comes_first_when_a_slot_is_free(store: TestStore) {
     let mut job = worker.job().await;
     let mut expected = Vec::new();
     for priority in [0, -5, 100, 0, 7] {
-        expected.push((-priority, expected.len(), store.submit_one(NewRun { priority, ..new_run() }).await));
+        expected.push((
+            -priority,
+            expected.len(),
+            store.submit_one(Submission { priority, ..new_run() }).await,
+        ));
     }
     expected.sort_unstable();
     for (.., run) in expected {
@@ -665,7 +665,7 @@ async fn no_more_runs_are_claimed_than_there_are_slots(store: TestStore) {
 }
 
 async fn a_claim_that_is_answered_during_the_stop_is_not_lost(store: TestStore) {
-    let faulty = Faulty::before(store.store.clone());
+    let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let gate = faulty.hold("claim");
     let run = store.submit_one(new_run()).await;
     let mut worker = Worker::over(faulty.clone(), &store.hints, |settings| {

@@ -1,6 +1,7 @@
--- Makes events of another cluster the oldest, after a dump was restored into a new one.
+-- Makes the events of a restored dump the oldest in the feed.
 --
--- Transactions are counted anew there: rows with numbers still to come would hold the feed back until then.
+-- A new cluster counts transactions from the start. Rows with future transaction ids would not be final, and so hold
+-- the feed back, until the cluster reaches those ids.
 UPDATE agentevals.run_event
 SET transaction = '3'
 WHERE transaction > pg_current_xact_id()

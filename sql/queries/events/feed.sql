@@ -1,9 +1,9 @@
 -- Events of all runs after a position, in order.
 --
--- $1, $2, $3 transaction text, run id uuid and number integer of the position   $4 how many
+-- $1 transaction text   $2 run id uuid   $3 number integer, together the position   $4 limit bigint
 --
--- Only what older transactions can no longer come before is final; the rest is withheld, and its being there is told by
--- a row that is not.
+-- An event is final if no running transaction can still commit an earlier one. The caller withholds the others; a row
+-- that is not final tells it that there are such.
 SELECT
     e.transaction::text,
     e.run_id,

@@ -1,8 +1,8 @@
--- Events of runs, each after a number; by run and number.
+-- The events of each run after a given number, by run and number.
 --
--- $1 run ids uuid[]   $2 numbers integer[]   $3 how many in all
+-- $1 run ids uuid[]   $2 numbers integer[]   $3 limit over all runs bigint
 --
--- Each run is looked up by itself: a join with a limit could be planned as a walk over all events there are.
+-- Lateral, because the planner may walk the whole table of events for a plain join with a limit.
 SELECT i.run_id, e.seq, e.kind, e.at, e.data
 FROM unnest($1::uuid[], $2::integer[]) AS i (run_id, after)
 CROSS JOIN LATERAL (

@@ -1,2 +1,3 @@
--- Forgets the last migration; a new row follows in the same transaction, unless none is left applied.
+-- Deletes the recorded version. In the same transaction record_version inserts the new one, unless none is left
+-- applied.
 DELETE FROM agentevals.schema_migrations;

@@ -1,2 +1,2 @@
--- Creates the schema. Not run where it exists, since even `IF NOT EXISTS` wants the right to create one.
+-- Creates the schema. Not run if it exists, since even `IF NOT EXISTS` requires the privilege to create one.
 CREATE SCHEMA IF NOT EXISTS "agentevals";

@@ -1,3 +1,3 @@
--- Reads the last migration and whether it was left half done. No row: none was applied.
+-- The last migration, and whether it is dirty. No row if none was applied.
 SELECT version, dirty
 FROM agentevals.schema_migrations;

@@ -1,2 +1,2 @@
--- Says whether the table of applied migrations exists.
+-- Whether the table of the last migration exists.
 SELECT to_regclass('agentevals.schema_migrations') IS NOT NULL AS "exists";

@@ -1,3 +1,3 @@
--- Lets the next migrator in.
+-- Releases the lock of the migrators.
 -- $1 key, bigint
 SELECT pg_advisory_unlock($1) AS unlocked;

@@ -1,10 +1,10 @@
--- Claims messages that are due, the longest due first, each under a new lease.
+-- Claims due messages, the longest due first, each under a new lease.
 --
--- $1 how many bigint   $2 what a claim holds beyond the sink's timeout, in milliseconds bigint   $3 destinations text[]
--- that some are on the way to   $4 how many more each of them takes bigint[]   $5 how many any other takes bigint
+-- $1 limit bigint   $2 length of a lease beyond the sink's timeout in milliseconds bigint   $3 busy destinations text[]
+-- $4 messages that each of them may take besides bigint[]   $5 messages that any other destination may take bigint
 --
--- Of each run and sink only the first that is pending. Destinations that take no more are passed over before others are
--- counted, so that one that is slow does not keep the rest waiting.
+-- Of each run and sink only the first pending message is claimed. Destinations that may take none are skipped before
+-- the limit applies, so that a slow one does not keep the others waiting.
 WITH busy AS (
     SELECT destination, room
     FROM unnest($3::text[], $4::bigint[]) AS t (destination, room)

@@ -1,6 +1,6 @@
--- Messages of a run, by event, then by sink, without what they say.
+-- Messages of a run, by event, then by sink, without their payloads.
 --
--- $1 run id uuid   $2, $3 event integer and sink integer after which to begin   $4 how many
+-- $1 run id uuid   $2 event integer   $3 sink integer, together the last message of the page before   $4 limit bigint
 SELECT
     d.run_id, d.event, d.sink, s.kind, s.destination, d.phase, d.state, d.attempts, d.due_at, d.last_status,
     d.last_error, d.created_at, d.settled_at

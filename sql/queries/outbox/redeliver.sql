@@ -1,6 +1,6 @@
--- Queues messages of a run again: all that are dead, or those named unless they are pending.
+-- Makes messages of a run pending again: all dead ones, or the named ones that are settled.
 --
--- $1 run id uuid   $2, $3 events integer[] and sinks smallint[], or null for all that are dead
+-- $1 run id uuid   $2 events integer[]   $3 sinks smallint[], together the names of messages; null for all dead ones
 WITH again AS (
     UPDATE agentevals.delivery AS d
     SET state = 'pending', attempts = 0, due_at = '-infinity', settled_at = NULL

@@ -1,11 +1,11 @@
--- Writes what became of an attempt at a delivery.
+-- Writes the outcome of an attempt to send a message.
 --
 -- $1 run id uuid   $2 sink smallint   $3 event integer   $4 lease id uuid   $5 state text   $6 wait in milliseconds
--- bigint, null for none   $7 HTTP status smallint   $8 error text   $9 whether it was given back boolean, so that the
--- attempt does not count   $10 whether those behind it in line are given up with it boolean
+-- bigint, null for none   $7 HTTP status smallint   $8 error text   $9 whether the message was given back, so that the
+-- attempt does not count boolean   $10 whether the messages behind it in line become dead with it boolean
 --
--- Those behind it in line wait with it, so that claims need not walk over them, and go on with it. Returns nothing when
--- the claim is not held any more.
+-- The messages behind it in line get the same due time, so that claims need not walk over them while it waits. Returns
+-- no row if the lease is lost.
 WITH settled AS (
     UPDATE agentevals.delivery
     SET

@@ -1,10 +1,9 @@
--- Claims the most urgent due runs, by priority then age, each under a new lease.
+-- Claims due runs, by priority then age, each under a new lease.
 --
--- $1 worker text   $2 how many bigint   $3 length of the lease in milliseconds bigint
+-- $1 worker text   $2 limit bigint   $3 length of the lease in milliseconds bigint
 --
--- Its commit waits for the disk, although the lease id would fence off the worker of a claim that a crash of the database
--- has forgotten: watchers are told of it, and after the crash its transaction id and the number of its event would be
--- given to others, which who has seen them would take for known.
+-- The claim waits for fsync. Fencing alone would not need that, but watchers hear of the claim: if a crash undid it,
+-- its transaction id and event number would be reused, and watchers would skip newer events as already seen.
 WITH due AS (
     SELECT rank, seq
     FROM agentevals.run_queue

@@ -1,10 +1,10 @@
--- Extends leases; returns those that are still held and whether their runs are to be stopped.
+-- Extends leases; returns those that are still held, and whether their runs are being cancelled.
 --
 -- $1 run ids uuid[]   $2 lease ids uuid[]   $3 length of the lease in milliseconds bigint
 --
--- A row that is locked is being written by its own worker, which ends or extends it; waiting for it could close a
--- circle of locks. This need not survive a crash of the database, and nobody is told of it: its commit does not wait for
--- the disk.
+-- Locked rows are skipped: another statement is writing to them, and waiting for it while holding other rows could be a
+-- deadlock. A skipped row counts as held, and the next heartbeat extends it. The commit does not wait for fsync, since
+-- a heartbeat that a crash undoes only shortens a lease, and no watcher hears of it.
 WITH held AS (
     SELECT q.run_id, q.lease_id, q.cancel_requested
     FROM unnest($1::uuid[], $2::uuid[]) AS i (run_id, lease_id)

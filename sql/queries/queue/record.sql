@@ -1,4 +1,4 @@
--- Writes what workers have to say about runs they hold: results, progress, endings, events. One commit for a group.
+-- Writes results, progress, endings and events of runs under their leases; a group of runs in one commit.
 --
 -- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 ids of the writes uuid[]   $4 numbers of events
 -- integer[]   $5, $6 units done and in all integer[], null for no news   $7 outcomes text[], null while the run goes
@@ -11,9 +11,9 @@
 -- JSON
 -- Messages to sinks: $31 run ids uuid[]   $32 numbers of their events integer[]   $33 phases text[]   $34 payloads text[]
 --
--- Everything is fenced: nothing is written about a run whose lease is not held any more. A write that is repeated,
--- because its answer was lost, is done once. Returns the runs written about. When an attempt ends, results of earlier
--- ones that it did not write anew are removed.
+-- Everything is fenced: nothing is written about a run whose lease is lost. A write that is repeated because its answer
+-- was lost takes effect once. Returns the runs that were written. When an attempt ends, results of earlier attempts
+-- that it did not overwrite are deleted.
 WITH input AS (
     SELECT *
     FROM unnest(

@@ -1,9 +1,9 @@
--- Gives runs back that were not finished, to be claimed at once; the attempt does not count.
+-- Queues unfinished runs again at shutdown; they are due at once, and the attempt does not count.
 --
 -- $1 run ids uuid[]   $2 lease ids uuid[]   $3 code text   $4 reason text
 --
--- A run that is to be stopped stays: it is settled as cancelled when its lease ends. Results go, because the next
--- claim bears the same number, so that they would pass for its own.
+-- A run that is being cancelled keeps its lease; when that ends, the run is taken back as cancelled. Results are
+-- deleted, because the next attempt has the same number and they would pass for its own.
 WITH given_back AS (
     UPDATE agentevals.run_queue AS q
     SET

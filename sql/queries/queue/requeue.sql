@@ -1,8 +1,8 @@
--- Gives a run back after a failure that may pass.
+-- Queues a run again after a transient failure.
 --
 -- $1 run id uuid   $2 lease id uuid   $3 wait in milliseconds bigint   $4 code text   $5 reason text
 --
--- Returns nothing when the lease is not held any more, or when the run is to be stopped.
+-- Returns no row if the lease is lost or the run is being cancelled.
 WITH given_back AS (
     UPDATE agentevals.run_queue
     SET

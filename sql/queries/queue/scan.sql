@@ -1,4 +1,5 @@
--- Looks at the whole queue: can something be claimed, has a lease ended without its run, when is the next to end?
+-- Looks at the whole queue: whether a run is due, whether a lease has ended before its run, and in how many
+-- milliseconds the next lease or wait ends.
 SELECT
     coalesce(bool_or(lease_until < now() AND lease_id IS NULL), false) AS has_due,
     coalesce(bool_or(lease_until < now() AND lease_id IS NOT NULL), false) AS has_lost,

@@ -1,11 +1,11 @@
--- Ends a queued run, of which only results of its last attempt stay; asks for a running one to be stopped; leaves a
--- finished one as it is.
+-- Cancels a run. A queued one ends at once and keeps only the results of its last attempt; a running one is marked, and
+-- its worker ends it; a finished one stays as it is.
 --
--- $1 run id uuid   $2, $3 code and text of the error that its sinks are told of text
+-- $1 run id uuid   $2 code text   $3 text of the error text, both for the message to its sinks
 --
--- The row is locked before it is judged, so that a claim that happens at the same time is either seen or comes too
--- late. The update computes the flag from the row it meets, because checks are also made on the row as it was before
--- such a claim, which could not bear a flag that is simply true.
+-- The row is locked before its lease is looked at, so that a concurrent claim comes either before or after. The last
+-- update computes the flag from the row that it meets: PostgreSQL also checks constraints on the version from before
+-- such a claim, where `true` would violate `run_queue_cancel_needs_lease`.
 WITH target AS (
     SELECT run_id, lease_id, attempt, event_seq, started_at, has_sinks
     FROM agentevals.run_queue

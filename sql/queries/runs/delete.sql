@@ -1,12 +1,12 @@
--- Deletes finished runs with all that belongs to them: one that is named, or those that are old, oldest first.
+-- Deletes finished runs with all their rows: the named one, or old ones, oldest first.
 --
--- $1 run id uuid, or null   $2 milliseconds since their end bigint, or null   $3 how many old ones bigint
+-- $1 run id uuid, or null   $2 milliseconds since the end bigint, or null   $3 limit of old runs bigint
 --
--- Returns the runs deleted. One table, one `DELETE`: a table about runs that comes later gets one too.
+-- Returns the deleted runs. Every table with rows of runs has a `DELETE` here; a new one needs one too.
 --
--- A run is not younger than its end, so that the index `run_by_age` gives the order and where to stop although ends have
--- none: an index on them would make every end of a run more expensive. Passed over are old runs that ended late,
--- those with messages on their way to sinks, and those that another statement has in hand.
+-- A run is created before it ends, so the index `run_by_age` finds all candidates. There is no index on the end, which
+-- would make every end of a run more expensive. Skipped are runs that ended too late, runs with pending messages, and
+-- runs that another statement has locked.
 WITH named AS (
     SELECT run_id
     FROM agentevals.run

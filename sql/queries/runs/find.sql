@@ -1,4 +1,4 @@
--- Finds runs by id or by idempotency key, to compare what was submitted with what is stored.
+-- Finds runs by id or by idempotency key, to compare a submission with the stored run.
 --
 -- $1 run ids uuid[]   $2 idempotency keys text[]
 SELECT state.*, r.idempotency_key, s.digest

@@ -1,4 +1,4 @@
--- A run as it stands.
+-- The present state of a run.
 --
 -- $1 run id uuid
 SELECT *

@@ -1,11 +1,11 @@
 -- Runs, newest first.
 --
 -- $1 statuses text[]   $2 verdicts text[]   $3 labels text, a JSON object   $4 submitted from timestamptz
--- $5 submitted before timestamptz   $6, $7 time and id of the last run of the page before   $8 how many
--- $9 ids of eval sets text[]   $10 kinds of targets text[]   $11 agents text[]
+-- $5 submitted before timestamptz   $6 time timestamptz   $7 run id uuid, together the last run of the page before
+-- $8 limit bigint   $9 ids of eval sets text[]   $10 kinds of targets text[]   $11 agents text[]
 --
--- Each of them but `$8` may be null. Without `$1` the index `run_by_age` gives the order and the page's end; with it, runs of
--- other statuses are passed over.
+-- All but the limit may be null. The index `run_by_age` gives the order, so reading stops at the end of the page; runs
+-- that the filters exclude are read on the way.
 SELECT *
 FROM agentevals.run_state
 WHERE

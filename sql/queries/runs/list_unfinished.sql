@@ -1,6 +1,6 @@
--- Unfinished runs, newest first: as `runs/list`, read from the queue, so that the finished ones do not matter.
+-- Unfinished runs, newest first. Like `runs/list`, but starts from the queue, so that finished runs cost nothing.
 --
--- Parameters as `runs/list`; a run here has neither verdict nor summary.
+-- Parameters as in `runs/list`. Unfinished runs have neither verdict nor summary, so filters on those match none.
 SELECT state.*
 FROM agentevals.run_queue AS q
 JOIN agentevals.run_state AS state ON state.run_id = q.run_id

@@ -1,4 +1,4 @@
--- Which of these runs there are not.
+-- The ids that no run has.
 --
 -- $1 run ids uuid[]
 SELECT i.run_id

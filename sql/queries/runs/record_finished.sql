@@ -1,5 +1,5 @@
--- Stores a run of uploaded traces that was evaluated without being queued, with all that belongs to it. It has no row
--- in the queue at any time, so that no worker can claim it.
+-- Stores a finished run of uploaded traces, with its specification, results and events. Such a run never has a row in
+-- the queue, so that no worker can claim it.
 --
 -- $1 run id uuid   $2 specification text   $3 digest bytea   $4 deadline in seconds integer   $5 id of the eval set
 -- text   $6 microseconds that it took bigint   $7 outcome text   $8 verdict text   $9, $10 code and text of the
@@ -10,7 +10,7 @@
 -- $25 latencies in milliseconds bigint[]
 -- Events: $26 numbers from 1 integer[]   $27 kinds text[]   $28 data text[] of JSON
 --
--- Repeated because its answer was lost, it does nothing. It began as long before now as it took.
+-- Does nothing when it is repeated because its answer was lost. The start of the run is now minus the time it took.
 WITH created AS (
     INSERT INTO agentevals.run (
         run_id, created_at, priority, deadline_s, max_attempts, target_kind, eval_set_id, outcome, verdict, attempt,

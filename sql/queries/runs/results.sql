@@ -1,7 +1,7 @@
--- Results of a run, by place.
+-- Results of a run, by ordinal.
 --
--- $1 run id uuid   $2 statuses text[] or null   $3 evaluators text[] or null   $4 place after which to begin integer
--- $5 how many   $6 eval cases text[] or null
+-- $1 run id uuid   $2 statuses text[] or null   $3 evaluators text[] or null   $4 ordinal of the last result of the
+-- page before integer   $5 limit bigint   $6 eval cases text[] or null
 SELECT
     ordinal, attempt, eval_set_item_id, eval_set_item_name, eval_case_id, evaluator_name, evaluator_type, status,
     score, per_invocation_scores::text, trace_id, span_id, details::text, error_text, latency_ms, created_at

@@ -1,4 +1,5 @@
--- Queues a failed or cancelled run again; attempts and events are counted on. Uploaded traces were not kept.
+-- Queues a failed or cancelled run again; its attempts and events keep counting. Runs of uploaded traces are left as
+-- they are, since the traces were not kept.
 --
 -- $1 run id uuid
 WITH target AS (

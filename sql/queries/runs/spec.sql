@@ -1,4 +1,4 @@
--- A run's specification, as it was submitted.
+-- The specification of a run, as submitted.
 --
 -- $1 run id uuid
 SELECT document

@@ -6,8 +6,8 @@
 -- Sinks: $11 run ids uuid[]   $12 places in the specification smallint[]   $13 kinds   $14 destinations text[]
 -- $15 timeouts in milliseconds integer[]   $16 documents text[] of JSON
 --
--- Returns the runs that were stored; the others exist already, by id or by key. Rows go into `run` by id, so that two
--- groups with the same ids cannot wait for each other, and into the queue in the order given.
+-- Returns the runs that were stored; the others exist already, by id or by key. Rows are inserted into `run` in the
+-- order of ids, so that two groups with the same ids cannot deadlock, and into the queue in the order of submission.
 WITH input AS (
     SELECT *
     FROM unnest(

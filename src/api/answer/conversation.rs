@@ -10,7 +10,7 @@ use crate::evaluation::Converted;
 use crate::extraction::Conversation;
 use crate::invocation::{Invocation, ToolCall};
 use crate::json;
-use crate::runs::uploads::Conversion;
+use crate::uploads::Conversion;
 
 /// A piece of text.
 #[derive(Debug, Serialize, Object)]

@@ -5,7 +5,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::member::{Named, Nullable, Time};
-use crate::runs::model::{Delivery, DeliveryState, Phase, SinkKind};
+use crate::outbox::{Message, MessageState, Phase};
+use crate::spec::SinkKind;
 
 /// A message to a sink of a run, without its content.
 #[derive(Debug, PartialEq, Serialize, Object)]
@@ -27,7 +28,7 @@ pub(in crate::api) struct DeliveryAnswer {
     /// Kind of the message.
     phase: Named<Phase>,
     /// State of the message.
-    state: Named<DeliveryState>,
+    state: Named<MessageState>,
     /// Attempts since the message was last queued.
     attempts: u32,
     /// Time of the next attempt; null unless the message waits for one.
@@ -42,23 +43,23 @@ pub(in crate::api) struct DeliveryAnswer {
     settled_at: Nullable<Time>,
 }
 
-impl From<Delivery> for DeliveryAnswer {
-    fn from(delivery: Delivery) -> Self {
+impl From<Message> for DeliveryAnswer {
+    fn from(message: Message) -> Self {
         Self {
-            id: delivery.id.to_string(),
-            run_id: delivery.id.run.0,
-            event: delivery.id.event,
-            sink: delivery.id.sink,
-            kind: delivery.kind.into(),
-            destination: delivery.destination,
-            phase: delivery.phase.into(),
-            state: delivery.state.into(),
-            attempts: delivery.attempts,
-            next_attempt_at: Nullable::from(delivery.next_attempt_at),
-            last_status: Nullable(delivery.last_status),
-            last_error: Nullable(delivery.last_error),
-            created_at: delivery.created_at.into(),
-            settled_at: Nullable::from(delivery.settled_at),
+            id: message.id.to_string(),
+            run_id: message.id.run.0,
+            event: message.id.event,
+            sink: message.id.sink,
+            kind: message.kind.into(),
+            destination: message.destination,
+            phase: message.phase.into(),
+            state: message.state.into(),
+            attempts: message.attempts,
+            next_attempt_at: Nullable::from(message.next_attempt_at),
+            last_status: Nullable(message.last_status),
+            last_error: Nullable(message.last_error),
+            created_at: message.created_at.into(),
+            settled_at: Nullable::from(message.settled_at),
         }
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::member::{Named, Nullable, Time};
 use super::run::ProgressAnswer;
 use crate::api::event_stream::StreamEvent;
-use crate::runs::model::{EventKind, ResultDigest, ResultStatus, RunEvent, RunStatus, Verdict};
+use crate::runs::{EventKind, ResultDigest, ResultStatus, RunEvent, RunStatus, Verdict};
 
 /// An event of a run. Members that do not apply are left out.
 #[derive(Debug, PartialEq, Serialize, Object)]

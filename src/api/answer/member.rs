@@ -4,9 +4,11 @@ use crate::eval_set::CaseMatch;
 use crate::evaluation::GroupBy;
 use crate::metrics;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
-use crate::runs::model::{DeliveryState, EventKind, Phase, RunStatus, SinkKind, TargetKind, Verdict};
-use crate::wire::vocabulary;
-pub(in crate::api) use crate::wire::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
+use crate::outbox::{MessageState, Phase};
+use crate::runs::{EvaluatorType, EventKind, ResultStatus, RunStatus, Verdict};
+use crate::schema::vocabulary;
+pub(in crate::api) use crate::schema::{Described, FreeObject, Named, Nullable, RawObject, Time, Vocabulary};
+use crate::spec::{SinkKind, TargetKind};
 
 vocabulary!(
     RunStatus,
@@ -34,10 +36,20 @@ vocabulary!(
     "Kind of a message to a sink: new results, the end of a run that was evaluated, or of one that was not."
 );
 vocabulary!(
-    DeliveryState,
+    MessageState,
     "DeliveryState",
     "State of a message: waiting for its turn or for another attempt, delivered, or given up."
 );
 vocabulary!(GroupBy, "GroupBy", "Which traces are evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
+vocabulary!(
+    ResultStatus,
+    "ResultStatus",
+    "Whether the score of a result passed; `skipped` if it was not compared or is only reported."
+);
+vocabulary!(
+    EvaluatorType,
+    "EvaluatorType",
+    "Type of an evaluator: a built-in metric, a program, or a remote service."
+);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::member::Nullable;
 use crate::metrics::catalog::Description;
-use crate::runs::uploads::ValidatedEvalSet;
+use crate::uploads::ValidatedEvalSet;
 
 /// A metric.
 #[derive(Debug, Serialize, Object)]

@@ -10,8 +10,8 @@ use super::performance::{PerformanceAnswer, RunPerformanceAnswer};
 use crate::eval_set::CaseMatch;
 use crate::evaluation::{Report, TurnRef, UnitReport, Verdict};
 use crate::metrics::{EvalStatus, MetricResult};
-use crate::runs::uploads::EvaluatedUpload;
 use crate::trace::Warning;
+use crate::uploads::EvaluatedUpload;
 
 /// A shortcoming of the input: data was lost, repaired or guessed.
 #[derive(Debug, Serialize, Object)]

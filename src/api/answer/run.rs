@@ -7,9 +7,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::member::{FreeObject, Named, Nullable, RawObject, Time};
-use crate::runs::model::{
-    MetricSummary, Progress, ResultCounts, Run, RunStatus, Summary, TargetKind, Verdict,
-};
+use crate::runs::{MetricSummary, Progress, ResultCounts, Run, RunStatus, Summary, Verdict};
+use crate::spec::TargetKind;
 
 /// The current state of a run.
 #[derive(Debug, PartialEq, Serialize, Object)]

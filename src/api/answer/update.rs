@@ -10,7 +10,7 @@ use crate::api::event_stream::StreamEvent;
 use crate::api::problem::Problem;
 use crate::evaluation::UnitReport;
 use crate::extraction::Conversation;
-use crate::runs::uploads::EvaluatedUpload;
+use crate::uploads::EvaluatedUpload;
 
 /// An update of an evaluation while it runs; the last one has `done` or `error`.
 #[derive(Debug, Serialize, Union)]

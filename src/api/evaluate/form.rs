@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::api::answer::Described;
 use crate::api::body::{BodyLimit, too_large, unsupported};
 use crate::api::problem::Problem;
-use crate::runs::uploads::Part;
+use crate::uploads::Part;
 
 /// Most parts of a form; traces in more files fit into fewer as JSON lines.
 const MAX_PARTS: usize = 1000;

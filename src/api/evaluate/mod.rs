@@ -21,7 +21,7 @@ use super::answer::{Json, OneConversion, OneValidation};
 use super::body::JsonText;
 use super::problem::{Failed, Problem};
 use super::tags::Tag;
-use crate::runs::uploads::{Source, UploadError, UploadService, convert, validate_eval_set};
+use crate::uploads::{Source, UploadError, UploadService, convert, validate_eval_set};
 
 /// Evaluation of uploads.
 pub(super) struct EvaluateApi {

@@ -6,7 +6,7 @@ use poem_openapi::ApiResponse;
 use crate::api::answer::{EvaluationUpdate, Json, OneConversion, OneReport, OneValidation};
 use crate::api::event_stream::EventStream;
 use crate::api::problem::{Problem, ProblemError, failures};
-use crate::runs::uploads::{Refusal, UploadError, UploadFault};
+use crate::uploads::{Refusal, UploadError, UploadFault};
 
 /// A complete evaluation.
 #[derive(ApiResponse)]

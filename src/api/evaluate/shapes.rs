@@ -1,5 +1,4 @@
-//! The schemas of requests to evaluate, for the OpenAPI document only: [`runs::uploads`](crate::runs::uploads) parses
-//! them.
+//! The schemas of requests to evaluate, for the OpenAPI document only: [`uploads`](crate::uploads) parses them.
 
 use poem_openapi::Object;
 

@@ -14,7 +14,7 @@ use crate::api::event_stream::EventStream;
 use crate::api::problem::Problem;
 use crate::evaluation::{Evaluator, Observer, UnitPlace, UnitReport};
 use crate::extraction::Conversation;
-use crate::runs::uploads::UploadEvaluation;
+use crate::uploads::UploadEvaluation;
 
 /// Observes an evaluation and sends its updates to a stream.
 pub(super) struct ProgressReporter {

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use crate::evaluation_events::{Exporter, ExporterSettings};
+use crate::otel_export::{Exporter, ExporterSettings};
 
 /// Base URL of the collector by default, as the OTLP specification has it.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";

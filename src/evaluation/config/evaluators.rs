@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use super::{CodeRule, CodeSpec, EvaluatorSpec, SpecKind};
+use super::spec::{CodeRule, CodeSpec, EvaluatorSpec, SpecKind};
 use crate::json::checked::{Cursor, Object, Spelling};
 use crate::json::{Map, Value};
 use crate::metrics::catalog::{self, Builtin};
 use crate::metrics::trajectory::{ArgsMode, ArgsRule, MatchType, Matcher, PathPattern, TrajectoryOptions};
 
-/// Seconds a code evaluator may run when nothing is said, as in the reference.
+/// Default time limit of a code evaluator, as in the reference.
 const DEFAULT_TIMEOUT_S: i64 = 30;
 
-/// What is said of a code evaluator where there are none.
+/// The fault of a code evaluator where they are refused.
 const CODE_REFUSED: &str =
     "code evaluators are refused: the server has no directory of evaluators; use built-in metrics";
 
-/// Reads the list; names must differ, and there must be at least one.
+/// Reads the list: at least one evaluator, with different names.
 pub(super) fn read_evaluators(list: &Cursor<'_, '_>, rule: CodeRule) -> Option<Vec<EvaluatorSpec>> {
     let specs = list.list(|entry| read_evaluator(entry, rule))?;
     if list.value().as_list().is_some_and(<[_]>::is_empty) {
@@ -110,7 +110,7 @@ fn read_builtin<'v>(cursor: &Cursor<'v, '_>, object: &Object<'v, '_>, name: &str
     Some(SpecKind::Builtin { metric, trajectory })
 }
 
-/// Reads how the arguments of one tool are compared: a mode, or `{args, paths}`.
+/// Reads the rule for the arguments of one tool: a mode, or `{args, paths}`.
 fn read_tool(tools: &Cursor<'_, '_>, name: &str) -> Option<ArgsRule> {
     tools.member(name, |tool| {
         if tool.value().as_str().is_some() {
@@ -203,7 +203,7 @@ fn read_code(object: &Object<'_, '_>, rule: CodeRule) -> Option<SpecKind> {
     }))
 }
 
-/// Whether a path as written stays below the directory it starts from.
+/// Whether a path, as written, cannot leave the directory that it is relative to.
 fn is_below(path: &str) -> bool {
     Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -1,7 +1,9 @@
-//! What a request may say about an evaluation.
+//! Reads the parameters that a request may give for an evaluation.
 
-use super::{CodeRule, DEFAULT_CONCURRENT_EVALS, EvaluatorSpec, GroupBy, OLD_MEMBERS};
-use super::{evaluators::read_evaluators, read_concurrency, read_format, refuse};
+use super::evaluators::read_evaluators;
+use super::members::{DEFAULT_CONCURRENT_EVALS, OLD_MEMBERS, read_concurrency, read_format, refuse};
+use super::spec::{CodeRule, EvaluatorSpec};
+use crate::evaluation::units::GroupBy;
 use crate::json::checked::{Cursor, Object, Spelling};
 use crate::metrics::catalog::{Builtin, DEFAULT_METRIC};
 use crate::trace::Format;
@@ -11,7 +13,7 @@ use crate::trace::Format;
 pub struct Parameters {
     /// The evaluators, at least one.
     pub evaluators: Vec<EvaluatorSpec>,
-    /// What is evaluated together.
+    /// How traces are grouped into evaluation units.
     pub group_by: GroupBy,
     /// How many custom evaluators run at the same time.
     pub max_concurrent_evals: usize,
@@ -19,14 +21,14 @@ pub struct Parameters {
     pub lenient: bool,
 }
 
-/// Members of configuration files that mean nothing in a request.
+/// Members of configuration files that have no meaning in a request, and the remedies.
 const FILE_MEMBERS: [(&str, &str); 3] = [
     ("eval_set", "send the eval set itself, beside this configuration"),
     ("output_format", "results are JSON; leave it out"),
     ("output", "results are JSON; leave it out"),
 ];
 
-/// The member that says how traces are written, and where else it belongs.
+/// The member for the format of traces, and the remedy where it is refused.
 const TRACE_FORMAT: (&str, &str) = ("trace_format", "give it with the traces");
 
 impl Default for Parameters {
@@ -48,7 +50,7 @@ impl Parameters {
         Self::read_members(&object, rule)
     }
 
-    /// The same where the format of the traces may be given too.
+    /// Like [`Self::read`], but accepts the format of the traces too.
     pub fn read_with_format(cursor: &Cursor<'_, '_>, rule: CodeRule) -> Option<(Self, Option<Format>)> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         let format = object.optional(TRACE_FORMAT.0, read_format);
@@ -60,7 +62,7 @@ impl Parameters {
         refuse(object, "not read here", &FILE_MEMBERS);
         let default = Self::default();
         let evaluators = object.optional("evaluators", |list| read_evaluators(list, rule));
-        // Traces are evaluated on all cores whatever this says; it is checked because the reference does.
+        // Has no effect, since traces are evaluated on all cores; checked because the reference checks it.
         object.optional("max_concurrent_traces", read_concurrency);
         let concurrency = object.optional("max_concurrent_evals", read_concurrency);
         let group_by = object.optional("group_by", |group_by| group_by.choice(&GroupBy::NAMES));

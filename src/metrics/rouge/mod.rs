@@ -1,6 +1,7 @@
-//! `response_match_score`: ROUGE-1 F-measure between the expected and the actual final response.
+//! ROUGE-1: the F-measure of the words that two texts share.
 //!
-//! Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004; tokens as the reference makes them.
+//! C.-Y. Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004. Texts are split into tokens as in the
+//! reference.
 
 mod stem;
 mod tokenize;
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 
 use tokenize::tokenize;
 
-/// ROUGE-1 F-measure of two texts, in 0..=1; 0 when they share nothing or either has no token.
+/// ROUGE-1 F-measure of two texts, in 0..=1; 0 when they share no token.
 pub fn rouge1_f_measure(candidate: &str, reference: &str) -> f64 {
     let (candidate, reference) = (tokenize(candidate), tokenize(reference));
     let mut wanted: HashMap<&str, usize> = HashMap::new();

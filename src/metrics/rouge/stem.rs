@@ -1,9 +1,9 @@
 //! Porter's stemmer in NLTK's variant, for lower-case ASCII words.
 //!
 //! M. F. Porter, "An algorithm for suffix stripping", 1980, with the departures that NLTK makes by default.
-//! In every list of rules the first suffix that matches decides, whether or not its condition holds.
+//! In each list of rules only the first suffix that matches is tried, even if its condition fails.
 
-/// Words that no rule fits.
+/// Words whose stems the rules get wrong.
 const IRREGULAR: [(&str, &str); 14] = [
     ("skies", "sky"),
     ("sky", "sky"),
@@ -21,7 +21,7 @@ const IRREGULAR: [(&str, &str); 14] = [
     ("proceed", "proceed"),
 ];
 
-/// More of them; these stay as they are.
+/// Further irregular words, which are their own stems.
 const UNCHANGED: [&str; 2] = ["exceed", "succeed"];
 
 /// The stem of a lower-case ASCII word.
@@ -40,7 +40,7 @@ fn is_consonant(word: &[u8], index: usize) -> bool {
     match word[index] {
         b'a' | b'e' | b'i' | b'o' | b'u' => false,
         b'y' => {
-            // A run of y alternates, so look at where the run begins instead of recursing.
+            // In a run of y they alternate. Looking at the start of the run avoids a recursion of its length.
             let run = word[..index].iter().rev().take_while(|letter| **letter == b'y').count();
             let first = index - run;
             let first_is_consonant = first == 0 || !is_consonant(word, first - 1);
@@ -72,7 +72,7 @@ fn ends_in_double_consonant(word: &str) -> bool {
     n >= 2 && bytes[n - 1] == bytes[n - 2] && is_consonant(bytes, n - 1)
 }
 
-/// Porter's *o: ends consonant, vowel, consonant, the last not w, x or y; NLTK adds vowel, consonant alone.
+/// Porter's *o: ends in consonant, vowel, consonant, the last not w, x or y; NLTK also has words of vowel, consonant.
 fn ends_short(word: &str) -> bool {
     let bytes = word.as_bytes();
     let n = bytes.len();

@@ -1,4 +1,4 @@
-//! Text to tokens: ASCII words are stemmed, scripts without spaces are split by character.
+//! Splits a text into tokens: ASCII words are stemmed, scripts without spaces are split by character.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::stem::stem;
 
-/// Words up to this many letters are not stemmed.
+/// Longest word that is not stemmed, in letters.
 const SHORT_WORD: usize = 3;
 
 /// Splits a text into tokens.
@@ -27,7 +27,7 @@ pub(super) fn tokenize(text: &str) -> Vec<String> {
     tokens
 }
 
-/// Compatibility form, lower case.
+/// Lower case in Unicode's compatibility composition (NFKC).
 fn normalize(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Owned(text.to_ascii_lowercase());
@@ -35,18 +35,20 @@ fn normalize(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.nfkc().collect::<String>().to_lowercase())
 }
 
-/// Puts spaces where tokens end.
+/// Puts spaces between the tokens of a text: around each character of scripts without spaces, and for punctuation.
 fn separate(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return Cow::Borrowed(text); // the ASCII tokenizer splits these itself
+        return Cow::Borrowed(text); // `tokenize` splits ASCII words itself
     }
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         let group = character.general_category_group();
         match character {
+            // Chinese, Japanese, Korean.
             '\u{4e00}'..='\u{9fff}' | '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}' => {
                 out.extend([' ', character, ' ']);
             }
+            // Thai and Lao, Khmer, Burmese: marks stay with the letter before them.
             '\u{0e00}'..='\u{0eff}' | '\u{1780}'..='\u{17ff}' | '\u{1000}'..='\u{109f}' => {
                 if group != GeneralCategoryGroup::Mark {
                     out.push(' ');

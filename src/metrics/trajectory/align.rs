@@ -1,54 +1,16 @@
-//! Which expected call is which actual call, and what is wrong with the rest.
+//! Finds the actual call for each expected one, and explains the calls that do not fit.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
+use super::args;
+use super::options::{MatchType, TrajectoryOptions};
 use super::pairing::{OPTIMAL_PAIRS, pair_in_any_order, pair_in_order};
-use super::{TrajectoryOptions, difference};
-use crate::invocation::ToolCall;
-use crate::json::Value;
+use crate::invocation::{Args, ToolCall};
+use crate::json::{Map, Value};
 
-/// Which calls must be there and in which order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MatchType {
-    /// The expected calls, in order, and no others.
-    #[default]
-    Exact,
-    /// The expected calls in order; others may come between.
-    InOrder,
-    /// The expected calls in any order; others may come too.
-    AnyOrder,
-    /// No call that was not expected, in any order; expected calls may be missing.
-    Subset,
-    /// Every expected call in any order; others may come too. The same rule as `AnyOrder`.
-    Superset,
-}
-
-impl MatchType {
-    /// The names used in configurations and on the command line.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("EXACT", Self::Exact),
-        ("IN_ORDER", Self::InOrder),
-        ("ANY_ORDER", Self::AnyOrder),
-        ("SUBSET", Self::Subset),
-        ("SUPERSET", Self::Superset),
-    ];
-
-    fn is_ordered(self) -> bool {
-        matches!(self, Self::Exact | Self::InOrder)
-    }
-
-    fn allows_missing(self) -> bool {
-        self == Self::Subset
-    }
-
-    fn allows_unexpected(self) -> bool {
-        matches!(self, Self::InOrder | Self::AnyOrder | Self::Superset)
-    }
-}
-
-/// What became of one call.
+/// The fate of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+enum CallOutcome {
     Matched,
     Missing,
     Unexpected,
@@ -56,12 +18,23 @@ enum Outcome {
     ArgumentMismatch(String),
 }
 
+impl CallOutcome {
+    fn is_allowed_by(&self, match_type: MatchType) -> bool {
+        match self {
+            Self::Matched => true,
+            Self::Missing => match_type.allows_missing(),
+            Self::Unexpected => match_type.allows_unexpected(),
+            Self::OutOfOrder | Self::ArgumentMismatch(_) => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     expected: Option<usize>,
     actual: Option<usize>,
     tool: String,
-    outcome: Outcome,
+    outcome: CallOutcome,
     allowed: bool,
 }
 
@@ -77,82 +50,34 @@ impl Alignment {
         options: &TrajectoryOptions,
         lenient: bool,
     ) -> Self {
-        let (rows, columns) = (expected.len(), actual.len());
-        let is_small = rows.saturating_mul(columns) <= OPTIMAL_PAIRS;
-        // Whether two calls fit is asked many times and may mean comparing large arguments: it is remembered.
-        let known: RefCell<Vec<Option<bool>>> =
-            RefCell::new(vec![None; if is_small { rows * columns } else { 0 }]);
-        let compare = |e: usize, a: usize| {
-            expected[e].name == actual[a].name
-                && difference(&expected[e], &actual[a], options, lenient).is_none()
+        let comparison = Comparison::new(expected, actual, options, lenient);
+        let mut draft = Draft::new(comparison.matching_pairs(), actual.len());
+        // Explaining the rest compares all pairs once more, which is done only where that is cheap.
+        if comparison.is_small {
+            draft.pair_rest(|e, a| comparison.fits(e, a).then_some(CallOutcome::OutOfOrder));
+            draft.pair_rest(|e, a| comparison.argument_mismatch(e, a));
+        }
+        let entry = |e: Option<usize>, a: Option<usize>, tool: &ToolCall, outcome: CallOutcome| Entry {
+            expected: e,
+            actual: a,
+            tool: tool.name.clone(),
+            allowed: outcome.is_allowed_by(options.match_type),
+            outcome,
         };
-        let same = |e: usize, a: usize| match is_small {
-            true => {
-                let remembered = known.borrow()[e * columns + a];
-                let fits = remembered.unwrap_or_else(|| compare(e, a));
-                known.borrow_mut()[e * columns + a] = Some(fits);
-                fits
-            }
-            false => compare(e, a),
-        };
-        let match_type = options.match_type;
-        let mut partner = match match_type.is_ordered() {
-            true => pair_in_order(rows, columns, &same),
-            false => pair_in_any_order(rows, columns, &same, options.is_exact()),
-        };
-        let mut taken = vec![false; columns];
-        partner.iter().flatten().for_each(|actual| taken[*actual] = true);
-        let mut outcomes: Vec<_> = partner.iter().map(|partner| partner.map(|_| Outcome::Matched)).collect();
-        let mut settle = |pairs: &dyn Fn(usize, usize) -> Option<Outcome>| {
-            for e in 0..rows {
-                let found = (partner[e].is_none()).then(|| {
-                    let free = (0..columns).filter(|a| !taken[*a]);
-                    free.filter_map(|a| pairs(e, a).map(|outcome| (a, outcome))).next()
-                });
-                if let Some(Some((a, outcome))) = found {
-                    partner[e] = Some(a);
-                    taken[a] = true;
-                    outcomes[e] = Some(outcome);
-                }
-            }
-        };
-        if is_small {
-            settle(&|e, a| same(e, a).then_some(Outcome::OutOfOrder));
-            settle(&|e, a| {
-                let is_same_tool = expected[e].name == actual[a].name;
-                let why = is_same_tool.then(|| difference(&expected[e], &actual[a], options, lenient));
-                why.flatten().map(Outcome::ArgumentMismatch)
+        let mut entries = Vec::with_capacity(expected.len().max(actual.len()));
+        for ((e, call), pair) in expected.iter().enumerate().zip(draft.pairs) {
+            entries.push(match pair {
+                Some((a, outcome)) => entry(Some(e), Some(a), call, outcome),
+                None => entry(Some(e), None, call, CallOutcome::Missing),
             });
         }
-        let mut entries: Vec<Entry> = (0..rows)
-            .map(|e| {
-                let outcome = outcomes[e].take().unwrap_or(Outcome::Missing);
-                let allowed = match outcome {
-                    Outcome::Matched => true,
-                    Outcome::Missing => match_type.allows_missing(),
-                    _ => false,
-                };
-                Entry {
-                    expected: Some(e),
-                    actual: partner[e],
-                    tool: expected[e].name.clone(),
-                    outcome,
-                    allowed,
-                }
-            })
-            .collect();
-        let extra = (0..columns).filter(|a| !taken[*a]).map(|a| Entry {
-            expected: None,
-            actual: Some(a),
-            tool: actual[a].name.clone(),
-            outcome: Outcome::Unexpected,
-            allowed: match_type.allows_unexpected(),
-        });
-        entries.extend(extra);
+        for (a, call) in actual.iter().enumerate().filter(|(a, _)| !draft.is_taken[*a]) {
+            entries.push(entry(None, Some(a), call, CallOutcome::Unexpected));
+        }
         Self(entries)
     }
 
-    /// Whether the turn's calls are as the match type wants them.
+    /// Whether the match type allows every outcome.
     pub(super) fn matches(&self) -> bool {
         self.0.iter().all(|entry| entry.allowed)
     }
@@ -162,13 +87,13 @@ impl Alignment {
         let index = |index: Option<usize>| index.map_or(Value::Null, |index| Value::Int(index as i64));
         let entry = |entry: Entry| {
             let (outcome, reason) = match entry.outcome {
-                Outcome::Matched => ("matched", None),
-                Outcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
-                Outcome::Unexpected => ("unexpected", Some(format!("`{}` was not expected", entry.tool))),
-                Outcome::OutOfOrder => {
+                CallOutcome::Matched => ("matched", None),
+                CallOutcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
+                CallOutcome::Unexpected => ("unexpected", Some(format!("`{}` was not expected", entry.tool))),
+                CallOutcome::OutOfOrder => {
                     ("out_of_order", Some(format!("`{}` was called at another place", entry.tool)))
                 }
-                Outcome::ArgumentMismatch(reason) => ("argument_mismatch", Some(reason)),
+                CallOutcome::ArgumentMismatch(reason) => ("argument_mismatch", Some(reason)),
             };
             let mut members = vec![
                 ("tool", Value::text(entry.tool)),
@@ -181,5 +106,106 @@ impl Alignment {
             Value::object(members)
         };
         Value::List(self.0.into_iter().map(entry).collect())
+    }
+}
+
+/// Compares the expected calls of a turn with the actual ones.
+struct Comparison<'c> {
+    expected: &'c [ToolCall],
+    actual: &'c [ToolCall],
+    options: &'c TrajectoryOptions,
+    lenient: bool,
+    /// Whether there are few enough pairs to look at each of them.
+    is_small: bool,
+    /// Whether a pair fits, row by row, where that is known: pairing asks many times, and arguments may be large. Empty
+    /// unless `is_small`.
+    known: Vec<Cell<Option<bool>>>,
+}
+
+impl<'c> Comparison<'c> {
+    fn new(
+        expected: &'c [ToolCall],
+        actual: &'c [ToolCall],
+        options: &'c TrajectoryOptions,
+        lenient: bool,
+    ) -> Self {
+        let pairs = expected.len().saturating_mul(actual.len());
+        let is_small = pairs <= OPTIMAL_PAIRS;
+        let known = vec![Cell::new(None); if is_small { pairs } else { 0 }];
+        Self { expected, actual, options, lenient, is_small, known }
+    }
+
+    /// For each expected call the actual one that it is matched with.
+    fn matching_pairs(&self) -> Vec<Option<usize>> {
+        let (rows, columns) = (self.expected.len(), self.actual.len());
+        let fits = |e: usize, a: usize| self.fits(e, a);
+        match self.options.match_type.is_ordered() {
+            true => pair_in_order(rows, columns, &fits),
+            false => pair_in_any_order(rows, columns, &fits, self.options.is_exact()),
+        }
+    }
+
+    fn fits(&self, e: usize, a: usize) -> bool {
+        let known = self.known.get(e * self.actual.len() + a);
+        if let Some(fits) = known.and_then(Cell::get) {
+            return fits;
+        }
+        let fits = self.is_same_tool(e, a) && self.difference(e, a).is_none();
+        if let Some(known) = known {
+            known.set(Some(fits));
+        }
+        fits
+    }
+
+    fn is_same_tool(&self, e: usize, a: usize) -> bool {
+        self.expected[e].name == self.actual[a].name
+    }
+
+    fn argument_mismatch(&self, e: usize, a: usize) -> Option<CallOutcome> {
+        let difference = if self.is_same_tool(e, a) { self.difference(e, a) } else { None };
+        difference.map(CallOutcome::ArgumentMismatch)
+    }
+
+    /// The first difference between the arguments of two calls of one tool, in words.
+    fn difference(&self, e: usize, a: usize) -> Option<String> {
+        let (expected, actual) = (&self.expected[e], &self.actual[a]);
+        let no_arguments = Value::Map(Map::default());
+        let wanted = match &expected.args {
+            Args::Given(args) => args,
+            Args::Any if !self.lenient => return None,
+            Args::Omitted if !self.lenient => &no_arguments,
+            Args::Any | Args::Omitted => &Value::Null,
+        };
+        args::difference(wanted, actual.args.value(), self.options.rule(&expected.name), self.lenient)
+    }
+}
+
+/// An alignment in the making.
+struct Draft {
+    /// For each expected call the actual one it is paired with, and the outcome.
+    pairs: Vec<Option<(usize, CallOutcome)>>,
+    /// For each actual call whether it is paired.
+    is_taken: Vec<bool>,
+}
+
+impl Draft {
+    fn new(matching: Vec<Option<usize>>, columns: usize) -> Self {
+        let mut is_taken = vec![false; columns];
+        for a in matching.iter().flatten() {
+            is_taken[*a] = true;
+        }
+        let pairs = matching.into_iter().map(|a| Some((a?, CallOutcome::Matched))).collect();
+        Self { pairs, is_taken }
+    }
+
+    /// Pairs each expected call that is left with the first actual one that is left and for which there is an outcome.
+    fn pair_rest(&mut self, outcome: impl Fn(usize, usize) -> Option<CallOutcome>) {
+        for (e, pair) in self.pairs.iter_mut().enumerate().filter(|(_, pair)| pair.is_none()) {
+            let mut free = (0..self.is_taken.len()).filter(|a| !self.is_taken[*a]);
+            *pair = free.find_map(|a| Some((a, outcome(e, a)?)));
+            if let Some((a, _)) = pair {
+                self.is_taken[*a] = true;
+            }
+        }
     }
 }

@@ -1,20 +1,20 @@
-//! Comparing the arguments of one call.
+//! Compares the arguments of two calls.
 
 use regex::Regex;
 
 use crate::json::{Map, Value};
 
-/// Which arguments must agree.
+/// The arguments that must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ArgsMode {
-    /// All of them.
+    /// All arguments.
     #[default]
     Exact,
-    /// None.
+    /// No argument.
     Ignore,
-    /// Those of the golden; the call may have more.
+    /// The arguments of the golden; the call may have more.
     Subset,
-    /// Those of the call; the golden may have more.
+    /// The arguments of the call; the golden may have more.
     Superset,
 }
 
@@ -31,9 +31,9 @@ impl ArgsMode {
 /// How the arguments of a call are compared.
 #[derive(Debug, Clone, Default)]
 pub struct ArgsRule {
-    /// Which arguments must agree.
+    /// The arguments that must agree.
     pub mode: ArgsMode,
-    /// Values that are compared in another way, by path; the first pattern that fits decides.
+    /// Matchers for single values; the first pattern that fits a path decides.
     pub paths: Vec<(PathPattern, Matcher)>,
 }
 
@@ -43,16 +43,16 @@ impl ArgsRule {
     }
 }
 
-/// Another way to compare one value.
+/// A way to compare one value other than by equality.
 #[derive(Debug, Clone)]
 pub enum Matcher {
-    /// Anything, also nothing.
+    /// Any value, or none.
     Any,
-    /// The actual value, as text, contains a match.
+    /// The actual value, as text, contains a match of the expression.
     Regex(Regex),
     /// Numbers at most this far apart.
     Tolerance(f64),
-    /// Texts that are equal when case is folded.
+    /// Texts are equal after case folding.
     CaseInsensitive,
 }
 

@@ -2,61 +2,19 @@
 
 mod align;
 mod args;
+mod options;
 mod pairing;
 
-pub use align::MatchType;
 pub use args::{ArgsMode, ArgsRule, Matcher, PathPattern};
+pub use options::{MatchType, TrajectoryOptions};
 
-use std::collections::BTreeMap;
+use align::Alignment;
 
 use super::{MetricResult, Turns, mean};
 use crate::invocation::{Args, ExpectedInvocation, Invocation, ToolCall};
-use crate::json::Value;
-use align::Alignment;
+use crate::json::{Map, Value};
 
-/// How trajectories are compared.
-#[derive(Debug, Clone, Default)]
-pub struct TrajectoryOptions {
-    /// Which calls must be there and in which order.
-    pub match_type: MatchType,
-    /// How arguments are compared.
-    pub args: ArgsRule,
-    /// How the arguments of single tools are compared instead, by tool name.
-    pub tools: BTreeMap<String, ArgsRule>,
-}
-
-impl TrajectoryOptions {
-    fn rule(&self, tool: &str) -> &ArgsRule {
-        self.tools.get(tool).unwrap_or(&self.args)
-    }
-
-    /// Whether every comparison is plain equality, so that equal calls are interchangeable.
-    fn is_exact(&self) -> bool {
-        self.args.is_exact() && self.tools.values().all(ArgsRule::is_exact)
-    }
-}
-
-/// Compares two calls; the answer says what differs.
-fn difference(
-    expected: &ToolCall,
-    actual: &ToolCall,
-    options: &TrajectoryOptions,
-    lenient: bool,
-) -> Option<String> {
-    if expected.name != actual.name {
-        return Some(format!("expected a call of `{}`, got `{}`", expected.name, actual.name));
-    }
-    let no_arguments = Value::Map(crate::json::Map::default());
-    let wanted = match &expected.args {
-        Args::Given(args) => args,
-        Args::Any if !lenient => return None,
-        Args::Omitted if !lenient => &no_arguments,
-        Args::Any | Args::Omitted => &Value::Null,
-    };
-    args::difference(wanted, actual.args.value(), options.rule(&expected.name), lenient)
-}
-
-/// Scores each turn 1 or 0; details say call by call what matched and what did not.
+/// Scores each turn 1 or 0; the details have the outcome of every call.
 pub fn evaluate(name: &str, turns: Turns<'_>, options: &TrajectoryOptions, threshold: f64) -> MetricResult {
     let pairs = turns.pairs();
     let comparisons: Vec<_> =
@@ -92,7 +50,7 @@ fn compare(
     let matched = turn_problem.is_none() && alignment.matches();
     let id = actual.map(|turn| &turn.span_id).or(expected.map(|turn| &turn.invocation_id));
     let strict_args = |call: &ToolCall| match &call.args {
-        Args::Omitted if !lenient => Value::Map(crate::json::Map::default()),
+        Args::Omitted if !lenient => Value::Map(Map::default()),
         args => args.value().clone(),
     };
     let list = |calls: &[ToolCall]| {

@@ -1,20 +1,21 @@
-//! Pairs expected with actual calls, as many as possible, given which may be paired.
+//! Pairs expected with actual calls, as many as possible. `same(e, a)` says whether two calls may be paired.
 
 use std::collections::VecDeque;
 
-/// Above this many pairs calls are paired greedily instead of optimally, to bound time and memory.
+/// With more possible pairs than this, calls are paired greedily instead of optimally, to bound time and memory.
 pub(super) const OPTIMAL_PAIRS: usize = 1_000_000;
 
-/// How many pairs are looked at in search of a better pairing before the one at hand is taken.
+/// Pairs that are looked at in search of a better pairing, to bound time.
 const SEARCH_STEPS: usize = 32 * OPTIMAL_PAIRS;
 
-/// For each expected call the actual one: a longest common subsequence.
+/// For each expected call the actual one, in the same order: a longest common subsequence.
 pub(super) fn pair_in_order(
     rows: usize,
     columns: usize,
     same: &dyn Fn(usize, usize) -> bool,
 ) -> Vec<Option<usize>> {
     let mut partner = vec![None; rows];
+    // A common front and a common back need no table, which is quadratic.
     let front = (0..rows.min(columns)).take_while(|at| same(*at, *at)).count();
     (0..front).for_each(|at| partner[at] = Some(at));
     let back = (0..rows.min(columns) - front).take_while(|at| same(rows - 1 - at, columns - 1 - at)).count();
@@ -52,57 +53,84 @@ pub(super) fn pair_in_order(
 
 /// For each expected call an actual one of its own, as many pairs as possible.
 ///
-/// Equal calls are interchangeable, so taking the first free one is optimal; with looser rules a call may fit
-/// several, and pairs are rearranged along augmenting paths.
+/// With plain equality taking the first free call is optimal. With looser rules a call may fit several, and pairs are
+/// rearranged along augmenting paths (maximum bipartite matching).
 pub(super) fn pair_in_any_order(
     rows: usize,
     columns: usize,
     same: &dyn Fn(usize, usize) -> bool,
     is_exact: bool,
 ) -> Vec<Option<usize>> {
-    let mut partner = vec![None; rows];
-    let mut owner: Vec<Option<usize>> = vec![None; columns];
-    for (e, partner) in partner.iter_mut().enumerate() {
-        *partner = (0..columns).find(|a| owner[*a].is_none() && same(e, *a));
-        if let Some(a) = *partner {
-            owner[a] = Some(e);
-        }
-    }
+    let mut matching = Matching::greedy(rows, columns, same);
     if is_exact || rows.saturating_mul(columns) > OPTIMAL_PAIRS {
-        return partner;
+        return matching.partner;
     }
-    let unpaired: Vec<usize> = (0..rows).filter(|e| partner[*e].is_none()).collect();
+    let unpaired: Vec<usize> = (0..rows).filter(|e| matching.partner[*e].is_none()).collect();
     let mut steps = 0;
     for start in unpaired {
         if steps > SEARCH_STEPS {
             break;
         }
+        steps += matching.augment(start, same);
+    }
+    matching.partner
+}
+
+struct Matching {
+    /// For each expected call the actual one.
+    partner: Vec<Option<usize>>,
+    /// For each actual call the expected one.
+    owner: Vec<Option<usize>>,
+}
+
+impl Matching {
+    /// Gives each expected call the first free actual one that fits.
+    fn greedy(rows: usize, columns: usize, same: &dyn Fn(usize, usize) -> bool) -> Self {
+        let mut matching = Self { partner: vec![None; rows], owner: vec![None; columns] };
+        for e in 0..rows {
+            let free = (0..columns).find(|a| matching.owner[*a].is_none() && same(e, *a));
+            matching.partner[e] = free;
+            if let Some(a) = free {
+                matching.owner[a] = Some(e);
+            }
+        }
+        matching
+    }
+
+    /// Pairs the unpaired `start` too, if others can change partners for it; returns how many pairs were looked at.
+    fn augment(&mut self, start: usize, same: &dyn Fn(usize, usize) -> bool) -> usize {
+        let columns = self.owner.len();
+        let mut steps = 0;
         // Breadth-first search for a free actual call; `reached_from` leads back to `start`.
         let mut reached_from: Vec<Option<usize>> = vec![None; columns];
         let mut queue = VecDeque::from([start]);
-        'search: while let Some(e) = queue.pop_front() {
+        while let Some(e) = queue.pop_front() {
             steps += columns;
             for a in 0..columns {
                 if reached_from[a].is_some() || !same(e, a) {
                     continue;
                 }
                 reached_from[a] = Some(e);
-                if let Some(other) = owner[a] {
-                    queue.push_back(other);
-                    continue;
-                }
-                let mut free = Some(a);
-                while let Some(a) = free {
-                    let Some(e) = reached_from[a] else { break };
-                    free = partner[e];
-                    (partner[e], owner[a]) = (Some(a), Some(e));
-                    if e == start {
-                        break;
+                match self.owner[a] {
+                    Some(other) => queue.push_back(other),
+                    None => {
+                        self.shift(a, &reached_from);
+                        return steps;
                     }
                 }
-                break 'search;
             }
         }
+        steps
     }
-    partner
+
+    /// Gives a free actual call to the expected one that reached it, the partner that one leaves to the one before, and
+    /// so on, up to the start of the search, which has no partner to leave.
+    fn shift(&mut self, free: usize, reached_from: &[Option<usize>]) {
+        let mut free = Some(free);
+        while let Some(a) = free {
+            let Some(e) = reached_from[a] else { break };
+            free = self.partner[e];
+            (self.partner[e], self.owner[a]) = (Some(a), Some(e));
+        }
+    }
 }

@@ -4,46 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+
 use tokio::time::Instant;
 
-use super::MemoryStore;
-use super::state::{Entry, State, now};
+use super::state::{Entry, InLine, State, StoredMessage, now};
+use super::store::MemoryStore;
 use crate::ids::{LeaseId, RunId};
-use crate::runs::hints::Hint;
-use crate::runs::messages::end_of_unheld;
-use crate::runs::model::{
-    ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, DeliveryState, Ending, Phase, Settlement,
+use crate::outbox::{
+    ClaimedMessage, Message, MessageId, MessageLease, MessageState, NewMessage, Outbox, Phase, Room,
+    Settlement,
 };
-use crate::runs::outbox::{Outbox, Room};
-use crate::runs::store::Result;
-
-/// A message to one sink.
-#[derive(Debug)]
-pub(super) struct Stored {
-    phase: Phase,
-    payload: String,
-    state: DeliveryState,
-    attempts: u32,
-    /// When the claim or the wait ends; `None` is long ago.
-    due_at: Option<Instant>,
-    lease: Option<LeaseId>,
-    last_status: Option<u16>,
-    last_error: Option<String>,
-    created_at: DateTime<Utc>,
-    settled_at: Option<DateTime<Utc>>,
-}
-
-/// A message that is pending; of a run and sink the first is the one that can be claimed.
-pub(super) type InLine = (RunId, u16, u32);
+use crate::runs::{Ending, Hint, StoreResult};
 
 impl Entry {
-    fn delivery(&self, id: DeliveryId) -> Option<Delivery> {
-        let stored = self.deliveries.get(&(id.event, id.sink))?;
+    fn message(&self, id: MessageId) -> Option<Message> {
+        let stored = self.messages.get(&(id.event, id.sink))?;
         let sink = self.sinks.get(usize::from(id.sink))?;
         let wait = |until: Instant| until.checked_duration_since(Instant::now()).unwrap_or_default();
-        let due_at = stored.due_at.filter(|_| stored.state == DeliveryState::Pending);
-        Some(Delivery {
+        let due_at = stored.due_at.filter(|_| stored.state == MessageState::Pending);
+        Some(Message {
             id,
             kind: sink.kind,
             destination: sink.destination.clone(),
@@ -64,10 +43,10 @@ impl State {
     pub(super) fn post(&mut self, run: RunId, event: u32, phase: Phase, payload: &str) {
         let Some(entry) = self.runs.get_mut(&run) else { return };
         for (_, sink) in entry.sinks.iter().zip(0_u16..) {
-            let stored = Stored {
+            let stored = StoredMessage {
                 phase,
                 payload: payload.to_owned(),
-                state: DeliveryState::Pending,
+                state: MessageState::Pending,
                 attempts: 0,
                 due_at: None,
                 lease: None,
@@ -76,7 +55,7 @@ impl State {
                 created_at: now(),
                 settled_at: None,
             };
-            entry.deliveries.insert((event, sink), stored);
+            entry.messages.insert((event, sink), stored);
             self.in_line.insert((run, sink, event));
             self.has_posted = true;
         }
@@ -87,25 +66,25 @@ impl State {
         let Some(entry) = self.runs.get(&run).filter(|entry| !entry.sinks.is_empty()) else { return };
         let event = entry.events.len() as u32;
         // Two numbers and two texts are always JSON.
-        if let Ok((phase, payload)) = end_of_unheld(run, entry.run.attempt, ending) {
-            self.post(run, event, phase, &payload);
+        if let Ok(message) = NewMessage::of_ending(event, run, entry.run.attempt, ending) {
+            self.post(run, event, message.phase, &message.payload);
         }
     }
 
-    fn stored(&mut self, id: DeliveryId) -> Option<&mut Stored> {
-        self.runs.get_mut(&id.run)?.deliveries.get_mut(&(id.event, id.sink))
+    fn stored(&mut self, id: MessageId) -> Option<&mut StoredMessage> {
+        self.runs.get_mut(&id.run)?.messages.get_mut(&(id.event, id.sink))
     }
 
     /// Messages that can be claimed, the longest due first.
-    fn due(&self, at: Instant) -> Vec<(DeliveryId, String)> {
+    fn due(&self, at: Instant) -> Vec<(MessageId, String)> {
         let mut lines = HashSet::new();
         let heads = self.in_line.iter().filter(|(run, sink, _)| lines.insert((*run, *sink)));
         let mut due: Vec<_> = heads
             .filter_map(|(run, sink, event)| {
                 let entry = self.runs.get(run)?;
-                let stored = entry.deliveries.get(&(*event, *sink))?;
+                let stored = entry.messages.get(&(*event, *sink))?;
                 let destination = entry.sinks.get(usize::from(*sink))?.destination.clone();
-                let id = DeliveryId { run: *run, event: *event, sink: *sink };
+                let id = MessageId { run: *run, event: *event, sink: *sink };
                 stored.due_at.is_none_or(|until| until <= at).then_some((stored.due_at, id, destination))
             })
             .collect();
@@ -113,21 +92,21 @@ impl State {
         due.into_iter().map(|(_, id, destination)| (id, destination)).collect()
     }
 
-    fn claim_delivery(&mut self, id: DeliveryId, margin: Duration) -> Option<ClaimedDelivery> {
+    fn claim_message(&mut self, id: MessageId, margin: Duration) -> Option<ClaimedMessage> {
         let entry = self.runs.get_mut(&id.run)?;
         let sink = entry.sinks.get(usize::from(id.sink))?.clone();
-        let stored = entry.deliveries.get_mut(&(id.event, id.sink))?;
+        let stored = entry.messages.get_mut(&(id.event, id.sink))?;
         let lease_id = LeaseId::new_random();
         stored.lease = Some(lease_id);
         stored.due_at = Some(Instant::now() + sink.timeout + margin);
         stored.attempts += 1;
-        let lease = DeliveryLease { delivery: id, id: lease_id };
+        let lease = MessageLease { message: id, id: lease_id };
         let (attempt, phase, payload) = (stored.attempts, stored.phase, stored.payload.clone());
-        Some(ClaimedDelivery { lease, attempt, sink, phase, payload })
+        Some(ClaimedMessage { lease, attempt, sink, phase, payload })
     }
 
-    fn settle_delivery(&mut self, lease: DeliveryLease, settlement: &Settlement) -> bool {
-        let id = lease.delivery;
+    fn settle_message(&mut self, lease: MessageLease, settlement: &Settlement) -> bool {
+        let id = lease.message;
         let Some(stored) = self.stored(id).filter(|stored| stored.lease == Some(lease.id)) else {
             return false;
         };
@@ -135,10 +114,10 @@ impl State {
         stored.due_at = None;
         match settlement.clone() {
             Settlement::Delivered { status } => {
-                stored.settle(DeliveryState::Delivered, status, None);
+                stored.settle(MessageState::Delivered, status, None);
             }
             Settlement::Dead { status, error } | Settlement::GivenUp { status, error } => {
-                stored.settle(DeliveryState::Dead, status, Some(error));
+                stored.settle(MessageState::Dead, status, Some(error));
             }
             Settlement::Again { after, status, error } => {
                 stored.due_at = Some(Instant::now() + after);
@@ -147,7 +126,7 @@ impl State {
             Settlement::GivenBack => stored.attempts -= 1,
         }
         let (state, due_at) = (stored.state, stored.due_at);
-        if state != DeliveryState::Pending {
+        if state != MessageState::Pending {
             self.in_line.remove(&(id.run, id.sink, id.event));
         }
         // Those behind it in line wait with it and go on with it.
@@ -155,10 +134,10 @@ impl State {
         let behind = (id.run, id.sink, id.event + 1)..=(id.run, id.sink, u32::MAX);
         let behind: Vec<_> = self.in_line.range(behind).copied().collect();
         for line @ (_, sink, event) in behind {
-            let Some(stored) = entry.deliveries.get_mut(&(event, sink)) else { continue };
+            let Some(stored) = entry.messages.get_mut(&(event, sink)) else { continue };
             stored.due_at = due_at;
             if let Settlement::GivenUp { error, .. } = settlement {
-                stored.settle(DeliveryState::Dead, None, Some(error.clone()));
+                stored.settle(MessageState::Dead, None, Some(error.clone()));
                 self.in_line.remove(&line);
             }
         }
@@ -166,8 +145,8 @@ impl State {
     }
 }
 
-impl Stored {
-    fn settle(&mut self, state: DeliveryState, status: Option<u16>, error: Option<String>) {
+impl StoredMessage {
+    fn settle(&mut self, state: MessageState, status: Option<u16>, error: Option<String>) {
         (self.state, self.settled_at) = (state, Some(now()));
         (self.last_status, self.last_error) = (status, error);
     }
@@ -175,7 +154,7 @@ impl Stored {
 
 #[async_trait]
 impl Outbox for MemoryStore {
-    async fn claim_deliveries(&self, room: &Room, margin: Duration) -> Result<Vec<ClaimedDelivery>> {
+    async fn claim_messages(&self, room: &Room, margin: Duration) -> StoreResult<Vec<ClaimedMessage>> {
         let mut state = self.state();
         let mut left: HashMap<String, usize> = HashMap::new();
         let mut claimed = Vec::new();
@@ -186,55 +165,60 @@ impl Outbox for MemoryStore {
             let left = left.entry(destination).or_insert_with_key(|name| room.for_destination(name));
             if *left > 0 {
                 *left -= 1;
-                claimed.extend(state.claim_delivery(id, margin));
+                claimed.extend(state.claim_message(id, margin));
             }
         }
         Ok(claimed)
     }
 
-    async fn settle_delivery(&self, lease: DeliveryLease, settlement: &Settlement) -> Result<bool> {
-        Ok(self.state().settle_delivery(lease, settlement))
+    async fn settle_message(&self, lease: MessageLease, settlement: &Settlement) -> StoreResult<bool> {
+        Ok(self.state().settle_message(lease, settlement))
     }
 
-    async fn next_delivery(&self) -> Result<Option<Duration>> {
+    async fn next_message(&self) -> StoreResult<Option<Duration>> {
         let (now, state) = (Instant::now(), self.state());
         let until = |(run, sink, event): &InLine| {
-            state.runs.get(run)?.deliveries.get(&(*event, *sink))?.due_at.filter(|until| *until > now)
+            state.runs.get(run)?.messages.get(&(*event, *sink))?.due_at.filter(|until| *until > now)
         };
         Ok(state.in_line.iter().filter_map(until).min().map(|until| until - now))
     }
 
-    async fn deliveries(&self, run: RunId, after: Option<(u32, u16)>, limit: usize) -> Result<Vec<Delivery>> {
+    async fn messages(
+        &self,
+        run: RunId,
+        after: Option<(u32, u16)>,
+        limit: usize,
+    ) -> StoreResult<Vec<Message>> {
         let state = self.state();
         let Some(entry) = state.runs.get(&run) else { return Ok(Vec::new()) };
-        let places = entry.deliveries.keys().filter(|place| after.is_none_or(|after| **place > after));
-        let ids = places.map(|(event, sink)| DeliveryId { run, event: *event, sink: *sink });
-        Ok(ids.filter_map(|id| entry.delivery(id)).take(limit).collect())
+        let places = entry.messages.keys().filter(|place| after.is_none_or(|after| **place > after));
+        let ids = places.map(|(event, sink)| MessageId { run, event: *event, sink: *sink });
+        Ok(ids.filter_map(|id| entry.message(id)).take(limit).collect())
     }
 
-    async fn redeliver(&self, run: RunId, named: Option<&[DeliveryId]>) -> Result<Vec<Delivery>> {
+    async fn redeliver(&self, run: RunId, named: Option<&[MessageId]>) -> StoreResult<Vec<Message>> {
         let again = {
             let mut state = self.state();
             let Some(entry) = state.runs.get_mut(&run) else { return Ok(Vec::new()) };
-            let is_meant = |id: &DeliveryId, stored: &Stored| match named {
-                None => stored.state == DeliveryState::Dead,
-                Some(named) => stored.state != DeliveryState::Pending && named.contains(id),
+            let is_meant = |id: &MessageId, stored: &StoredMessage| match named {
+                None => stored.state == MessageState::Dead,
+                Some(named) => stored.state != MessageState::Pending && named.contains(id),
             };
             let mut again = Vec::new();
-            for ((event, sink), stored) in &mut entry.deliveries {
-                let id = DeliveryId { run, event: *event, sink: *sink };
+            for ((event, sink), stored) in &mut entry.messages {
+                let id = MessageId { run, event: *event, sink: *sink };
                 if is_meant(&id, stored) {
-                    (stored.state, stored.attempts) = (DeliveryState::Pending, 0);
+                    (stored.state, stored.attempts) = (MessageState::Pending, 0);
                     (stored.due_at, stored.settled_at) = (None, None);
                     again.push(id);
                 }
             }
-            let queued: Vec<_> = again.iter().filter_map(|id| entry.delivery(*id)).collect();
+            let queued: Vec<_> = again.iter().filter_map(|id| entry.message(*id)).collect();
             state.in_line.extend(again.iter().map(|id| (id.run, id.sink, id.event)));
             queued
         };
         if !again.is_empty() {
-            self.hints.send(Hint::Deliveries);
+            self.hints.send(Hint::Messages);
         }
         Ok(again)
     }

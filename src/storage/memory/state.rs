@@ -6,14 +6,16 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::MemoryLimits;
-use super::outbox::{InLine, Stored};
+use super::limits::MemoryLimits;
 use crate::ids::{LeaseId, RunId};
-use crate::runs::model::{
-    Ending, EventData, EventKind, Failure, FinishedRun, Lease, NewRun, Record, ResultRecord, Run, RunEvent,
-    RunStatus, SpecDigest, StoredResult, StoredSink, Submitted, Summary,
+use crate::outbox::{MessageState, Phase};
+use crate::queue::{LEASE_LOST, Lease, Record};
+use crate::runs::{
+    Ending, EventData, EventKind, Failure, FeedPosition, ResultRecord, Run, RunEvent, RunStatus, StoreError,
+    StoreResult, StoredResult, Submitted, Summary,
 };
-use crate::runs::store::{FeedPosition, LEASE_LOST, Result, StoreError};
+use crate::spec::{SpecDigest, StoredSink, Submission};
+use crate::uploads::FinishedRun;
 
 /// All runs, their queue and the feed of their events.
 #[derive(Debug, Default)]
@@ -58,8 +60,27 @@ pub(super) struct Entry {
     pub(super) results: BTreeMap<u32, StoredResult>,
     pub(super) sinks: Vec<StoredSink>,
     /// Messages by event, then by sink.
-    pub(super) deliveries: BTreeMap<(u32, u16), Stored>,
+    pub(super) messages: BTreeMap<(u32, u16), StoredMessage>,
 }
+
+/// A message to one sink.
+#[derive(Debug)]
+pub(super) struct StoredMessage {
+    pub(super) phase: Phase,
+    pub(super) payload: String,
+    pub(super) state: MessageState,
+    pub(super) attempts: u32,
+    /// When the claim or the wait ends; `None` is long ago.
+    pub(super) due_at: Option<Instant>,
+    pub(super) lease: Option<LeaseId>,
+    pub(super) last_status: Option<u16>,
+    pub(super) last_error: Option<String>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) settled_at: Option<DateTime<Utc>>,
+}
+
+/// A message that is pending; of a run and sink the first is the one that can be claimed.
+pub(super) type InLine = (RunId, u16, u32);
 
 impl Entry {
     pub(super) fn is_free(&self, now: Instant) -> bool {
@@ -136,14 +157,14 @@ impl State {
         }
     }
 
-    pub(super) fn existing(&self, new: &NewRun) -> Option<Submitted> {
+    pub(super) fn existing(&self, new: &Submission) -> Option<Submitted> {
         let by_key = || self.by_key.get(new.idempotency_key.as_ref()?).and_then(|id| self.runs.get(id));
         let entry = self.runs.get(&new.id).or_else(by_key)?;
-        Some(new.compared_with(entry.run.clone(), &entry.digest))
+        Some(Submitted::again(new, entry.run.clone(), &entry.digest))
     }
 
     /// Forgets the oldest finished runs until a new one fits.
-    pub(super) fn make_room(&mut self, limits: MemoryLimits, bytes: usize) -> Result<()> {
+    pub(super) fn make_room(&mut self, limits: MemoryLimits, bytes: usize) -> StoreResult<()> {
         if bytes > limits.spec_bytes {
             let text = format!("a specification of {bytes} bytes does not fit; use `--storage postgres`");
             return Err(StoreError::Full(text));
@@ -181,16 +202,20 @@ impl State {
         for position in &entry.feed {
             self.feed.remove(position);
         }
-        for (event, sink) in entry.deliveries.keys() {
+        for (event, sink) in entry.messages.keys() {
             self.in_line.remove(&(id, *sink, *event));
         }
         entry.idempotency_key.map(|key| self.by_key.remove(&key));
     }
 
     /// Stores new runs, all or none.
-    pub(super) fn submit(&mut self, runs: &[NewRun], limits: MemoryLimits) -> Result<Vec<Submitted>> {
-        let mut submitted = Vec::with_capacity(runs.len());
-        for new in runs {
+    pub(super) fn submit(
+        &mut self,
+        submissions: &[Submission],
+        limits: MemoryLimits,
+    ) -> StoreResult<Vec<Submitted>> {
+        let mut submitted = Vec::with_capacity(submissions.len());
+        for new in submissions {
             if let Some(existing) = self.existing(new) {
                 submitted.push(existing);
                 continue;
@@ -209,14 +234,18 @@ impl State {
         Ok(submitted)
     }
 
-    pub(super) fn insert(&mut self, new: &NewRun) -> Run {
+    pub(super) fn insert(&mut self, new: &Submission) -> Run {
         let run = self.keep(new, now());
         self.enqueue(new.id);
         run
     }
 
     /// Stores a run that is over; a second time it does nothing.
-    pub(super) fn record_finished(&mut self, finished: &FinishedRun, limits: MemoryLimits) -> Result<()> {
+    pub(super) fn record_finished(
+        &mut self,
+        finished: &FinishedRun,
+        limits: MemoryLimits,
+    ) -> StoreResult<()> {
         let FinishedRun { elapsed, results, ending, .. } = finished;
         let new = finished.submission();
         if self.runs.contains_key(&new.id) {
@@ -238,8 +267,8 @@ impl State {
     }
 
     /// Keeps a new run, which is not in the queue yet.
-    fn keep(&mut self, new: &NewRun, created_at: DateTime<Utc>) -> Run {
-        let run = new.queued(created_at);
+    fn keep(&mut self, new: &Submission, created_at: DateTime<Utc>) -> Run {
+        let run = Run::queued(new, created_at);
         let entry = Entry {
             run: run.clone(),
             spec: new.spec.clone(),
@@ -254,7 +283,7 @@ impl State {
             feed: Vec::new(),
             results: BTreeMap::new(),
             sinks: new.sinks.clone(),
-            deliveries: BTreeMap::new(),
+            messages: BTreeMap::new(),
         };
         self.by_age.insert((run.created_at, run.id));
         self.spec_bytes += entry.spec.len();
@@ -263,11 +292,10 @@ impl State {
         run
     }
 
-    pub(super) fn record(&mut self, record: &Record) -> Result<bool> {
-        let messages = record.messages(now())?;
-        let Some(entry) = self.held(record.lease) else { return Ok(false) };
+    pub(super) fn record(&mut self, record: &Record) -> bool {
+        let Some(entry) = self.held(record.lease) else { return false };
         if entry.last_write.replace(record.write) == Some(record.write) {
-            return Ok(true); // repeated, because its answer was lost
+            return true; // repeated, because its answer was lost
         }
         record.results.iter().for_each(|result| entry.store(result, record.attempt));
         entry.run.progress = record.progress.or(entry.run.progress);
@@ -278,14 +306,14 @@ impl State {
         if let Some(ending) = &record.ending {
             self.end(record.lease.run, ending);
         }
-        for message in messages {
+        for message in &record.messages {
             self.post(record.lease.run, first_event + message.number, message.phase, &message.payload);
         }
-        Ok(true)
+        true
     }
 
-    /// Settles one run whose lease ended.
-    pub(super) fn settle(&mut self, id: RunId) {
+    /// Takes back one run whose lease ended.
+    pub(super) fn reap(&mut self, id: RunId) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
         let attempt = Some(entry.run.attempt);
         if entry.run.cancel_requested {

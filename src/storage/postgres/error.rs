@@ -1,4 +1,4 @@
-//! What a caller can do about a failure of the database; the driver's errors end here.
+//! Failures of the database, by what a caller can do about them. The driver's errors do not leave this folder.
 
 use std::error::Error;
 use std::io;
@@ -8,13 +8,13 @@ use tokio_postgres::error::{DbError, SqlState};
 /// Why a statement was not executed, or a connection not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or cannot do this now; the same may succeed later.
+    /// The server cannot be reached, or cannot do this now; the same may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// It does not let us in: wrong password, unknown database, certificate or permission. Waiting does not help.
+    /// The server refuses access: wrong password, unknown database, certificate or permission. Waiting does not help.
     #[error("the database refuses access: {0}")]
     Denied(String),
-    /// Another row already holds a value that has to be unique.
+    /// Another row has a value that must be unique.
     #[error("a stored row has the same value (constraint `{constraint}`)")]
     Conflict {
         /// The unique constraint or index.
@@ -26,7 +26,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the same may succeed later, with nothing changed on this side.
+    /// Whether the same may succeed later without a change on this side.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
@@ -50,7 +50,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
-/// The one place where SQLSTATE codes become causes.
+/// Maps SQLSTATE codes to causes; the only place that does.
 fn classify(reported: &DbError) -> DatabaseError {
     let text = describe(reported);
     let code = reported.code();
@@ -62,15 +62,15 @@ fn classify(reported: &DbError) -> DatabaseError {
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::LOCK_NOT_AVAILABLE,
-        // The server this connection leads to is a primary no more.
+        // After a failover the server of this connection is a standby.
         SqlState::READ_ONLY_SQL_TRANSACTION,
     ];
     let is_denied = [SqlState::INVALID_CATALOG_NAME, SqlState::INSUFFICIENT_PRIVILEGE];
     match code.code().get(..2).unwrap_or_default() {
-        // Connection exceptions, and resources that ran out: connections, memory, disk.
+        // Class 08: connection exceptions; 53: out of connections, memory or disk.
         "08" | "53" => DatabaseError::Unavailable(text),
         _ if is_unavailable.contains(code) => DatabaseError::Unavailable(text),
-        // Invalid authorization, wrong password included.
+        // Class 28: invalid authorization, such as a wrong password.
         "28" => DatabaseError::Denied(text),
         _ if is_denied.contains(code) => DatabaseError::Denied(text),
         _ if *code == SqlState::UNIQUE_VIOLATION => {
@@ -80,18 +80,18 @@ fn classify(reported: &DbError) -> DatabaseError {
     }
 }
 
-/// The server's words, without `detail`, which quotes rows.
+/// The server's message and hint, without `detail`, which quotes rows.
 fn describe(reported: &DbError) -> String {
     let hint = reported.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("{}{hint} (SQLSTATE {})", reported.message(), reported.code().code())
 }
 
-/// Whether a connection failed over a certificate or over what the two sides can speak.
+/// Whether a connection failed over a certificate, or for want of a common TLS version or cipher.
 pub(super) fn is_tls_fault(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>())
 }
 
-/// An error with its causes; the driver's own text is no more than `db error`.
+/// An error with its causes, since the driver's own text is only `db error`.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DatabaseError, DatabaseSettings, Listener, Notice};
 use crate::ids::RunId;
-use crate::runs::hints::{Hint, Hints};
+use crate::runs::{Hint, Hints};
 
 /// The channels that `sql/` notifies.
 const CHANNELS: [&str; 4] = ["due", "events", "cancel", "deliveries"];
@@ -42,7 +42,7 @@ fn hint(notice: &Notice) -> Hint {
     let Notice::Message { channel, payload } = notice else { return Hint::All };
     let hint = match *channel {
         "due" => payload.parse().ok().map(|delay_ms| Hint::Due(Duration::from_millis(delay_ms))),
-        "deliveries" => Some(Hint::Deliveries),
+        "deliveries" => Some(Hint::Messages),
         "cancel" => payload.parse().ok().map(Hint::Cancel),
         "events" => {
             let runs: Result<BTreeSet<RunId>, _> = payload.split(',').map(str::parse).collect();

@@ -1,9 +1,9 @@
-//! The one connection that receives notifications.
+//! The connection that receives notifications.
 //!
-//! It lies outside the pool, because the pool's driver throws notifications away, and goes to the session server, since
-//! behind a transaction pooler nothing would arrive. A notification is only a hint: those sent while the line was down
-//! are lost, so [`Notice::Reconnected`] tells the receiver to look for itself. The same notice makes up for messages
-//! that a slow receiver had no room for; the socket is always drained, and memory is bounded by the channel.
+//! It is not in the pool, whose driver tasks discard notifications, and it does not go through a transaction pooler,
+//! which would not pass them on. A notification is only a hint: those sent while the connection was down are lost, so
+//! [`Notice::Reconnected`] tells the receiver to look at the tables itself. The same notice replaces messages for which
+//! a slow receiver had no room. So the socket is always drained, and the channel bounds the memory.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -19,43 +19,44 @@ use tracing::{info, warn};
 
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings};
+use crate::pace::Pace;
 
-/// Before the first and between later attempts to reconnect; each pause is drawn between half and the whole of it.
+/// Pauses between attempts to reconnect.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a listener has to say.
+/// A message from a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// From now on messages are received; earlier ones may have been missed.
+    /// Messages are received from now on; earlier ones may be lost.
     Reconnected,
-    /// Someone notified a channel.
+    /// A notification.
     Message {
-        /// As it was named to [`Listener::spawn`].
+        /// The channel, as it was named to [`Listener::spawn`].
         channel: &'static str,
-        /// What came with it.
+        /// The payload.
         payload: String,
     },
 }
 
-/// A task that listens, and connects again whenever its connection is lost.
+/// A task that listens, and reconnects when its connection is lost.
 pub struct Listener {
     connector: Connector,
     channels: Vec<Channel>,
-    outbox: Outbox,
+    mailbox: Mailbox,
     ping_interval: Duration,
 }
 
-/// A channel, by our name and by the one it has in the database.
+/// A channel: our name, and the full name in the database, which begins with the schema.
 struct Channel {
     name: &'static str,
     full: String,
 }
 
 impl Listener {
-    /// Starts to listen on channels of the configured schema, until the token is cancelled or the receiver dropped.
+    /// Starts to listen on channels of the configured schema, until the token is cancelled or the receiver is dropped.
     ///
-    /// The database need not be up: the first connection is made like every later one.
+    /// The database need not be up, since the first connection is retried like every later one.
     ///
     /// # Errors
     /// `Other` if the certificates that the settings name cannot be used.
@@ -69,11 +70,11 @@ impl Listener {
         let listener = Self {
             connector: Connector::new(settings.session_dsn())?,
             channels: named.collect(),
-            outbox: Outbox::new(sender),
+            mailbox: Mailbox::new(sender),
             ping_interval: settings.ping_interval,
         };
         Ok(tokio::spawn(async move {
-            let closed = listener.outbox.sender.closed();
+            let closed = listener.mailbox.sender.closed();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = closed => {}
@@ -84,52 +85,43 @@ impl Listener {
 
     /// Listens over one connection after the other.
     async fn run(&self) -> Infallible {
-        let mut pause = FIRST_PAUSE;
-        let mut is_lost = false;
+        let mut pace = Pace::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let has_listened = AtomicBool::new(false);
-            let error = match self.listen(&has_listened, is_lost).await {
+            let error = match self.listen(&mut pace).await {
                 Err(error) => error,
                 Ok(never) => match never {},
             };
-            if has_listened.into_inner() {
-                is_lost = false;
-                pause = FIRST_PAUSE;
-            }
-            if !is_lost {
+            if pace.failed() {
                 warn!("notifications from the database are interrupted: {error}");
-                is_lost = true;
             }
-            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(pace.pause()).await;
         }
     }
 
     /// Listens over one connection, until it fails.
-    async fn listen(&self, has_listened: &AtomicBool, was_lost: bool) -> Result<Infallible, DatabaseError> {
+    async fn listen(&self, pace: &mut Pace) -> Result<Infallible, DatabaseError> {
         let (client, driver) = self.connector.open().await?;
         let attend = async {
             self.answered(client.batch_execute(&self.listen_sql())).await?;
-            has_listened.store(true, Ordering::Relaxed);
-            if was_lost {
+            if pace.succeeded() {
                 info!("notifications from the database are received again");
             }
-            self.outbox.lose();
+            self.mailbox.lose();
             self.ping(&client).await
         };
         tokio::select! {
             outcome = attend => outcome,
             error = self.receive(driver) => Err(error),
-            never = self.outbox.make_up() => match never {},
+            never = self.mailbox.make_up() => match never {},
         }
     }
 
-    /// Names of channels cannot be parameters; these are our own constants after a checked schema.
+    /// `LISTEN` takes no parameters. Its names are safe in SQL: a checked schema and our own constants.
     fn listen_sql(&self) -> String {
         self.channels.iter().map(|channel| format!("LISTEN \"{}\";", channel.full)).collect()
     }
 
-    /// Drives the connection and hands on what comes, until it ends.
+    /// Drives the connection and hands on its notifications, until the connection ends.
     async fn receive(&self, mut driver: Driver) -> DatabaseError {
         loop {
             match poll_fn(|context| driver.poll_message(context)).await {
@@ -145,12 +137,11 @@ impl Listener {
         let channel = self.channels.iter().find(|channel| channel.full == notification.channel());
         if let Some(channel) = channel {
             let payload = notification.payload().to_owned();
-            self.outbox.post(Notice::Message { channel: channel.name, payload });
+            self.mailbox.post(Notice::Message { channel: channel.name, payload });
         }
     }
 
-    /// Tries the line from time to time, until it does not answer. TCP's own probes end at the first hop, which may be
-    /// a proxy.
+    /// Pings the server until it does not answer. TCP keepalives are not enough: a proxy would answer them.
     async fn ping(&self, client: &Client) -> Result<Infallible, DatabaseError> {
         loop {
             sleep(self.ping_interval).await;
@@ -170,15 +161,15 @@ impl Listener {
     }
 }
 
-/// The way to the receiver, which is never waited for.
-struct Outbox {
+/// The channel to the receiver. A full one is never waited for, since the socket has to be drained.
+struct Mailbox {
     sender: mpsc::Sender<Notice>,
-    /// Whether something was not delivered, so that `Reconnected` is due and covers all that comes before it.
+    /// Set when a notice found no room. Later ones are dropped too, until `Reconnected` could be sent in their place.
     has_lost: AtomicBool,
     lost: Notify,
 }
 
-impl Outbox {
+impl Mailbox {
     fn new(sender: mpsc::Sender<Notice>) -> Self {
         Self { sender, has_lost: AtomicBool::new(false), lost: Notify::new() }
     }
@@ -194,11 +185,11 @@ impl Outbox {
         self.lost.notify_one();
     }
 
-    /// Says `Reconnected` when it is due and there is room for it; runs beside whatever posts.
+    /// Sends `Reconnected` in place of lost notices once there is room; runs concurrently with `post`.
     async fn make_up(&self) -> Infallible {
         loop {
             self.lost.notified().await;
-            // Only a dropped receiver refuses, and with it the listener ends.
+            // `reserve` fails only if the receiver is dropped, which ends the listener.
             if self.has_lost.load(Ordering::Relaxed)
                 && let Ok(permit) = self.sender.reserve().await
             {

@@ -1,12 +1,12 @@
 //! The pool of connections, and statements over it.
 //!
-//! A connection keeps the statements it has prepared. It is given up, not repaired: whenever a statement could not be
-//! executed for want of a working server, its connection is dropped, and the next statement gets another. Whether an
-//! idle one is alive shows without asking the server, because its driver task has noticed.
+//! Each connection caches its prepared statements. A connection is dropped when a statement fails for want of a working
+//! server, and the next statement gets another one. A check-out needs no round trip to find dead idle connections,
+//! because their driver tasks have ended.
 //!
-//! Behind a transaction pooler nothing may be prepared, see [`DatabaseSettings::session_dsn`]; statements are then sent
-//! unnamed with the types of their parameters, in one round trip as well. For that, parameters and columns have to be of
-//! built-in types: the driver would prepare a statement of its own to learn about others.
+//! Behind a transaction pooler nothing may be prepared, see [`DatabaseSettings::session_dsn`]. Statements are then sent
+//! unnamed with the types of their parameters, also in one round trip. So parameters and columns must be of built-in
+//! types: for others the driver would prepare a statement of its own to look the type up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,13 +24,13 @@ use tracing::debug;
 use super::session::{Connector, Driver};
 use super::{DatabaseError, DatabaseSettings, Query, Schema};
 
-/// How long telling the server to stop a statement may take.
+/// Time limit for asking the server to cancel a statement.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the last attempt to open a connection failed, if it did, for those who wait for one in vain.
+/// Why the last attempt to open a connection failed, if it did; shown when a check-out times out.
 type LastFailure = Arc<Mutex<Option<String>>>;
 
-/// A database that is connected to; clones share their connections.
+/// A connected database; clones share the pool.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<Manager>,
@@ -40,10 +40,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects, waiting for a server that is down or starting, but for nothing else.
+    /// Connects; waits for a server that is down or starting.
     ///
     /// # Errors
-    /// `Unavailable` when the time to connect is over, `Denied` at once.
+    /// `Unavailable` after the time limit for connecting; other errors at once.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
         let last_failure = LastFailure::default();
         let manager = Manager {
@@ -60,7 +60,7 @@ impl Database {
             .min_idle(settings.pool.min.min(max))
             .connection_timeout(settings.checkout_timeout)
             .build_unchecked(manager);
-        // There may be no room if the pool has been quicker.
+        // Fails if the pool has opened all its connections already.
         pool.add(first).ok();
         let (checkout_timeout, command_timeout) = (settings.checkout_timeout, settings.command_timeout);
         Ok(Self { pool, checkout_timeout, command_timeout, last_failure })
@@ -68,9 +68,8 @@ impl Database {
 
     /// Executes a statement and returns its rows.
     ///
-    /// # Errors
-    /// `Unavailable` also when there is no free connection, and when the statement takes too long; it may have been
-    /// executed then.
+    /// # Errors `Unavailable` also if no connection is free in time, and if the statement takes too long; it may have
+    /// been executed then.
     pub async fn query(
         &self,
         query: &Query,
@@ -91,9 +90,13 @@ impl Database {
         self.run(query, parameters).await.map(|outcome| outcome.affected)
     }
 
-    async fn run(&self, query: &Query, parameters: &[&(dyn ToSql + Sync)]) -> Result<Outcome, DatabaseError> {
+    async fn run(
+        &self,
+        query: &Query,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Executed, DatabaseError> {
         let mut session = self.checkout().await?;
-        // Whoever gives up waiting leaves an answer on the line that nobody reads.
+        // Until the answer is read, the connection cannot be used again: the caller may drop this future at any time.
         session.is_broken = true;
         let failure = match timeout(self.command_timeout, session.run(query, parameters)).await {
             Ok(Ok(outcome)) => {
@@ -101,7 +104,7 @@ impl Database {
                 return Ok(outcome);
             }
             Ok(Err(error)) => match DatabaseError::from(error) {
-                // We were let in: this is a missing GRANT, which waiting does not bring.
+                // The connection was granted, so this is a missing GRANT, a fault of the installation.
                 DatabaseError::Denied(why) => anyhow::anyhow!(why).into(),
                 other => other,
             },
@@ -126,7 +129,7 @@ impl Database {
     }
 }
 
-/// A fault of a statement, with its name.
+/// Adds the statement's name to a fault.
 fn about(error: DatabaseError, query: &Query) -> DatabaseError {
     match error {
         DatabaseError::Other(error) => error.context(format!("statement `{}`", query.name)).into(),
@@ -134,7 +137,7 @@ fn about(error: DatabaseError, query: &Query) -> DatabaseError {
     }
 }
 
-struct Outcome {
+struct Executed {
     rows: Vec<Row>,
     affected: u64,
 }
@@ -143,7 +146,7 @@ struct Outcome {
 struct Session {
     client: Client,
     driver: JoinHandle<()>,
-    /// What has been prepared, by the name of the query; `None` where nothing may be.
+    /// Prepared statements by the name of the query; `None` behind a transaction pooler.
     statements: Option<HashMap<&'static str, Statement>>,
     schema: Schema,
     connector: Connector,
@@ -155,7 +158,7 @@ impl Session {
         &mut self,
         query: &Query,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Outcome, tokio_postgres::Error> {
+    ) -> Result<Executed, tokio_postgres::Error> {
         let Some(statements) = &mut self.statements else {
             let sql = query.render(&self.schema);
             return collect(self.client.query_typed_raw(&sql, query.typed(parameters)).await?).await;
@@ -172,7 +175,7 @@ impl Session {
         execute(&self.client, &statement, parameters).await
     }
 
-    /// Gives the connection up and asks the server, over another one, to stop what it is doing for this one.
+    /// Marks the connection as broken and asks the server, over another connection, to cancel its statement.
     fn cancel(&mut self) {
         self.is_broken = true;
         let (token, tls) = (self.client.cancel_token(), self.connector.tls());
@@ -185,7 +188,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// A driver whose line is dead would go on trying to say goodbye.
+    /// The driver of a dead connection would go on trying to send its last message, `Terminate`.
     fn drop(&mut self) {
         if self.is_broken {
             self.driver.abort();
@@ -197,26 +200,26 @@ async fn execute(
     client: &Client,
     statement: &Statement,
     parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Outcome, tokio_postgres::Error> {
+) -> Result<Executed, tokio_postgres::Error> {
     collect(client.query_raw(statement, parameters.iter().copied()).await?).await
 }
 
-async fn collect(stream: tokio_postgres::RowStream) -> Result<Outcome, tokio_postgres::Error> {
+async fn collect(stream: tokio_postgres::RowStream) -> Result<Executed, tokio_postgres::Error> {
     let mut stream = std::pin::pin!(stream);
     let mut rows = Vec::new();
     while let Some(row) = stream.try_next().await? {
         rows.push(row);
     }
-    Ok(Outcome { rows, affected: stream.rows_affected().unwrap_or(0) })
+    Ok(Executed { rows, affected: stream.rows_affected().unwrap_or(0) })
 }
 
-/// Whether a prepared statement was refused, unexecuted, because tables have changed since (`cached plan must not
-/// change result type`), or because the server has forgotten it.
+/// Whether the server refused a prepared statement before executing it: a table has changed since (`cached plan must
+/// not change result type`), or the server has dropped the statement. Then it is safe to prepare and execute it again.
 fn is_outdated(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::INVALID_SQL_STATEMENT_NAME))
 }
 
-/// Opens and judges the pool's connections.
+/// Opens and checks the pool's connections.
 struct Manager {
     connector: Connector,
     prepares: bool,

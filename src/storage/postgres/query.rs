@@ -6,22 +6,22 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::Schema;
 
-/// One statement, as it stands in its file, with the types of its parameters.
+/// A statement from its file, with the types of its parameters.
 ///
-/// The types are declared, so that a statement can be sent without asking the server first, and so that a test can
-/// hold each file to what the code sends.
+/// The types are declared so that a statement can be sent without asking the server first, and so that a test can
+/// compare them with those that the server infers.
 #[derive(Debug)]
 pub struct Query {
     /// The path of its file below `sql/queries`, without the suffix.
     pub name: &'static str,
-    /// Its text.
+    /// The text of the file.
     pub sql: &'static str,
     /// The types of `$1`, `$2`, ….
     pub types: &'static [Type],
 }
 
 impl Query {
-    /// The statement for a schema.
+    /// The statement with another schema in place of `agentevals`.
     pub fn render(&self, schema: &Schema) -> Cow<'static, str> {
         render(self.sql, schema)
     }
@@ -35,11 +35,11 @@ impl Query {
     }
 }
 
-/// Puts another schema into SQL that names `agentevals`: as a qualifier (`agentevals.run`), as a name by itself
-/// (`"agentevals"`) and as the beginning of a channel (`'agentevals:runs'`).
+/// Replaces the schema `agentevals` in SQL: as a qualifier (`agentevals.run`), as a name of its own (`"agentevals"`)
+/// and at the beginning of a channel (`'agentevals:runs'`).
 ///
-/// This is the only substitution in any SQL of this program. It is safe because [`Schema`] admits nothing but words,
-/// and because qualifiers and names are quoted, so that a reserved word may be one.
+/// This is the only substitution in SQL of this program. It is safe because [`Schema`] allows only words; qualifiers
+/// and names are quoted, so that reserved words work too.
 pub(super) fn render(sql: &'static str, schema: &Schema) -> Cow<'static, str> {
     if schema.name() == Schema::DEFAULT {
         return Cow::Borrowed(sql);

@@ -1,4 +1,4 @@
-//! One connection: how it is opened, by the pool, the listener and the migrator alike.
+//! Opens connections for the pool, the listener and the migrator.
 
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ use tracing::{debug, info, warn};
 
 use super::error::{self, DatabaseError};
 use super::{Dsn, SslMode};
+use crate::pace::Pace;
 
-/// How long the first pause between two attempts to connect is; each further one is twice as long.
+/// First pause between two attempts to connect; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest pause between two attempts, so that a database is found soon after it is back.
+/// Longest pause, so that a database is found soon after it is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The half of a connection that does its input and output, and has to be polled for that.
+/// The half of a connection that does its input and output; it works only while it is polled.
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Opens connections to the servers of a connection string.
@@ -33,7 +34,7 @@ impl Connector {
     /// Reads the certificates that the connection string names.
     ///
     /// # Errors
-    /// `Other` if one cannot be used.
+    /// `Other` if a certificate cannot be used.
     pub(super) fn new(dsn: &Dsn) -> Result<Self, DatabaseError> {
         Ok(Self { dsn: dsn.clone(), tls: dsn.tls.connector()? })
     }
@@ -45,7 +46,7 @@ impl Connector {
     /// Opens a connection to the first server that grants one.
     ///
     /// # Errors
-    /// The last failure; one that may heal takes precedence, since then another attempt is worth it.
+    /// The last failure; a transient one takes precedence, since then the caller may try again.
     pub(super) async fn open(&self) -> Result<(Client, Driver), DatabaseError> {
         let mut servers: Vec<_> = self.dsn.servers.iter().collect();
         if self.dsn.is_order_random {
@@ -64,19 +65,18 @@ impl Connector {
         Err(failure.unwrap_or_else(|| DatabaseError::Unavailable("no server is configured".into())))
     }
 
-    /// Like [`Self::open`], but tries again for a while as long as the failure is one that may heal.
+    /// Like [`Self::open`], but tries again for `patience` while failures are transient.
     ///
     /// # Errors
-    /// At once whatever waiting does not mend, such as a wrong password; after `patience` the last failure.
+    /// The last transient failure after `patience`; another failure, such as a wrong password, at once.
     pub(super) async fn open_patiently(&self, patience: Duration) -> Result<(Client, Driver), DatabaseError> {
         let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        let mut has_warned = false;
+        let mut pace = Pace::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let failure = match self.open().await {
                 Err(error) if error.is_transient() => error,
                 outcome => {
-                    if has_warned && outcome.is_ok() {
+                    if outcome.is_ok() && pace.succeeded() {
                         info!("connected to the database");
                     }
                     return outcome;
@@ -86,16 +86,14 @@ impl Connector {
             if left.is_zero() {
                 return Err(failure);
             }
-            if !has_warned {
+            if pace.failed() {
                 warn!("waiting up to {patience:.0?} for the database: {failure}");
-                has_warned = true;
             }
-            sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(pace.pause().min(left)).await;
         }
     }
 
-    /// Opens a connection to one server, with and without TLS in the order its mode says.
+    /// Opens a connection to one server, with or without TLS as its mode says; `allow` and `prefer` try both.
     async fn open_one(&self, server: &Config) -> Result<(Client, Driver), DatabaseError> {
         let is_local = matches!(server.get_hosts(), [Host::Unix(_)]);
         let modes: &[DriverMode] = match self.dsn.tls.mode {
@@ -129,7 +127,8 @@ impl Connector {
     }
 }
 
-/// Whether the other choice, with or without TLS, may be let in: the handshake failed, or `pg_hba.conf` objected.
+/// Whether a connection may succeed with the other choice of TLS or no TLS: the handshake failed, or `pg_hba.conf`
+/// refused.
 fn is_about_encryption(error: &tokio_postgres::Error) -> bool {
     let source = std::error::Error::source(error);
     let cause = source.and_then(|source| source.downcast_ref::<std::io::Error>());
@@ -137,7 +136,7 @@ fn is_about_encryption(error: &tokio_postgres::Error) -> bool {
         || cause.is_some_and(error::is_tls_fault)
 }
 
-/// The failure, with the server it is about.
+/// Adds the server's address to a failure.
 fn named(error: tokio_postgres::Error, server: &Config) -> DatabaseError {
     match DatabaseError::from(error) {
         DatabaseError::Unavailable(text) => {

@@ -1,39 +1,39 @@
-//! Where the database is and how it is used, checked.
+//! The settings of the database, checked.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::Dsn;
 
-/// Everything that a process needs to know about its database.
+/// The database of a process, and the limits of its use.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// Where the pool connects to.
+    /// The server of the pool.
     pub dsn: Dsn,
-    /// Where the listener and migrations connect to, if the pool goes through a transaction pooler such as PgBouncer.
+    /// The server of the listener and of migrations, if the pool goes through a transaction pooler such as PgBouncer.
     ///
-    /// A transaction pooler hands every statement to another session: notifications, session locks and prepared
-    /// statements do not survive that. So when this is set, the pool prepares nothing, and what needs a session of its
-    /// own comes here.
+    /// A transaction pooler may send each statement to another session, and notifications, session locks and prepared
+    /// statements do not survive that. So when this is set, the pool prepares nothing, and the listener and the
+    /// migrator connect past the pooler.
     pub session_dsn: Option<Dsn>,
     /// The schema that holds our tables.
     pub schema: Schema,
-    /// How long a start waits for a database that is down or starting.
+    /// Longest wait at start for a database that is down or starting.
     pub connect_timeout: Duration,
-    /// How long a statement waits for a connection: by default longer than a server needs to restart.
+    /// Longest wait of a statement for a connection; by default longer than a server needs to restart.
     pub checkout_timeout: Duration,
-    /// How long a statement may take before its connection is given up.
+    /// Longest time for a statement; then it is cancelled and its connection dropped.
     pub command_timeout: Duration,
-    /// How often the listener tries its line; an answer may take half as long.
+    /// Time between the listener's pings; an answer may take half as long.
     pub ping_interval: Duration,
-    /// How long a migration waits for another one to finish.
+    /// Longest wait of a migration for another one to finish.
     pub migrate_lock_timeout: Duration,
-    /// How many connections the pool keeps.
+    /// Size of the pool.
     pub pool: PoolSize,
 }
 
 impl DatabaseSettings {
-    /// The defaults, for a database.
+    /// The defaults for a database.
     pub fn new(dsn: Dsn) -> Self {
         Self {
             dsn,
@@ -48,23 +48,23 @@ impl DatabaseSettings {
         }
     }
 
-    /// Where a session that keeps state is opened.
+    /// The server for connections that keep state from statement to statement.
     pub(super) fn session_dsn(&self) -> &Dsn {
         self.session_dsn.as_ref().unwrap_or(&self.dsn)
     }
 }
 
-/// How many connections the pool keeps.
+/// Size of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSize {
-    /// Idle ones that are kept open.
+    /// Idle connections that are kept open.
     pub min: u32,
-    /// At most, at least one and no fewer than `min`.
+    /// Most connections; at least one and at least `min`.
     pub max: u32,
 }
 
 impl PoolSize {
-    /// What a process that executes this many runs at a time needs.
+    /// The size for a process that executes this many runs at a time.
     pub fn for_runs(concurrent: u32) -> Self {
         Self { min: concurrent.max(2), max: concurrent.saturating_mul(2).saturating_add(4) }
     }
@@ -80,7 +80,7 @@ impl Default for PoolSize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema(String);
 
-/// A name that no schema of ours can have.
+/// A name that is not allowed for our schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no schema name; write up to {max} lower case letters, digits and `_`, with no digit and no `pg_` first",
@@ -92,7 +92,7 @@ impl Schema {
     /// The schema that the files in `sql/` name.
     pub const DEFAULT: &'static str = "agentevals";
 
-    /// Channels carry the schema's name, and PostgreSQL cuts names at 63 bytes.
+    /// Names of channels begin with the schema's name, and PostgreSQL cuts names at 63 bytes.
     pub const MAX_BYTES: usize = 48;
 
     /// The name, not quoted.
@@ -100,7 +100,7 @@ impl Schema {
         &self.0
     }
 
-    /// A channel of this installation: schemas of one database share its channels.
+    /// The full name of a channel. Channels belong to the whole database, so it begins with the schema.
     pub fn channel(&self, name: &str) -> String {
         format!("{}:{name}", self.0)
     }

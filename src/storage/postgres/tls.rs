@@ -1,4 +1,4 @@
-//! TLS to the database, as strict as `sslmode` asks, with the meanings of libpq.
+//! TLS to the database, with the modes (`sslmode`) of libpq.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Whether a line is encrypted, and what the server has to prove.
+/// Whether a connection is encrypted, and how the server's certificate is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
     /// Never encrypted.
     Disable,
     /// Encrypted if the server insists.
     Allow,
-    /// Encrypted if the server can.
+    /// Encrypted if the server supports it.
     Prefer,
-    /// Encrypted; with a root certificate given, as `VerifyCa`.
+    /// Encrypted; with a root certificate, the same as `VerifyCa`, as in libpq.
     Require,
     /// Encrypted, to a server with a certificate from a trusted authority.
     VerifyCa,
@@ -44,18 +44,18 @@ impl SslMode {
     }
 }
 
-/// How lines are secured.
+/// How connections are secured.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
-    /// How strictly.
+    /// Encryption, and the check of the server's certificate.
     pub mode: SslMode,
-    /// A PEM file of trusted authorities; without it, those of the system are trusted.
+    /// PEM file of trusted authorities; `None` trusts those of the system.
     pub root: Option<PathBuf>,
-    /// PEM files of the certificate and the key that we show.
+    /// PEM files of our own certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the server has to prove.
+/// The check of the server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proof {
     Nothing,
@@ -73,12 +73,12 @@ impl TlsSettings {
         }
     }
 
-    /// Reads the certificates and builds what the driver secures lines with.
+    /// Reads the certificates and makes the driver's TLS connector.
     ///
     /// # Errors
-    /// The certificate file that cannot be used.
+    /// A certificate file cannot be used.
     pub(super) fn connector(&self) -> anyhow::Result<MakeRustlsConnect> {
-        // Named here, so that it does not matter which provider the process has installed, if any.
+        // Given explicitly, so that it does not matter which provider the process has installed.
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
@@ -92,7 +92,7 @@ impl TlsSettings {
             }
             None => builder.with_no_client_auth(),
         };
-        // Wanted by servers that are spoken to in TLS from the first byte (`sslnegotiation=direct`).
+        // Servers with direct TLS (`sslnegotiation=direct`, PostgreSQL 17) require this protocol name.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(MakeRustlsConnect::new(config))
     }
@@ -123,7 +123,7 @@ fn read_certificates(path: &Path, option: &str) -> anyhow::Result<Vec<Certificat
     Ok(certificates)
 }
 
-/// Takes every certificate, for modes that encrypt against listeners only.
+/// Accepts every certificate, for modes that protect only against eavesdropping.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -139,7 +139,7 @@ impl ServerCertVerifier for Unverified {
         Ok(ServerCertVerified::assertion())
     }
 
-    // A signature by a key that nobody vouches for proves nothing either.
+    // The certificate is not checked, so a signature by its key proves nothing.
     fn verify_tls12_signature(
         &self,
         _message: &[u8],
@@ -163,7 +163,7 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// Verifies as the web does, save for two things that libpq lets pass.
+/// Verifies certificates as WebPKI does, with two exceptions that libpq makes.
 #[derive(Debug)]
 struct Verified {
     inner: Arc<WebPkiServerVerifier>,
@@ -183,14 +183,14 @@ impl ServerCertVerifier for Verified {
         use CertificateError::{NotValidForName, NotValidForNameContext, Other};
         let outcome = self.inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match outcome {
-            // The name is checked last, so everything else was right.
+            // webpki checks the name last, so all other checks have passed.
             Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
                 if self.proof == Proof::Authority =>
             {
                 Ok(ServerCertVerified::assertion())
             }
-            // A server's own, self-signed certificate counts as an authority, which webpki does not take for a
-            // server; its dates were checked before.
+            // webpki refuses an authority's certificate for a server, but with libpq a self-signed server certificate
+            // may be its own authority. Its dates were checked before.
             Err(Error::InvalidCertificate(Other(_))) if self.trusted.contains(end_entity) => {
                 if self.proof == Proof::AuthorityAndName {
                     rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agentevals::api::ApiSettings;
 use agentevals::api::access::{AccessSettings, Hosts, Scope, Token, Tokens, mint};
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hints;
+use agentevals::runs::Hints;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use poem::http::Method;
 use serde_json::{Value, json};

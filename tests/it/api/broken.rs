@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentevals::api::ApiSettings;
+use agentevals::api::{ApiSettings, Services};
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{
-    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
-    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
+use agentevals::outbox::{
+    ClaimedMessage, Message, MessageId, MessageLease, Outbox, OutboxService, Room, Settlement,
 };
-use agentevals::runs::outbox::{Outbox, Room};
-use agentevals::runs::store::{
-    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
-    StoreError,
+use agentevals::runs::{
+    Deletion, Events, FeedPage, FeedPosition, Hints, ResultFilter, Retention, Retried, Run, RunEvent,
+    RunFilter, RunService, Runs, StoreError, StoreResult, StoredResult, Submitted,
 };
+use agentevals::spec::Submission;
+use agentevals::uploads::{FinishedRun, FinishedRuns};
 use async_trait::async_trait;
 
 use super::harness::Api;
@@ -35,10 +34,13 @@ pub(super) enum Broken {
 impl Broken {
     /// An API over such a store.
     pub(super) fn api(self) -> Api {
-        Api::over(Arc::new(self), &Hints::default(), ApiSettings::default())
+        let store = Arc::new(self);
+        let runs = RunService::new(store.clone(), store.clone(), store.clone(), &Hints::default());
+        let outbox = OutboxService::new(store.clone(), runs.clone());
+        Api::of(Services { runs, outbox, finished: store }, ApiSettings::default())
     }
 
-    async fn fail<T>(self) -> Result<T> {
+    async fn fail<T>(self) -> StoreResult<T> {
         match self {
             Self::Unavailable => Err(StoreError::Unavailable("connection to db-7.internal refused".into())),
             Self::Other => {
@@ -55,7 +57,7 @@ macro_rules! failing {
         #[async_trait]
         impl $trait for Broken {
             $(
-                async fn $name(&self, $(_: $argument),*) -> Result<$answer> {
+                async fn $name(&self, $(_: $argument),*) -> StoreResult<$answer> {
                     self.fail().await
                 }
             )*
@@ -64,36 +66,41 @@ macro_rules! failing {
 }
 
 failing! {
-    RunStore:
-    submit(&[NewRun]) -> Vec<Submitted>;
-    record_finished(&FinishedRun) -> ();
+    Runs:
+    submit(&[Submission]) -> Vec<Submitted>;
     run(RunId) -> Option<Run>;
     spec(RunId) -> Option<String>;
     list(&RunFilter) -> Vec<Run>;
     results(RunId, &ResultFilter) -> Vec<StoredResult>;
     cancel(RunId) -> Option<Run>;
     retry(RunId) -> Option<Retried>;
-    delete(RunId) -> Option<Deletion>;
-    purge(Duration, usize) -> usize;
-    missing(&[RunId]) -> Vec<RunId>;
-    claim(&str, usize, Duration) -> Vec<Claimed>;
-    heartbeat(&[Lease], Duration) -> Vec<Held>;
-    record(&[Record]) -> Vec<bool>;
-    requeue(Lease, &Failure, Duration) -> bool;
-    release(&[Lease]) -> ();
-    settle() -> usize;
-    scan() -> Scan;
-    events(&[(RunId, u32)], usize) -> Vec<RunEvent>;
-    feed(FeedPosition, usize) -> FeedPage;
-    feed_end() -> FeedPosition;
     check() -> ();
 }
 
 failing! {
+    Retention:
+    delete(RunId) -> Option<Deletion>;
+    purge(Duration, usize) -> usize;
+}
+
+failing! {
+    Events:
+    events(&[(RunId, u32)], usize) -> Vec<RunEvent>;
+    feed(FeedPosition, usize) -> FeedPage;
+    feed_end() -> FeedPosition;
+    missing(&[RunId]) -> Vec<RunId>;
+}
+
+failing! {
+    FinishedRuns:
+    record_finished(&FinishedRun) -> ();
+}
+
+failing! {
     Outbox:
-    claim_deliveries(&Room, Duration) -> Vec<ClaimedDelivery>;
-    settle_delivery(DeliveryLease, &Settlement) -> bool;
-    next_delivery() -> Option<Duration>;
-    deliveries(RunId, Option<(u32, u16)>, usize) -> Vec<Delivery>;
-    redeliver(RunId, Option<&[DeliveryId]>) -> Vec<Delivery>;
+    claim_messages(&Room, Duration) -> Vec<ClaimedMessage>;
+    settle_message(MessageLease, &Settlement) -> bool;
+    next_message() -> Option<Duration>;
+    messages(RunId, Option<(u32, u16)>, usize) -> Vec<Message>;
+    redeliver(RunId, Option<&[MessageId]>) -> Vec<Message>;
 }

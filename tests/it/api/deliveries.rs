@@ -1,7 +1,8 @@
 //! Messages to sinks, as clients see and requeue them.
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::{ResultStatus, Settlement};
+use agentevals::outbox::Settlement;
+use agentevals::runs::ResultStatus;
 use serde_json::{Value, json};
 
 use super::harness::{Api, passed, result, submission};
@@ -19,8 +20,8 @@ async fn with_dead_message() -> (Api, RunId) {
     api.record(&claimed, vec![result(0, "m", ResultStatus::Passed)], passed()).await;
     let dead = Settlement::Dead { status: Some(400), error: "answered 400".to_owned() };
     for settlement in [dead, Settlement::Delivered { status: Some(200) }] {
-        let message = api.store.claim_deliveries(&room(), MARGIN).await.unwrap().remove(0);
-        assert!(api.store.settle_delivery(message.lease, &settlement).await.unwrap());
+        let message = api.store.claim_messages(&room(), MARGIN).await.unwrap().remove(0);
+        assert!(api.store.settle_message(message.lease, &settlement).await.unwrap());
     }
     (api, run)
 }

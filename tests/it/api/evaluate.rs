@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use agentevals::api::ApiSettings;
 use agentevals::evaluators::CodePolicy;
-use agentevals::runs::hints::Hints;
+use agentevals::runs::Hints;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;

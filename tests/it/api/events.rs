@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::ResultStatus;
+use agentevals::runs::ResultStatus;
 use futures_util::{Stream, StreamExt};
 use poem::web::sse::Event;
 use serde_json::{Value, json};

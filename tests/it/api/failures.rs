@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use agentevals::api::ApiSettings;
-use agentevals::runs::hints::Hints;
+use agentevals::runs::Hints;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use poem::http::Method;
 use serde_json::{Value, json};

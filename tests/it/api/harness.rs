@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentevals::api::{ApiSettings, app, openapi_document};
+use agentevals::api::{ApiSettings, Services, app, openapi_document};
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hints;
-use agentevals::runs::model::{
-    Claimed, Ending, EvaluatorType, Failure, Progress, Record, ResultRecord, ResultStatus, Summary, Verdict,
+use agentevals::queue::{Claimed, Record};
+use agentevals::runs::{
+    Ending, EvaluatorType, Failure, Hints, Progress, ResultRecord, ResultStatus, Summary, Verdict,
 };
-use agentevals::runs::service::RunService;
-use agentevals::runs::store::RunStore;
+use agentevals::storage::Storage;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use futures_util::Stream;
 use poem::endpoint::BoxEndpoint;
@@ -23,13 +22,14 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::schema;
+use crate::support::runs::services;
 use crate::support::{otlp, question};
 
 /// The service under test.
 pub(super) struct Api {
     client: TestClient<BoxEndpoint<'static, Response>>,
     /// What is behind it.
-    pub(super) store: Arc<dyn RunStore>,
+    pub(super) store: Arc<dyn Storage>,
     /// Stops it.
     pub(super) shutdown: CancellationToken,
     document: Value,
@@ -50,10 +50,15 @@ impl Api {
     }
 
     /// Over any store.
-    pub(super) fn over(store: Arc<dyn RunStore>, hints: &Hints, settings: ApiSettings) -> Self {
+    pub(super) fn over(store: Arc<dyn Storage>, hints: &Hints, settings: ApiSettings) -> Self {
+        Self { store: store.clone(), ..Self::of(services(&store, hints), settings) }
+    }
+
+    /// Over services that need no store behind them.
+    pub(super) fn of(services: Services, settings: ApiSettings) -> Self {
         let shutdown = CancellationToken::new();
-        let service = RunService::new(store.clone(), hints);
-        let client = TestClient::new(app(service, settings, shutdown.clone()).boxed());
+        let client = TestClient::new(app(services, settings, shutdown.clone()).boxed());
+        let store = Arc::new(MemoryStore::new(MemoryLimits::default(), Hints::default()));
         let document = serde_json::from_str(&openapi_document()).unwrap();
         Self { client, store, shutdown, document }
     }
@@ -103,7 +108,7 @@ impl Api {
     /// Stores something about a claimed run.
     pub(super) async fn record(&self, claimed: &Claimed, results: Vec<ResultRecord>, ending: Option<Ending>) {
         let progress = Some(Progress { done: 1, total: 2 });
-        let record = Record {
+        let mut record = Record {
             lease: claimed.lease,
             write: uuid::Uuid::new_v4(),
             attempt: claimed.attempt,
@@ -111,7 +116,9 @@ impl Api {
             results,
             ending,
             has_sinks: claimed.has_sinks,
+            messages: Vec::new(),
         };
+        record.add_messages(chrono::Utc::now()).unwrap();
         assert_eq!(self.store.record(&[record]).await.unwrap(), [true]);
     }
 }

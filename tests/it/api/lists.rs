@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agentevals::runs::model::ResultStatus;
+use agentevals::runs::ResultStatus;
 use serde_json::{Value, json};
 
 use super::harness::{Api, failed, passed, result};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::ResultStatus;
+use agentevals::runs::ResultStatus;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 

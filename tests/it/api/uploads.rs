@@ -6,11 +6,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentevals::api::ApiSettings;
-use agentevals::runs::hints::Hints;
-use agentevals::runs::service::RunService;
+use agentevals::runs::Hints;
+use agentevals::storage::Storage;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use futures_util::{Stream, StreamExt};
 use poem::listener::{Acceptor, Listener, TcpListener};
@@ -25,7 +26,7 @@ use super::document::document;
 use super::evaluate::{CONFIG, golden, trace, with_evaluator, with_settings};
 use super::harness::{Api, form};
 use super::schema;
-use crate::support::runs::{PATIENCE, TestStore, on_both, until};
+use crate::support::runs::{PATIENCE, TestStore, on_both, services, until};
 use crate::support::{otlp, question};
 
 /// An event as it was received.
@@ -211,8 +212,8 @@ struct Served {
 impl Served {
     async fn new(settings: ApiSettings) -> Self {
         let (hints, stop) = (Hints::default(), CancellationToken::new());
-        let store = std::sync::Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
-        let app = agentevals::api::app(RunService::new(store, &hints), settings, stop.clone());
+        let store: Arc<dyn Storage> = Arc::new(MemoryStore::new(MemoryLimits::default(), hints.clone()));
+        let app = agentevals::api::app(services(&store, &hints), settings, stop.clone());
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
         let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
         let end = stop.clone().cancelled_owned();

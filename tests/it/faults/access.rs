@@ -13,11 +13,10 @@ use tokio::time::timeout;
 
 use super::eventually;
 use super::work::quick;
-use crate::support::LONG_PATIENCE;
-use crate::support::agentevals;
 use crate::support::client::http;
 use crate::support::postgres::TestDb;
 use crate::support::processes::{Launch, Process, serve};
+use crate::support::{LONG_PATIENCE, agentevals};
 
 /// A token and the line for the server's file, as the program makes them.
 fn made(name: &str, scopes: &[&str]) -> (String, String) {

@@ -6,10 +6,9 @@ use agentevals::ids::RunId;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use super::eventually;
 use super::truth::life;
 use super::work::{Workshop, quick};
-use super::{LONG_LEASE, SHORT_LEASE};
+use super::{LONG_LEASE, SHORT_LEASE, eventually};
 use crate::execution::{fixture, holds};
 use crate::support::http_server::{HttpServer, Reply, Request};
 use crate::support::postgres::TestDb;

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::{Claimed, Ending, NewRun, Record, Run, Settlement, Submitted, Verdict};
-use agentevals::runs::store::{Deletion, Retried, RunFilter};
+use agentevals::outbox::Settlement;
+use agentevals::queue::{Claimed, Record};
+use agentevals::runs::{Deletion, Ending, Retried, Run, RunFilter, Submitted, Verdict};
+use agentevals::spec::Submission;
 use fastrand::Rng;
 
 use crate::support::runs::{
@@ -17,7 +19,7 @@ use crate::support::sinks::{DELIVERED, again, dead, payload, states, with_sinks}
 /// What is done; numbers are those of runs and claims in the order in which they came, modulo how many there are.
 #[derive(Debug, Clone)]
 enum Step {
-    Submit(Vec<NewRun>),
+    Submit(Vec<Submission>),
     Claim { limit: usize, is_lost: bool },
     Heartbeat(usize),
     Record { claim: usize, places: Vec<u32>, ending: Option<u8>, has_progress: bool },
@@ -33,7 +35,7 @@ enum Step {
 }
 
 fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
-    let mut stored: Vec<NewRun> = Vec::new();
+    let mut stored: Vec<Submission> = Vec::new();
     let mut steps = Vec::new();
     for _ in 0..count {
         let any = rng.usize(..1000);
@@ -69,7 +71,7 @@ fn steps(rng: &mut Rng, count: usize) -> Vec<Step> {
     steps
 }
 
-fn submission(rng: &mut Rng, stored: &mut Vec<NewRun>) -> NewRun {
+fn submission(rng: &mut Rng, stored: &mut Vec<Submission>) -> Submission {
     let mut new = with_spec(&format!("[{}]", rng.u8(..3)));
     new.priority = rng.i16(-2..3);
     new.max_attempts = rng.u32(1..4);
@@ -135,7 +137,7 @@ impl Side {
                 let part = part(claimed, places.clone());
                 let progress = part.progress.filter(|_| *has_progress);
                 let record = Record { progress, ending: ending.map(self::ending), ..part };
-                format!("{:?}", store.record(&[record]).await.unwrap())
+                format!("{:?}", store.write_all([record]).await)
             }
             Step::Together(one, other) => {
                 let (Some(one), Some(other)) = (self.claim(*one), self.claim(*other)) else {
@@ -145,7 +147,7 @@ impl Side {
                 if one.lease.run != other.lease.run {
                     records.push(end(other, failed()));
                 }
-                format!("{:?}", store.record(&records).await.unwrap())
+                format!("{:?}", store.write_all(records).await)
             }
             Step::Requeue { claim, delay } => {
                 let Some(claimed) = self.claim(*claim) else { return String::new() };
@@ -160,7 +162,7 @@ impl Side {
                 store.release(&leases[..leases.len().min(1 + claim % 2)]).await.unwrap();
                 String::new()
             }
-            Step::Settle => format!("{}", store.settle().await.unwrap()),
+            Step::Settle => format!("{}", store.reap().await.unwrap()),
             Step::Cancel(number) => match run(*number) {
                 Some(run) => format!("{:?}", store.cancel(run).await.unwrap().as_ref().map(shown)),
                 None => String::new(),
@@ -183,10 +185,10 @@ impl Side {
             },
             Step::Deliver(outcome) => {
                 until_due_settles(store).await;
-                let claimed = store.claim_messages().await;
+                let claimed = store.claim_due().await;
                 let mut words = Vec::new();
                 for claimed in claimed {
-                    let id = claimed.lease.delivery;
+                    let id = claimed.lease.message;
                     let settlement = match (outcome + id.event + u32::from(id.sink)) % 5 {
                         0 | 1 => DELIVERED,
                         2 => dead(),
@@ -226,7 +228,7 @@ impl Side {
             for stored in self.store.results(run.id, &all_results()).await.unwrap() {
                 writeln!(text, "  attempt {}: {:?}", stored.attempt, stored.record).unwrap();
             }
-            for message in self.store.messages(run.id).await {
+            for message in self.store.all_messages(run.id).await {
                 let (id, error) = (message.id, message.last_error);
                 let waits = message.next_attempt_at.is_some();
                 let (state, attempts, status) = (message.state, message.attempts, message.last_status);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentevals::ids::{LeaseId, RunId};
-use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{
-    Ending, EventKind, Failure, Lease, MetricSummary, NewRun, Progress, Record, ResultCounts, ResultRecord,
-    ResultStatus, Run, RunStatus, Submitted, Summary, Verdict,
+use agentevals::queue::{LEASE_LOST, Lease, Record};
+use agentevals::runs::{
+    Ending, EventKind, Failure, FeedPosition, Hint, MetricSummary, Progress, ResultCounts, ResultFilter,
+    ResultRecord, ResultStatus, Retried, Run, RunFilter, RunStatus, Submitted, Summary, Verdict,
 };
-use agentevals::runs::store::{FeedPosition, LEASE_LOST, ResultFilter, Retried, RunFilter};
+use agentevals::spec::Submission;
 use futures_util::future::join_all;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -79,7 +79,8 @@ on_both! {
 // Submission
 
 async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
-    let mut new = NewRun { priority: -7, deadline: Duration::from_secs(42), max_attempts: 5, ..new_run() };
+    let mut new =
+        Submission { priority: -7, deadline: Duration::from_secs(42), max_attempts: 5, ..new_run() };
     new.labels = [("team".to_owned(), "search".to_owned())].into();
     let submitted = store.submit(std::slice::from_ref(&new)).await.unwrap();
     let [Submitted::Created(run)] = &*submitted else { panic!("{submitted:?}") };
@@ -112,7 +113,7 @@ async fn a_new_run_is_queued_with_its_first_event(store: TestStore) {
 async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict(store: TestStore) {
     let new = new_run();
     store.submit_one(new.clone()).await;
-    let other = NewRun { id: new.id, ..with_spec("{}") };
+    let other = Submission { id: new.id, ..with_spec("{}") };
     let answers = store.submit(&[new.clone(), other.clone()]).await.unwrap();
     let stored = store.get(new.id).await;
     assert_eq!(answers, [Submitted::Same(stored.clone()), Submitted::Conflict(stored)]);
@@ -129,13 +130,13 @@ async fn the_same_work_under_an_id_is_the_stored_run_and_other_work_a_conflict(s
 }
 
 async fn a_key_finds_the_run_submitted_under_it_before(store: TestStore) {
-    let keyed = |spec: &str| NewRun { idempotency_key: Some("key".to_owned()), ..with_spec(spec) };
+    let keyed = |spec: &str| Submission { idempotency_key: Some("key".to_owned()), ..with_spec(spec) };
     let (first, again, other) = (keyed("[1]"), keyed("[1]"), keyed("[2]"));
     let unkeyed = with_spec("[1]");
     store.submit_one(first.clone()).await;
     // One who says which run it should be must not be answered with another.
-    let chosen = NewRun { is_id_chosen: true, ..keyed("[1]") };
-    let answer = store.submit(&[chosen, NewRun { is_id_chosen: true, ..first.clone() }]).await.unwrap();
+    let chosen = Submission { is_id_chosen: true, ..keyed("[1]") };
+    let answer = store.submit(&[chosen, Submission { is_id_chosen: true, ..first.clone() }]).await.unwrap();
     let stored = store.get(first.id).await;
     assert_eq!(answer, [Submitted::Conflict(stored.clone()), Submitted::Same(stored)]);
     let answers =
@@ -158,7 +159,7 @@ async fn a_key_finds_the_run_submitted_under_it_before(store: TestStore) {
 
 async fn one_id_twice_in_a_group_is_stored_once(store: TestStore) {
     let new = new_run();
-    let other = NewRun { id: new.id, ..with_spec("{}") };
+    let other = Submission { id: new.id, ..with_spec("{}") };
     let answers = store.submit(&[new.clone(), other, new.clone(), new_run()]).await.unwrap();
     let stored = store.get(new.id).await;
     assert_eq!(answers[0], Submitted::Created(stored.clone()));
@@ -170,7 +171,7 @@ async fn one_id_twice_in_a_group_is_stored_once(store: TestStore) {
 }
 
 async fn one_key_twice_in_a_group_is_stored_once(store: TestStore) {
-    let keyed = || NewRun { idempotency_key: Some("key".to_owned()), ..with_spec("[1]") };
+    let keyed = || Submission { idempotency_key: Some("key".to_owned()), ..with_spec("[1]") };
     let group = [keyed(), keyed(), keyed()];
     let answers = store.submit(&group).await.unwrap();
     let created: Vec<_> = answers.iter().filter(|answer| matches!(answer, Submitted::Created(_))).collect();
@@ -224,13 +225,13 @@ async fn a_specification_is_kept_byte_for_byte(store: TestStore) {
 }
 
 async fn labels_and_keys_may_be_any_text(store: TestStore) {
-    let new = NewRun {
+    let new = Submission {
         idempotency_key: Some(ODD.to_owned()),
         labels: [(ODD.to_owned(), ODD.to_owned()), ("a\"b".to_owned(), "%_'".to_owned())].into(),
         ..new_run()
     };
     store.submit_one(new.clone()).await;
-    let again = NewRun { id: RunId::new_v7(), ..new.clone() };
+    let again = Submission { id: RunId::new_v7(), ..new.clone() };
     assert!(matches!(&store.submit(&[again]).await.unwrap()[..], [Submitted::Same(run)] if run.id == new.id));
     for (key, value) in new.labels {
         let filter = RunFilter { labels: vec![(key, value)], limit: 10, ..RunFilter::default() };
@@ -257,7 +258,7 @@ async fn what_does_not_exist_is_not_found(store: TestStore) {
     assert!(!store.requeue(lease, &failure(), Duration::ZERO).await.unwrap());
     store.release(&[lease]).await.unwrap();
     store.release(&[]).await.unwrap();
-    assert_eq!(store.settle().await.unwrap(), 0);
+    assert_eq!(store.reap().await.unwrap(), 0);
     assert!(store.submit(&[]).await.unwrap().is_empty());
     assert!(store.list(&RunFilter { limit: 10, ..RunFilter::default() }).await.unwrap().is_empty());
     assert!(store.feed(FeedPosition::START, 10).await.unwrap().events.is_empty());
@@ -292,7 +293,7 @@ async fn fault_8_pages_over_equal_times_lose_and_repeat_nothing(store: TestStore
 async fn every_filter_selects_runs(store: TestStore) {
     let labelled = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        NewRun { labels, ..new_run() }
+        Submission { labels, ..new_run() }
     };
     let finished = [
         (succeeded(), labelled(&[("team", "a")])),
@@ -371,7 +372,7 @@ async fn every_filter_selects_runs(store: TestStore) {
 async fn the_most_urgent_run_is_claimed_first_then_the_oldest(store: TestStore) {
     let mut expected = Vec::new();
     for priority in [0, 100, -100, 0, 5, 100, -5] {
-        let run = store.submit_one(NewRun { priority, ..new_run() }).await;
+        let run = store.submit_one(Submission { priority, ..new_run() }).await;
         expected.push((-priority, expected.len(), run));
     }
     expected.sort_unstable();
@@ -410,7 +411,7 @@ async fn two_claimers_never_get_the_same_run(store: TestStore) {
 }
 
 async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
-    let new = NewRun { max_attempts: 100, deadline: Duration::from_secs(7), ..new_run() };
+    let new = Submission { max_attempts: 100, deadline: Duration::from_secs(7), ..new_run() };
     store.submit_one(new.clone()).await;
     let (mut leases, mut started_at) = (HashSet::new(), None);
     for attempt in 1..=20 {
@@ -437,7 +438,7 @@ async fn each_claim_has_a_new_lease_and_counts(store: TestStore) {
 async fn a_heartbeat_tells_what_is_held_lost_and_to_be_stopped(store: TestStore) {
     let lost = store.submit_one(new_run()).await;
     let lost_lease = store.claim_and_lose().await.lease;
-    assert_eq!(store.settle().await.unwrap(), 1);
+    assert_eq!(store.reap().await.unwrap(), 1);
     let taken_over = store.claim_one().await.lease;
     let (kept, stopped, ended) = (store.claimed().await, store.claimed().await.lease, store.claimed().await);
     store.cancel(stopped.run).await.unwrap();
@@ -458,7 +459,7 @@ async fn a_heartbeat_keeps_a_run_from_being_lost(store: TestStore) {
     // Nobody has settled it: whoever holds the lease may go on.
     assert_eq!(store.heartbeat(&[claimed.lease], LEASE).await.unwrap().len(), 1);
     assert!(!store.scan().await.unwrap().has_lost);
-    assert_eq!(store.settle().await.unwrap(), 0);
+    assert_eq!(store.reap().await.unwrap(), 0);
     assert!(store.claim("other", 1, LEASE).await.unwrap().is_empty());
     assert!(store.write(end(&claimed, succeeded())).await);
     assert_eq!(store.get(run).await.status, RunStatus::Succeeded);
@@ -520,7 +521,7 @@ async fn results_come_in_parts_before_the_end(store: TestStore) {
 async fn fault_2_an_old_lease_writes_nothing(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     let old = store.claim_and_lose().await;
-    store.settle().await.unwrap();
+    store.reap().await.unwrap();
     let settled = (store.get(run).await, store.events_of(run).await);
     let attempts = || [part(&old, [0, 1]), end(&old, succeeded()), end(&old, Ending::Cancelled)];
     let refuses_all = async || {
@@ -827,13 +828,13 @@ async fn a_run_that_is_to_be_stopped_is_not_requeued(store: TestStore) {
     let still = store.get(run).await;
     assert_eq!((still.status, still.attempt, still.cancel_requested), (RunStatus::Running, 1, true));
     assert_eq!(store.heartbeat(&[claimed.lease], Duration::ZERO).await.unwrap().len(), 1);
-    until(async || store.settle().await.unwrap() == 1).await;
+    until(async || store.reap().await.unwrap() == 1).await;
     assert_eq!(store.get(run).await.status, RunStatus::Cancelled);
 }
 
 /// Upstream cancels for good what it was executing at shutdown.
 async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(store: TestStore) {
-    let new = NewRun { max_attempts: 1, ..new_run() };
+    let new = Submission { max_attempts: 1, ..new_run() };
     let run = store.submit_one(new).await;
     for _ in 0..5 {
         let claimed = store.claim_one().await;
@@ -864,16 +865,16 @@ async fn fault_3_a_released_run_is_due_at_once_and_the_attempt_does_not_count(st
 }
 
 async fn a_lost_run_is_queued_again_until_it_is_out_of_attempts(store: TestStore) {
-    let run = store.submit_one(NewRun { max_attempts: 2, ..new_run() }).await;
+    let run = store.submit_one(Submission { max_attempts: 2, ..new_run() }).await;
     store.claim_and_lose().await;
-    assert_eq!(store.settle().await.unwrap(), 1);
-    assert_eq!(store.settle().await.unwrap(), 0);
+    assert_eq!(store.reap().await.unwrap(), 1);
+    assert_eq!(store.reap().await.unwrap(), 0);
     let again = store.get(run).await;
     assert_eq!((again.status, again.attempt, again.failure), (RunStatus::Queued, 1, None));
     let scan = store.scan().await.unwrap();
     assert!(scan.has_due && !scan.has_lost);
     store.claim_and_lose().await;
-    assert_eq!(store.settle().await.unwrap(), 1);
+    assert_eq!(store.reap().await.unwrap(), 1);
     let lost = store.get(run).await;
     assert_eq!((lost.status, lost.attempt), (RunStatus::Failed, 2));
     assert_eq!(lost.failure, Some(Failure::new(LEASE_LOST.0, LEASE_LOST.1)));
@@ -892,7 +893,7 @@ async fn a_lost_run_that_is_to_be_stopped_is_cancelled(store: TestStore) {
     let run = store.submit_one(new_run()).await;
     let claimed = store.claim_and_lose().await;
     store.cancel(run).await.unwrap();
-    assert_eq!(store.settle().await.unwrap(), 1);
+    assert_eq!(store.reap().await.unwrap(), 1);
     let settled = store.get(run).await;
     assert_eq!(
         (settled.status, settled.failure, settled.cancel_requested),
@@ -908,7 +909,7 @@ async fn any_number_of_lost_runs_is_settled(store: TestStore) {
     until(async || store.scan().await.unwrap().has_lost).await;
     let mut settled = 0;
     while store.scan().await.unwrap().has_lost {
-        settled += store.settle().await.unwrap();
+        settled += store.reap().await.unwrap();
     }
     assert_eq!(settled, 450);
     let claimed = store.claim("worker", 1000, LEASE).await.unwrap();
@@ -991,7 +992,7 @@ async fn cancel_and_claim_at_the_same_time_never_both_lose(store: TestStore) {
 }
 
 async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
-    let new = NewRun { max_attempts: 2, priority: 3, ..new_run() };
+    let new = Submission { max_attempts: 2, priority: 3, ..new_run() };
     let run = store.submit_one(new.clone()).await;
     let refused = async || {
         let before = store.get(run).await;
@@ -1009,7 +1010,7 @@ async fn failed_and_cancelled_runs_can_be_retried(store: TestStore) {
     assert_eq!((queued.finished_at, queued.started_at), (None, started_at));
     // It has as many attempts again.
     store.claim_and_lose().await;
-    store.settle().await.unwrap();
+    store.reap().await.unwrap();
     assert_eq!(store.get(run).await.status, RunStatus::Queued);
     let third = store.claim_one().await;
     assert_eq!((third.attempt, third.max_attempts, &third.spec), (3, 3, &new.spec));
@@ -1061,7 +1062,7 @@ async fn a_scan_sees_what_is_due_lost_and_next(store: TestStore) {
     assert_eq!(seen().await, (true, false, Some(50)));
     store.claim_and_lose().await;
     assert_eq!(seen().await, (false, true, Some(50)));
-    store.settle().await.unwrap();
+    store.reap().await.unwrap();
     assert_eq!(seen().await, (true, false, Some(50)));
     store.write(end(&first, succeeded())).await;
     let third = store.claim_one().await;
@@ -1073,9 +1074,9 @@ async fn a_scan_sees_what_is_due_lost_and_next(store: TestStore) {
 // Events
 
 async fn events_are_numbered_without_gaps_through_every_change(store: TestStore) {
-    let run = store.submit_one(NewRun { max_attempts: 2, ..new_run() }).await;
+    let run = store.submit_one(Submission { max_attempts: 2, ..new_run() }).await;
     store.claim_and_lose().await;
-    store.settle().await.unwrap();
+    store.reap().await.unwrap();
     let claimed = store.claim_one().await;
     store.write(part(&claimed, [0, 1])).await;
     store.release(&[claimed.lease]).await.unwrap();
@@ -1090,7 +1091,7 @@ async fn events_are_numbered_without_gaps_through_every_change(store: TestStore)
     store.retry(run).await.unwrap();
     for _ in 0..2 {
         store.claim_and_lose().await;
-        store.settle().await.unwrap();
+        store.reap().await.unwrap();
     }
     store.retry(run).await.unwrap();
     let claimed = store.claim_one().await;
@@ -1163,7 +1164,7 @@ async fn numbers_beyond_all_events_and_results_find_nothing(store: TestStore) {
 async fn the_feed_goes_on_from_any_position(store: TestStore) {
     let labels = [("team".to_owned(), "a".to_owned())];
     for _ in 0..3 {
-        store.submit_one(NewRun { labels: labels.clone().into(), ..new_run() }).await;
+        store.submit_one(Submission { labels: labels.clone().into(), ..new_run() }).await;
     }
     for claimed in store.claim("worker", 3, LEASE).await.unwrap() {
         store.write(Record { ending: Some(succeeded()), ..part(&claimed, [0, 1]) }).await;
@@ -1174,7 +1175,7 @@ async fn the_feed_goes_on_from_any_position(store: TestStore) {
     assert!(!whole.has_more);
     assert!(whole.events.is_sorted_by_key(|event| event.position));
     assert!(whole.events.iter().all(|event| event.labels == labels.clone().into()));
-    let key = |event: &agentevals::runs::store::FeedEvent| (event.position.run, event.position.seq);
+    let key = |event: &agentevals::runs::FeedEvent| (event.position.run, event.position.seq);
     let distinct: HashSet<_> = whole.events.iter().map(key).collect();
     assert_eq!(distinct.len(), 15);
     for event in &whole.events {
@@ -1292,7 +1293,7 @@ async fn every_change_is_hinted(store: TestStore) {
     due_and_events(&mut hints, second).await;
     store.claim_and_lose().await;
     hinted(&mut hints, of(second)).await;
-    store.settle().await.unwrap();
+    store.reap().await.unwrap();
     due_and_events(&mut hints, second).await;
     // One group, one hint of each kind; more runs than a payload holds are any run.
     let many = store.submit_many(300).await;
@@ -1313,7 +1314,7 @@ async fn every_change_is_hinted(store: TestStore) {
     assert_eq!(due, 1);
 }
 
-async fn due_and_events(hints: &mut agentevals::runs::hints::HintReceiver, run: RunId) {
+async fn due_and_events(hints: &mut agentevals::runs::HintReceiver, run: RunId) {
     let (mut is_due, mut has_events) = (false, false);
     while !(is_due && has_events) {
         let hint = hinted(hints, |_| true).await;

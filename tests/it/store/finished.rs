@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{
-    Ending, EventKind, FinishedRun, NewRun, ResultRecord, ResultStatus, Run, RunStatus, Summary, TargetKind,
-    Verdict,
+use agentevals::runs::{
+    Ending, EventKind, Hint, ResultFilter, ResultRecord, ResultStatus, Retried, Run, RunFilter, RunStatus,
+    Summary, Verdict,
 };
-use agentevals::runs::store::{ResultFilter, Retried, RunFilter};
+use agentevals::spec::{Submission, TargetKind};
+use agentevals::uploads::FinishedRun;
 use chrono::TimeDelta;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -118,7 +118,7 @@ async fn fault_5_no_worker_can_ever_claim_a_finished_run(store: TestStore) {
     assert!(idle.await.unwrap().is_empty());
     let scan = store.scan().await.unwrap();
     assert_eq!((scan.has_due, scan.has_lost, scan.next_due), (false, false, None), "{scan:?}");
-    assert_eq!(store.settle().await.unwrap(), 0);
+    assert_eq!(store.reap().await.unwrap(), 0);
     for run in &recorded {
         assert_eq!(store.get(run.id).await.status, RunStatus::Succeeded);
     }
@@ -209,8 +209,11 @@ async fn finished_runs_may_be_odd(store: TestStore) {
 async fn fault_9_runs_are_found_by_eval_set_agent_and_kind(store: TestStore) {
     let uploaded = finished(vec![], of_agent("weather"));
     store.record_finished(&uploaded).await.unwrap();
-    let fetched =
-        NewRun { target_kind: TargetKind::Http, eval_set_id: Some("other golden".to_owned()), ..new_run() };
+    let fetched = Submission {
+        target_kind: TargetKind::Http,
+        eval_set_id: Some("other golden".to_owned()),
+        ..new_run()
+    };
     let fetched = store.submit_one(fetched).await;
     let inline = store.submit_one(new_run()).await;
     let found = async |filter: RunFilter| {

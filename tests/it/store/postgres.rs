@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::hints::Hint;
-use agentevals::runs::model::{EventKind, NewRun, Record, RunStatus};
-use agentevals::runs::store::{FeedPosition, RunFilter};
+use agentevals::queue::Record;
+use agentevals::runs::{EventKind, FeedPosition, Hint, RunFilter, RunStatus};
+use agentevals::spec::Submission;
 use agentevals::storage::postgres::{Migrator, Schema, queries};
 use tokio_postgres::Client;
 
@@ -185,7 +185,7 @@ async fn a_claim_of_messages_looks_only_at_what_is_due() {
 /// The whole way of a run.
 async fn end_to_end(store: &TestStore) {
     let mut hints = store.hints.subscribe();
-    let run = store.submit_one(NewRun { idempotency_key: Some("k".to_owned()), ..with_sinks(1) }).await;
+    let run = store.submit_one(Submission { idempotency_key: Some("k".to_owned()), ..with_sinks(1) }).await;
     hinted(&mut hints, |hint| matches!(hint, Hint::Due(_))).await;
     let claimed = store.claim_one().await;
     store.heartbeat(&[claimed.lease], LEASE).await.unwrap();
@@ -198,7 +198,7 @@ async fn end_to_end(store: &TestStore) {
     let claimed = store.claim_one().await;
     store.requeue(claimed.lease, &failure(), Duration::ZERO).await.unwrap();
     let lost = store.claim_and_lose().await;
-    assert_eq!(store.settle().await.unwrap(), 1);
+    assert_eq!(store.reap().await.unwrap(), 1);
     assert!(!store.write(end(&lost, succeeded())).await);
     let claimed = store.claim_one().await;
     assert!(store.write(Record { ending: Some(succeeded()), ..part(&claimed, [5]) }).await);
@@ -212,11 +212,11 @@ async fn end_to_end(store: &TestStore) {
         assert_eq!(store.list(&filter).await.unwrap().len(), 1);
     }
     store.feed_end().await.unwrap();
-    hinted(&mut hints, |hint| *hint == Hint::Deliveries).await;
+    hinted(&mut hints, |hint| *hint == Hint::Messages).await;
     let message = store.claim_message().await;
-    assert!(store.next_delivery().await.unwrap().is_some());
+    assert!(store.next_message().await.unwrap().is_some());
     store.settled(&message, &dead()).await;
-    assert_eq!(store.redeliver(run, Some(&[message.lease.delivery])).await.unwrap().len(), 1);
+    assert_eq!(store.redeliver(run, Some(&[message.lease.message])).await.unwrap().len(), 1);
     store.settled(&store.claim_message().await, &DELIVERED).await;
     store.check().await.unwrap();
 }

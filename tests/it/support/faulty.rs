@@ -1,19 +1,17 @@
-//! A store that counts calls and fails, or is slow to answer, when a test wants it to.
+//! A port that counts calls and fails, or is slow to answer, when a test wants it to.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::{
-    Claimed, ClaimedDelivery, Delivery, DeliveryId, DeliveryLease, Failure, FinishedRun, Lease, NewRun,
-    Record, Run, RunEvent, Settlement, StoredResult, Submitted,
+use agentevals::outbox::{ClaimedMessage, Message, MessageId, MessageLease, Outbox, Room, Settlement};
+use agentevals::queue::{Claimed, Held, Lease, Queue, Record, Scan};
+use agentevals::runs::{
+    Events, Failure, FeedPage, FeedPosition, ResultFilter, Retried, Run, RunEvent, RunFilter, Runs,
+    StoreError, StoreResult, StoredResult, Submitted,
 };
-use agentevals::runs::outbox::{Outbox, Room};
-use agentevals::runs::store::{
-    Deletion, FeedPage, FeedPosition, Held, Result, ResultFilter, Retried, RunFilter, RunStore, Scan,
-    StoreError,
-};
+use agentevals::spec::Submission;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
@@ -34,17 +32,17 @@ pub(crate) struct Call<'a> {
     pub(crate) records: &'a [Record],
 }
 
-/// A store before another.
-pub(crate) struct Faulty {
-    inner: Arc<dyn RunStore>,
+/// A port before a real one.
+pub(crate) struct Faulty<P: ?Sized> {
+    inner: Arc<P>,
     calls: Mutex<HashMap<&'static str, usize>>,
     fault: Mutex<Option<Fault>>,
     gates: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
 }
 
-impl Faulty {
+impl<P: ?Sized> Faulty<P> {
     /// No faults yet.
-    pub(crate) fn before(inner: Arc<dyn RunStore>) -> Arc<Self> {
+    pub(crate) fn before(inner: Arc<P>) -> Arc<Self> {
         let (calls, fault, gates) = (Mutex::default(), Mutex::default(), Mutex::default());
         Arc::new(Self { inner, calls, fault, gates })
     }
@@ -76,12 +74,12 @@ impl Faulty {
         gate
     }
 
-    fn enter(&self, call: &Call<'_>) -> Result<()> {
+    fn enter(&self, call: &Call<'_>) -> StoreResult<()> {
         *self.calls.lock().unwrap().entry(call.name).or_default() += 1;
         self.check(call, Moment::Before)
     }
 
-    async fn leave(&self, call: &Call<'_>) -> Result<()> {
+    async fn leave(&self, call: &Call<'_>) -> StoreResult<()> {
         let gate = self.gates.lock().unwrap().get(call.name).cloned();
         if let Some(gate) = gate {
             gate.acquire().await.unwrap().forget();
@@ -89,7 +87,7 @@ impl Faulty {
         self.check(call, Moment::After)
     }
 
-    fn check(&self, call: &Call<'_>, moment: Moment) -> Result<()> {
+    fn check(&self, call: &Call<'_>, moment: Moment) -> StoreResult<()> {
         let failure = self.fault.lock().unwrap().as_mut().and_then(|fault| fault(call, moment));
         failure.map_or(Ok(()), Err)
     }
@@ -103,11 +101,11 @@ pub(crate) fn away() -> StoreError {
 macro_rules! pass_on {
     ($trait:ident { $($method:tt)* } $($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
-        impl $trait for Faulty {
+        impl $trait for Faulty<dyn $trait> {
             $($method)*
 
             $(
-                async fn $name(&self, $($argument: $kind),*) -> Result<$answer> {
+                async fn $name(&self, $($argument: $kind),*) -> StoreResult<$answer> {
                     let call = Call { name: stringify!($name), records: &[] };
                     self.enter(&call)?;
                     let answer = self.inner.$name($($argument),*).await?;
@@ -119,42 +117,47 @@ macro_rules! pass_on {
 }
 
 pass_on! {
-    RunStore {
-        async fn record(&self, records: &[Record]) -> Result<Vec<bool>> {
+    Queue {
+        async fn record(&self, records: &[Record]) -> StoreResult<Vec<bool>> {
             let call = Call { name: "record", records };
             self.enter(&call)?;
             let answer = self.inner.record(records).await?;
             self.leave(&call).await.map(|()| answer)
         }
     }
-    submit(runs: &[NewRun]) -> Vec<Submitted>;
-    record_finished(finished: &FinishedRun) -> ();
+    claim(worker: &str, limit: usize, lease: Duration) -> Vec<Claimed>;
+    heartbeat(leases: &[Lease], lease: Duration) -> Vec<Held>;
+    requeue(lease: Lease, reason: &Failure, delay: Duration) -> bool;
+    release(leases: &[Lease]) -> ();
+    reap() -> usize;
+    scan() -> Scan;
+}
+
+pass_on! {
+    Runs {}
+    submit(submissions: &[Submission]) -> Vec<Submitted>;
     run(id: RunId) -> Option<Run>;
     spec(id: RunId) -> Option<String>;
     list(filter: &RunFilter) -> Vec<Run>;
     results(id: RunId, filter: &ResultFilter) -> Vec<StoredResult>;
     cancel(id: RunId) -> Option<Run>;
     retry(id: RunId) -> Option<Retried>;
-    delete(id: RunId) -> Option<Deletion>;
-    purge(age: Duration, limit: usize) -> usize;
-    missing(runs: &[RunId]) -> Vec<RunId>;
-    claim(worker: &str, limit: usize, lease: Duration) -> Vec<Claimed>;
-    heartbeat(leases: &[Lease], lease: Duration) -> Vec<Held>;
-    requeue(lease: Lease, reason: &Failure, delay: Duration) -> bool;
-    release(leases: &[Lease]) -> ();
-    settle() -> usize;
-    scan() -> Scan;
-    events(after: &[(RunId, u32)], limit: usize) -> Vec<RunEvent>;
-    feed(after: FeedPosition, limit: usize) -> FeedPage;
-    feed_end() -> FeedPosition;
     check() -> ();
 }
 
 pass_on! {
+    Events {}
+    events(after: &[(RunId, u32)], limit: usize) -> Vec<RunEvent>;
+    feed(after: FeedPosition, limit: usize) -> FeedPage;
+    feed_end() -> FeedPosition;
+    missing(runs: &[RunId]) -> Vec<RunId>;
+}
+
+pass_on! {
     Outbox {}
-    claim_deliveries(room: &Room, margin: Duration) -> Vec<ClaimedDelivery>;
-    settle_delivery(lease: DeliveryLease, settlement: &Settlement) -> bool;
-    next_delivery() -> Option<Duration>;
-    deliveries(run: RunId, after: Option<(u32, u16)>, limit: usize) -> Vec<Delivery>;
-    redeliver(run: RunId, named: Option<&[DeliveryId]>) -> Vec<Delivery>;
+    claim_messages(room: &Room, margin: Duration) -> Vec<ClaimedMessage>;
+    settle_message(lease: MessageLease, settlement: &Settlement) -> bool;
+    next_message() -> Option<Duration>;
+    messages(run: RunId, after: Option<(u32, u16)>, limit: usize) -> Vec<Message>;
+    redeliver(run: RunId, named: Option<&[MessageId]>) -> Vec<Message>;
 }

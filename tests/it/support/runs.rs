@@ -6,21 +6,24 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentevals::api::Services;
+use agentevals::credentials::Credentials;
 use agentevals::evaluators::CodePolicy;
 use agentevals::ids::{LeaseId, RunId};
 use agentevals::net::Outbound;
-use agentevals::runs::credentials::Credentials;
-use agentevals::runs::execution::{Executor, Resources};
-use agentevals::runs::fetch::FetchLimits;
-use agentevals::runs::hints::{Hint, HintReceiver, Hints};
-use agentevals::runs::model::{
-    Claimed, Ending, EvaluatorType, EventKind, Failure, Lease, NewRun, Progress, Record, ResultRecord,
-    ResultStatus, Run, RunEvent, Summary, TargetKind, Verdict,
+use agentevals::outbox::OutboxService;
+use agentevals::queue::{Claimed, Executor, Lease, Queue, Record, Resources, WorkerSettings, work};
+use agentevals::runs::{
+    Ending, EvaluatorType, EventKind, Failure, Hint, HintReceiver, Hints, Progress, ResultFilter,
+    ResultRecord, ResultStatus, Run, RunEvent, RunService, Summary, Verdict,
 };
-use agentevals::runs::store::{ResultFilter, RunStore};
-use agentevals::runs::worker::{Stop, WorkerSettings, work};
+use agentevals::shutdown::Stop;
+use agentevals::sources::FetchLimits;
+use agentevals::spec::{Submission, TargetKind};
+use agentevals::storage::Storage;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
 use agentevals::storage::postgres::{Database, DatabaseSettings, PostgresStore, forward_hints};
+use chrono::Utc;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -36,7 +39,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
 /// An empty store with its hints.
 pub(crate) struct TestStore {
-    pub(crate) store: Arc<dyn RunStore>,
+    pub(crate) store: Arc<dyn Storage>,
     pub(crate) hints: Hints,
     pub(crate) database: Option<TestDb>,
     _listening: Option<DropGuard>,
@@ -75,7 +78,7 @@ impl TestStore {
     }
 
     /// Stores a run.
-    pub(crate) async fn submit_one(&self, new: NewRun) -> RunId {
+    pub(crate) async fn submit_one(&self, new: Submission) -> RunId {
         self.submit(std::slice::from_ref(&new)).await.unwrap();
         new.id
     }
@@ -112,9 +115,18 @@ impl TestStore {
 
     /// Writes a record; answers whether it was held.
     pub(crate) async fn write(&self, record: Record) -> bool {
-        let held = self.record(std::slice::from_ref(&record)).await.unwrap();
+        let held = self.write_all([record]).await;
         assert_eq!(held.len(), 1);
         held[0]
+    }
+
+    /// Writes records together, as the writer of a worker does; answers which of them were held.
+    pub(crate) async fn write_all(&self, records: impl IntoIterator<Item = Record>) -> Vec<bool> {
+        let mut records: Vec<_> = records.into_iter().collect();
+        for record in &mut records {
+            record.add_messages(Utc::now()).unwrap();
+        }
+        self.record(&records).await.unwrap()
     }
 
     /// A run that there has to be.
@@ -144,11 +156,23 @@ impl TestStore {
 }
 
 impl Deref for TestStore {
-    type Target = dyn RunStore;
+    type Target = dyn Storage;
 
     fn deref(&self) -> &Self::Target {
         &*self.store
     }
+}
+
+/// What the API works with, over a store.
+pub(crate) fn services(store: &Arc<dyn Storage>, hints: &Hints) -> Services {
+    let runs = run_service(store, hints);
+    let outbox = OutboxService::new(store.clone(), runs.clone());
+    Services { runs, outbox, finished: store.clone() }
+}
+
+/// The runs of a store.
+pub(crate) fn run_service(store: &Arc<dyn Storage>, hints: &Hints) -> RunService {
+    RunService::new(store.clone(), store.clone(), store.clone(), hints)
 }
 
 /// Every result.
@@ -157,14 +181,14 @@ pub(crate) fn all_results() -> ResultFilter {
 }
 
 /// A run with its own id and work.
-pub(crate) fn new_run() -> NewRun {
+pub(crate) fn new_run() -> Submission {
     let id = RunId::new_v7();
     with_spec(&format!(r#"{{"work":"{id}"}}"#))
 }
 
 /// A run with its own id and this specification.
-pub(crate) fn with_spec(spec: &str) -> NewRun {
-    NewRun {
+pub(crate) fn with_spec(spec: &str) -> Submission {
+    Submission {
         id: RunId::new_v7(),
         is_id_chosen: false,
         idempotency_key: None,
@@ -215,8 +239,8 @@ pub(crate) fn result(ordinal: u32) -> ResultRecord {
 /// Nothing yet about a claimed run.
 pub(crate) fn record(claimed: &Claimed) -> Record {
     let Claimed { lease, attempt, has_sinks, .. } = *claimed;
-    let (write, results) = (uuid::Uuid::new_v4(), Vec::new());
-    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks }
+    let (write, results, messages) = (uuid::Uuid::new_v4(), Vec::new(), Vec::new());
+    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks, messages }
 }
 
 /// Results of a run that goes on.
@@ -258,7 +282,7 @@ pub(crate) fn resources(code: CodePolicy) -> Resources {
 
 /// Starts a worker that wakes up by hints alone.
 pub(crate) fn start_worker(
-    store: Arc<dyn RunStore>,
+    queue: Arc<dyn Queue>,
     hints: &Hints,
     executor: Arc<dyn Executor>,
     change: impl FnOnce(&mut WorkerSettings),
@@ -276,7 +300,7 @@ pub(crate) fn start_worker(
     let (stop, hints) = (Stop::default(), hints.clone());
     let task = tokio::spawn({
         let stop = stop.clone();
-        async move { work(store, &hints, executor, settings, stop).await }
+        async move { work(queue, &hints, executor, settings, stop).await }
     });
     (stop, task)
 }

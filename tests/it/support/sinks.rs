@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use agentevals::ids::RunId;
-use agentevals::runs::model::{
-    ClaimedDelivery, Delivery, DeliveryState, NewRun, Settlement, SinkKind, StoredSink,
-};
-use agentevals::runs::outbox::Room;
+use agentevals::outbox::{ClaimedMessage, Message, MessageState, Room, Settlement};
+use agentevals::spec::{SinkKind, StoredSink, Submission};
 use serde_json::{Value, json};
 
 use super::runs::{TestStore, new_run};
@@ -26,8 +24,8 @@ pub(crate) fn webhook_to(host: &str) -> StoredSink {
 }
 
 /// A run with so many webhooks.
-pub(crate) fn with_sinks(count: usize) -> NewRun {
-    NewRun { sinks: (0..count).map(|number| webhook_to(&format!("h{number}"))).collect(), ..new_run() }
+pub(crate) fn with_sinks(count: usize) -> Submission {
+    Submission { sinks: (0..count).map(|number| webhook_to(&format!("h{number}"))).collect(), ..new_run() }
 }
 
 /// Room for everything.
@@ -50,43 +48,43 @@ pub(crate) fn again(after: Duration) -> Settlement {
 
 impl TestStore {
     /// Claims every message that is due; by run, sink and event.
-    pub(crate) async fn claim_messages(&self) -> Vec<ClaimedDelivery> {
-        let mut claimed = self.claim_deliveries(&room(), MARGIN).await.unwrap();
-        claimed.sort_by_key(|claimed| (claimed.lease.delivery.run, claimed.lease.delivery.sink));
+    pub(crate) async fn claim_due(&self) -> Vec<ClaimedMessage> {
+        let mut claimed = self.claim_messages(&room(), MARGIN).await.unwrap();
+        claimed.sort_by_key(|claimed| (claimed.lease.message.run, claimed.lease.message.sink));
         claimed
     }
 
     /// Claims the only message that is due.
-    pub(crate) async fn claim_message(&self) -> ClaimedDelivery {
-        let mut claimed = self.claim_messages().await;
+    pub(crate) async fn claim_message(&self) -> ClaimedMessage {
+        let mut claimed = self.claim_due().await;
         assert_eq!(claimed.len(), 1, "{claimed:#?}");
         claimed.remove(0)
     }
 
     /// Writes what became of a message; the claim is held.
-    pub(crate) async fn settled(&self, claimed: &ClaimedDelivery, settlement: &Settlement) {
-        assert!(self.settle_delivery(claimed.lease, settlement).await.unwrap());
+    pub(crate) async fn settled(&self, claimed: &ClaimedMessage, settlement: &Settlement) {
+        assert!(self.settle_message(claimed.lease, settlement).await.unwrap());
     }
 
     /// All messages of a run.
-    pub(crate) async fn messages(&self, run: RunId) -> Vec<Delivery> {
-        self.deliveries(run, None, 100_000).await.unwrap()
+    pub(crate) async fn all_messages(&self, run: RunId) -> Vec<Message> {
+        self.messages(run, None, 100_000).await.unwrap()
     }
 }
 
 /// Event, sink and state of messages.
-pub(crate) fn states(messages: &[Delivery]) -> Vec<(u32, u16, DeliveryState)> {
+pub(crate) fn states(messages: &[Message]) -> Vec<(u32, u16, MessageState)> {
     messages.iter().map(|message| (message.id.event, message.id.sink, message.state)).collect()
 }
 
 /// What a message says.
-pub(crate) fn payload(claimed: &ClaimedDelivery) -> Value {
+pub(crate) fn payload(claimed: &ClaimedMessage) -> Value {
     serde_json::from_str(&claimed.payload).unwrap()
 }
 
 /// A run with these sinks, as if they had been submitted.
-pub(crate) fn with_written(sinks: impl IntoIterator<Item = Value>, refs: &Value) -> NewRun {
-    NewRun { sinks: sinks.into_iter().map(|sink| stored(&sink, refs)).collect(), ..new_run() }
+pub(crate) fn with_written(sinks: impl IntoIterator<Item = Value>, refs: &Value) -> Submission {
+    Submission { sinks: sinks.into_iter().map(|sink| stored(&sink, refs)).collect(), ..new_run() }
 }
 
 fn stored(sink: &Value, refs: &Value) -> StoredSink {

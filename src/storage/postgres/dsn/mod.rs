@@ -1,15 +1,15 @@
 //! Connection strings: URLs and `key=value` pairs, as libpq reads them.
 //!
-//! The driver's own parser knows neither all TLS modes nor certificate and password files, and measures one time in
-//! another unit. So both forms are taken apart here, what the driver lacks is taken out, and what remains is handed to
-//! it. Each server of a list becomes a configuration of its own, so that each has its own time limit and password.
+//! The driver's own parser lacks some TLS modes, certificate and password files, and reads `tcp_user_timeout` in
+//! seconds instead of milliseconds. So both forms are parsed here; options that the driver lacks are taken out and the
+//! others handed to it. Each server of a list becomes a configuration of its own, with its own time limit and password.
 //!
-//! Errors name options, never values: a value may be a piece of a badly quoted password.
+//! Errors name options, never values, since a value may be a piece of a badly quoted password.
 
+mod error;
 mod passfile;
 mod text;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,14 +18,17 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::error;
+pub use error::DsnError;
+use text::{DEFAULT_PORT, Options};
+
+use super::error::chain;
 use super::tls::{SslMode, TlsSettings};
 
-/// How long opening a connection to one server may take, from the look-up of its name to the end of its greeting.
+/// Default time limit for opening a connection to one server, from resolving its name to the end of authentication.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What holds unless the string says otherwise. A silent line is probed after two seconds, then twice a second apart,
-/// so that a cut one is noticed in about four.
+/// Our defaults. TCP probes an idle connection after two seconds, then twice, a second apart, so that a cut connection
+/// is noticed in about four seconds.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "agentevals"),
     ("keepalives_idle", "2"),
@@ -33,19 +36,14 @@ const DEFAULTS: [(&str, &str); 4] = [
     ("keepalives_retries", "2"),
 ];
 
-/// How long sent data may stay unacknowledged before the line counts as cut.
+/// Default time after which a connection with unacknowledged data counts as cut.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// PostgreSQL's port.
-const DEFAULT_PORT: &str = "5432";
-
-/// Options of libpq that change nothing here: there is one encoding, no compression and no Kerberos.
+/// Options of libpq without meaning here: there is one encoding, no compression and no Kerberos.
 const IGNORED: [&str; 5] =
     ["client_encoding", "fallback_application_name", "gssencmode", "sslcompression", "sslsni"];
 
-type Options = BTreeMap<String, String>;
-
-/// A checked connection string: the servers in the order they are tried, and how the lines to them are secured.
+/// A checked connection string: the servers in the order in which they are tried, and the TLS settings.
 #[derive(Debug, Clone)]
 pub struct Dsn {
     pub(super) servers: Vec<Config>,
@@ -54,41 +52,11 @@ pub struct Dsn {
     pub(super) tls: TlsSettings,
 }
 
-/// What is wrong with a connection string.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DsnError {
-    /// It names no server.
-    #[error("it names no host; write postgres://USER@HOST/DATABASE, or host=/DIRECTORY for a Unix socket")]
-    NoHost,
-    /// It is not built like a connection string.
-    #[error("{0}")]
-    Syntax(&'static str),
-    /// An option has a value it cannot have.
-    #[error("option `{option}` must be {expected}")]
-    Value {
-        /// The option.
-        option: &'static str,
-        /// What it can be.
-        expected: &'static str,
-    },
-    /// The driver does not take what is left.
-    #[error("{0}")]
-    Driver(String),
-    /// A password file cannot be read.
-    #[error("reading password file `{path}`: {cause}")]
-    Passfile {
-        /// The file.
-        path: String,
-        /// Why not.
-        cause: String,
-    },
-}
-
 impl Dsn {
-    /// Parses a connection string; a password it lacks is looked up in its `passfile`, else in the one given.
+    /// Parses a connection string. A missing password is looked up in its `passfile`, else in `default_passfile`.
     ///
     /// # Errors
-    /// The first fault, without any value of the string.
+    /// The first fault; the message shows no value of the string.
     pub fn parse(text: &str, default_passfile: Option<&Path>) -> Result<Self, DsnError> {
         let text = text.trim();
         let url = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
@@ -139,7 +107,7 @@ impl Server {
         if let Some(address) = self.address {
             config.hostaddr(address);
         }
-        // The driver wants no TLS over a Unix socket, and libpq ignores the mode there.
+        // The driver refuses TLS over a Unix socket; libpq ignores the mode there.
         if matches!(config.get_hosts(), [Host::Unix(_)]) {
             config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         }
@@ -168,13 +136,13 @@ fn take_tls(options: &mut Options) -> Result<TlsSettings, DsnError> {
         return Ok(TlsSettings { mode, root: root.map(PathBuf::from), client });
     }
     match mode.unwrap_or(SslMode::VerifyFull) {
-        // Anyone can have a certificate from a public authority: without the name it proves nothing.
+        // Anyone can get a certificate from a public authority, so without a check of the name it proves nothing.
         SslMode::VerifyFull => Ok(TlsSettings { mode: SslMode::VerifyFull, root: None, client }),
         _ => Err(DsnError::Value { option: "sslmode", expected: "verify-full with `sslrootcert=system`" }),
     }
 }
 
-/// An option in seconds; zero and less mean that it is not set.
+/// Takes an option in seconds; zero and negative numbers mean that it is not set.
 fn take_seconds(options: &mut Options, option: &'static str) -> Result<Option<Duration>, DsnError> {
     let Some(value) = options.remove(option) else { return Ok(None) };
     let invalid = DsnError::Value { option, expected: "a whole number" };
@@ -182,7 +150,7 @@ fn take_seconds(options: &mut Options, option: &'static str) -> Result<Option<Du
     Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
-/// The servers of `host`, `hostaddr` and `port`; one port serves all hosts.
+/// Takes the servers from `host`, `hostaddr` and `port`; a single port applies to all hosts.
 fn take_hosts(options: &mut Options) -> Result<Vec<Server>, DsnError> {
     let mut list = |name: &str| -> Vec<String> {
         let value = options.remove(name).unwrap_or_default();
@@ -203,7 +171,7 @@ fn take_hosts(options: &mut Options) -> Result<Vec<Server>, DsnError> {
         let address = addresses.get(index).map(|address| address.parse()).transpose();
         let port = ports.get(index).or(ports.first()).map_or(DEFAULT_PORT, String::as_str);
         Ok(Server {
-            // Where only an address is known, the certificate has to be made out to that.
+            // Without a host name, the certificate has to be for the address.
             host: hosts.get(index).or(addresses.get(index)).cloned().unwrap_or_default(),
             address: address
                 .map_err(|_| DsnError::Value { option: "hostaddr", expected: "an IP address" })?,
@@ -215,9 +183,10 @@ fn take_hosts(options: &mut Options) -> Result<Vec<Server>, DsnError> {
     (0..count).map(server).collect()
 }
 
-/// The driver's configuration of everything but servers and TLS, with our defaults where nothing is said.
+/// The driver's configuration of everything but servers and TLS, with our defaults.
 fn driver_config(mut options: Options) -> Result<Config, DsnError> {
-    // libpq counts this one in milliseconds, the driver in seconds; and it has another name for the other.
+    // libpq has `tcp_user_timeout` in milliseconds, the driver in seconds; the driver calls `keepalives_count`
+    // `keepalives_retries`.
     let tcp_user_timeout =
         take_seconds(&mut options, "tcp_user_timeout")?.map(|thousandfold| thousandfold / 1000);
     if let Some(count) = options.remove("keepalives_count") {
@@ -231,7 +200,7 @@ fn driver_config(mut options: Options) -> Result<Config, DsnError> {
         format!("{name}='{value}' ")
     });
     let mut config: Config =
-        pairs.collect::<String>().parse().map_err(|error| DsnError::Driver(error::chain(&error)))?;
+        pairs.collect::<String>().parse().map_err(|error| DsnError::Driver(chain(&error)))?;
     config.tcp_user_timeout(tcp_user_timeout.unwrap_or(TCP_USER_TIMEOUT));
     Ok(config)
 }

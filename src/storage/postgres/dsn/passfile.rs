@@ -1,4 +1,4 @@
-//! Password files: lines of `host:port:database:user:password`, the first that fits wins.
+//! Password files (`.pgpass`): lines of `host:port:database:user:password`, of which the first that fits wins.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,11 +9,11 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use tracing::warn;
 
-use super::DsnError;
+use super::error::DsnError;
 
-/// The password for a server: from the file its string names, else from the default one, which need not exist.
+/// The password for a server from the `named` file, else from the default one, which need not exist.
 ///
-/// As with libpq, a file that others can read is not used.
+/// As in libpq, a file that other users can read is ignored.
 pub(super) fn look_up(
     named: Option<&Path>,
     default: Option<&Path>,
@@ -36,7 +36,7 @@ pub(super) fn look_up(
     Ok(text.lines().find_map(|line| password_for(server, line)))
 }
 
-/// The password of a line, if the line is about this server.
+/// The password on a line, if the line fits the server.
 fn password_for(server: &Config, line: &str) -> Option<String> {
     if line.starts_with('#') {
         return None;
@@ -56,7 +56,7 @@ fn password_for(server: &Config, line: &str) -> Option<String> {
     fits.then_some(password)
 }
 
-/// The five fields of a line; a backslash takes away a colon's meaning.
+/// The five fields of a line; a backslash escapes a colon.
 fn fields(line: &str) -> Option<[String; 5]> {
     let mut fields = vec![String::new()];
     let mut characters = line.chars();

@@ -147,7 +147,7 @@ fn passwords_are_never_shown() {
     }
 }
 
-/// A password file, and what it must not be.
+/// A password file with these permissions.
 fn passfile(text: &str, mode: u32) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();

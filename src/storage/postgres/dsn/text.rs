@@ -1,11 +1,18 @@
-//! The two written forms of a connection string, each to the options it sets.
+//! Parses the two forms of a connection string into options.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
 use percent_encoding::percent_decode_str;
 
-use super::{DEFAULT_PORT, DsnError, Options};
+use super::error::DsnError;
+
+/// Options by name, decoded and unquoted.
+pub(super) type Options = BTreeMap<String, String>;
+
+/// PostgreSQL's port.
+pub(super) const DEFAULT_PORT: &str = "5432";
 
 /// `[user[:password]@][host[:port],…][/database][?option=value&…]`, every part percent-encoded.
 pub(super) fn parse_url(rest: &str) -> Result<Options, DsnError> {
@@ -45,7 +52,7 @@ fn parse_servers(servers: &str) -> Result<(String, String), DsnError> {
         hosts.push(host);
         ports.push(if port.is_empty() { DEFAULT_PORT } else { port });
     }
-    // A URL without servers may still name them as options.
+    // A URL without servers may name them in options.
     if hosts == [""] { Ok(Default::default()) } else { Ok((hosts.join(","), ports.join(","))) }
 }
 
@@ -54,7 +61,7 @@ fn decode(text: &str) -> Result<String, DsnError> {
     decoded.map(Into::into).map_err(|_| DsnError::Syntax("a part of the URL is not UTF-8 once decoded"))
 }
 
-/// `key=value` pairs; values with spaces are quoted, and a backslash takes away a character's meaning.
+/// `key=value` pairs; values with spaces are quoted, and a backslash escapes a character.
 pub(super) fn parse_pairs(text: &str) -> Result<Options, DsnError> {
     const NO_VALUE: DsnError =
         DsnError::Syntax("it is neither a postgres:// URL nor key=value pairs (spaces in values are quoted)");
@@ -76,7 +83,7 @@ pub(super) fn parse_pairs(text: &str) -> Result<Options, DsnError> {
     Ok(options)
 }
 
-/// The value at the front, up to its closing quote or, if it has none, to the next space.
+/// The value at the front: up to its closing quote, or to the next space if it is not quoted.
 fn parse_value(characters: &mut Peekable<CharIndices<'_>>) -> Result<String, DsnError> {
     let is_quoted = characters.next_if(|(_, c)| *c == '\'').is_some();
     let mut value = String::new();

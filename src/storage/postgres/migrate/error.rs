@@ -1,4 +1,4 @@
-//! Why the schema is not what it should be, and what to do about it.
+//! Failures of migrations and of checks of the schema, with remedies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::super::DatabaseError;
 /// Why a migration, or a check of the schema, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// An earlier migration was left half done.
+    /// An earlier migration stopped half way.
     #[error(
         "the schema is marked dirty at version {0}: a migration stopped half way; look what it has done, complete or \
          undo that, then say where the schema is with `agentevals migrate force VERSION`"
@@ -18,7 +18,7 @@ pub enum MigrateError {
     Newer {
         /// The schema's version.
         found: i64,
-        /// The last one known.
+        /// The last version that this program knows.
         known: u32,
     },
     /// The schema is older than this program needs.
@@ -26,16 +26,16 @@ pub enum MigrateError {
     Pending {
         /// The schema's version.
         found: u32,
-        /// The one needed.
+        /// The version that this program needs.
         needed: u32,
     },
-    /// A version that no migration has.
+    /// There is no migration with this version (first field); the second field is the last known one.
     #[error("there is no migration {0}; known are 0 (none) to {1}")]
     Unknown(u32, u32),
-    /// Nothing is applied that could be reverted.
+    /// There is no migration to revert.
     #[error("no migration is applied, so none can be reverted")]
     NothingApplied,
-    /// Another migrator has not finished.
+    /// Another migrator held the lock for the whole wait.
     #[error("another migration has been running for {} s; wait for it, or allow more with --migrate-lock-timeout", .0.as_secs())]
     Locked(Duration),
     /// A migration failed; the schema is marked dirty.
@@ -45,14 +45,14 @@ pub enum MigrateError {
     Failed {
         /// The migration.
         name: &'static str,
-        /// What it has left behind.
+        /// Its remains in the database, as the rest of a sentence.
         remains: &'static str,
         /// The version before it.
         before: u32,
-        /// Why it failed.
+        /// The cause.
         source: DatabaseError,
     },
-    /// The database could not be asked.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }

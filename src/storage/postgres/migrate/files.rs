@@ -1,10 +1,10 @@
-//! The migrations: pairs of files in `sql/migrations`, built into the program.
+//! The migrations: pairs of files in `sql/migrations`, which are compiled into the program.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The first line of a file that must not run in a transaction, such as one with `CREATE INDEX CONCURRENTLY`.
+/// First line of a file that must not run in a transaction, such as one with `CREATE INDEX CONCURRENTLY`.
 const NO_TRANSACTION: &str = "-- agentevals: no transaction";
 
 /// One step of the schema, and the way back.
@@ -20,12 +20,12 @@ pub struct Migration {
     pub down: &'static str,
 }
 
-/// Whether a migration file is to be run without a transaction, one statement at a time.
+/// Whether a migration file must run without a transaction, one statement at a time.
 pub(super) fn runs_without_transaction(sql: &str) -> bool {
     sql.lines().next().is_some_and(|line| line.trim_end() == NO_TRANSACTION)
 }
 
-/// The pairs of these names, which are numbered by their first six digits.
+/// The pairs of files with these names; the first six digits are the version.
 macro_rules! migrations {
     ($($name:literal),* $(,)?) => {
         &[$(Migration {
@@ -40,7 +40,7 @@ macro_rules! migrations {
 /// Every migration of this program, in order.
 pub const MIGRATIONS: &[Migration] = migrations!["000001_runs", "000002_deliveries"];
 
-/// The number that a name begins with.
+/// The first six digits of a name as a number.
 const fn version_of(name: &str) -> u32 {
     let digits = name.as_bytes();
     let mut version = 0;
@@ -56,7 +56,7 @@ const fn version_of(name: &str) -> u32 {
 /// Writes the next pair of files into a folder and returns their paths.
 ///
 /// # Errors
-/// A name that is no word, a folder that cannot be read, or a file that cannot be written or is there already.
+/// The name is not a word, the folder cannot be read, or a file cannot be written or exists already.
 pub fn create(folder: &Path, name: &str) -> io::Result<[PathBuf; 2]> {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || !name.chars().all(is_word) {
@@ -71,12 +71,12 @@ pub fn create(folder: &Path, name: &str) -> io::Result<[PathBuf; 2]> {
         writeln!(file, "-- {purpose}")?;
         Ok::<_, io::Error>(path)
     };
-    let up = write("up", "What this adds, and why. Tables are named `agentevals.…`.")?;
-    let down = write("down", "Takes away what the other file adds.")?;
+    let up = write("up", "Say here which change this makes, and why. Tables are named `agentevals.…`.")?;
+    let down = write("down", "Reverts the other file.")?;
     Ok([up, down])
 }
 
-/// One more than the largest number that a file of the folder begins with.
+/// One more than the largest number at the start of a file name in the folder.
 fn next_number(folder: &Path) -> io::Result<u32> {
     let mut last = 0;
     for entry in fs::read_dir(folder)? {

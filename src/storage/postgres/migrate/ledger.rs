@@ -1,4 +1,4 @@
-//! The session that migrates: the record of migrations, the lock, and SQL for the schema.
+//! The migrator's connection: the recorded version, the lock, and SQL for the schema.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::super::Schema;
 use super::super::query::{Query, query, render};
-use super::SchemaState;
+use super::state::SchemaState;
 
 static SCHEMA_EXISTS: Query = query!("migrations/schema_exists", [TEXT]);
 static CREATE_SCHEMA: Query = query!("migrations/create_schema");
@@ -32,13 +32,13 @@ pub(in super::super) static QUERIES: [&Query; 9] = [
     &UNLOCK,
 ];
 
-/// The lock of all migrators in a database: `agentevl` in ASCII, so that nobody else has it.
+/// Key of the advisory lock, the same for all schemas of a database: `agentevl` in ASCII, which no other program uses.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"agentevl");
 
-/// How golang-migrate writes "before the first migration" where there has to be a row.
+/// golang-migrate's version before the first migration, for the dirty mark, which needs a row.
 const BEFORE_FIRST: i64 = -1;
 
-/// A session with the table that says which migrations were applied.
+/// The migrator's connection and the schema it works on.
 pub(super) struct Ledger {
     client: Client,
     schema: Schema,
@@ -49,17 +49,17 @@ impl Ledger {
         Self { client, schema }
     }
 
-    /// Executes statements; several are one transaction.
+    /// Executes SQL; several statements are one transaction.
     pub(super) async fn execute(&self, sql: &str) -> Result<(), Error> {
         self.client.batch_execute(sql).await
     }
 
-    /// The text of a migration, for the schema.
+    /// The SQL of a migration with the configured schema.
     pub(super) fn render(&self, sql: &'static str) -> Cow<'static, str> {
         render(sql, &self.schema)
     }
 
-    /// The version recorded last and whether it is dirty, as they stand in the table, if anything does.
+    /// The recorded version and dirty mark; `None` if no migration was applied.
     pub(super) async fn read(&self) -> Result<Option<(i64, bool)>, Error> {
         if !self.is_true(&TABLE_EXISTS, &[]).await? {
             return Ok(None);
@@ -68,17 +68,17 @@ impl Ledger {
         Ok(rows.first().map(|row| (row.get(0), row.get(1))))
     }
 
-    /// Tries to become the one migrator of this database.
+    /// Tries to get the lock of all migrators of this database.
     pub(super) async fn try_lock(&self) -> Result<bool, Error> {
         self.is_true(&TRY_LOCK, &[&LOCK_KEY]).await
     }
 
-    /// Lets the next migrator in. A lost connection has lost its lock, so failures do not matter.
+    /// Releases the lock. Failures do not matter, since the server releases the lock of a lost connection.
     pub(super) async fn unlock(&self) {
         self.rows(&UNLOCK, &[&LOCK_KEY]).await.ok();
     }
 
-    /// Makes sure that there is a place for records.
+    /// Creates the schema and the table of versions if they are missing.
     pub(super) async fn prepare(&self) -> Result<(), Error> {
         if !self.is_true(&SCHEMA_EXISTS, &[&self.schema.name()]).await? {
             self.rows(&CREATE_SCHEMA, &[]).await?;
@@ -87,7 +87,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Executes SQL, which may be empty, and records the state, both or neither.
+    /// Executes SQL, which may be empty, and records the state in the same transaction.
     pub(super) async fn execute_and_record(&self, sql: &str, state: SchemaState) -> Result<(), Error> {
         let run = async {
             self.execute("BEGIN").await?;
@@ -97,13 +97,13 @@ impl Ledger {
         };
         let outcome = run.await;
         if outcome.is_err() {
-            // Fails where the connection is gone, and the transaction with it.
+            // Fails if the connection is lost; the server has rolled back then.
             self.execute("ROLLBACK").await.ok();
         }
         outcome
     }
 
-    /// Records the state in the transaction that is open.
+    /// Records the state in the open transaction.
     async fn record(&self, state: SchemaState) -> Result<(), Error> {
         self.rows(&CLEAR_VERSION, &[]).await?;
         let version = match state {

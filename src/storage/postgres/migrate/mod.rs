@@ -1,13 +1,14 @@
-//! Brings the schema up to date, and back.
+//! Applies and reverts migrations.
 //!
-//! The table `schema_migrations` is golang-migrate's: one row with the last version, and whether it was left half
-//! done. Only one migrator works at a time, whoever starts it: a session lock is held on a connection of its own, so
-//! several replicas may start together. A migration is marked dirty first, then runs in one transaction with the clean
-//! mark; what cannot run in a transaction is marked clean afterwards.
+//! The table `schema_migrations` is golang-migrate's: one row with the last version and a dirty mark. A migrator holds
+//! an advisory lock on a connection of its own, so several replicas may start together and only one migrates. It first
+//! marks the new version dirty, then runs the migration and the clean mark in one transaction. A migration that cannot
+//! run in a transaction is marked clean afterwards.
 
 mod error;
 mod files;
 mod ledger;
+mod state;
 
 use std::time::Duration;
 
@@ -17,23 +18,16 @@ use tracing::{debug, info};
 pub use error::MigrateError;
 pub use files::{MIGRATIONS, Migration, create};
 pub(super) use ledger::QUERIES;
+pub use state::SchemaState;
 
 use super::session::Connector;
 use super::{DatabaseError, DatabaseSettings};
+use crate::pace::Pace;
 use ledger::Ledger;
 
-/// Pauses between two attempts to get the lock, each twice as long as the one before.
+/// Pauses between attempts to get the lock; each is twice as long as the one before.
 const FIRST_LOCK_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_LOCK_PAUSE: Duration = Duration::from_secs(2);
-
-/// How far the schema is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SchemaState {
-    /// The last migration applied, 0 before the first.
-    pub version: u32,
-    /// Whether it was left half done.
-    pub is_dirty: bool,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -49,7 +43,7 @@ pub struct Migrator {
 }
 
 impl Migrator {
-    /// Connects for the migrations of this program, waiting for a server that is down or starting.
+    /// Connects for the migrations of this program; waits for a server that is down or starting.
     ///
     /// # Errors
     /// As [`super::Database::connect`].
@@ -76,10 +70,10 @@ impl Migrator {
         Ok(Self { ledger, lock_timeout: settings.migrate_lock_timeout, migrations })
     }
 
-    /// How far the schema is.
+    /// The recorded version of the schema.
     ///
     /// # Errors
-    /// `Newer` if this program does not know its version, `Database` if it cannot be read.
+    /// `Newer` if this program does not know the version, `Database` if it cannot be read.
     pub async fn state(&self) -> Result<SchemaState, MigrateError> {
         let Some((found, is_dirty)) = self.ledger.read().await? else { return Ok(SchemaState::default()) };
         match u32::try_from(found.max(0)) {
@@ -97,7 +91,7 @@ impl Migrator {
         Ok(&self.migrations[version as usize..])
     }
 
-    /// Fails unless the schema is what this program needs.
+    /// Fails unless the schema has the version that this program needs.
     ///
     /// # Errors
     /// As [`Self::pending`], and `Pending`.
@@ -106,7 +100,7 @@ impl Migrator {
         if found == self.last() { Ok(()) } else { Err(MigrateError::Pending { found, needed: self.last() }) }
     }
 
-    /// Applies all that is not applied yet, and returns it.
+    /// Applies the pending migrations and returns them.
     ///
     /// # Errors
     /// `Locked`, `Dirty`, `Newer`, and `Failed` for the migration at which it stopped.
@@ -116,7 +110,7 @@ impl Migrator {
         self.unlock(outcome).await
     }
 
-    /// Reverts the last migrations, and returns them in the order they were reverted.
+    /// Reverts the last migrations and returns them, last one first.
     ///
     /// # Errors
     /// As [`Self::up`], and `NothingApplied`.
@@ -126,7 +120,7 @@ impl Migrator {
         self.unlock(outcome).await
     }
 
-    /// Declares that the schema is at a version, whatever was recorded.
+    /// Records a version as clean without running any migration.
     ///
     /// # Errors
     /// `Unknown` if no migration has it, `Locked`, `Database`.
@@ -150,7 +144,7 @@ impl Migrator {
         }
     }
 
-    /// The clean version, once nobody is migrating: whoever is has marked the schema dirty for the while.
+    /// The clean version. A dirty one may belong to a migrator at work, so this waits for its lock and looks again.
     async fn settled_version(&self) -> Result<u32, MigrateError> {
         match self.clean_version().await {
             Err(MigrateError::Dirty(_)) => {
@@ -186,7 +180,7 @@ impl Migrator {
         Ok(reverted)
     }
 
-    /// Runs one file. The mark that it has begun is committed before, so that an end half way is seen.
+    /// Runs one file. The dirty mark is committed before, so that a crash half way is noticed.
     async fn step(&self, migration: &'static Migration, direction: Direction) -> Result<(), MigrateError> {
         let (sql, before, after) = match direction {
             Direction::Up => (migration.up, migration.version - 1, migration.version),
@@ -211,7 +205,7 @@ impl Migrator {
         })
     }
 
-    /// Sends one statement at a time, since several in one message are one transaction.
+    /// Sends one statement at a time, since the server runs several in one message as one transaction.
     async fn run_alone(&self, sql: &str, clean: SchemaState) -> Result<(), tokio_postgres::Error> {
         for statement in sql.split_inclusive(";\n") {
             self.ledger.execute(statement).await?;
@@ -219,7 +213,7 @@ impl Migrator {
         self.ledger.execute_and_record("", clean).await
     }
 
-    /// Waits for other migrators, then makes sure that there is a place for records.
+    /// Waits for other migrators, then creates the schema and the table of versions if they are missing.
     async fn lock(&self) -> Result<(), MigrateError> {
         self.acquire().await?;
         match self.ledger.prepare().await {
@@ -230,19 +224,18 @@ impl Migrator {
 
     async fn acquire(&self) -> Result<(), MigrateError> {
         let started = Instant::now();
-        let mut pause = FIRST_LOCK_PAUSE;
+        let mut pace = Pace::new(FIRST_LOCK_PAUSE, LONGEST_LOCK_PAUSE);
         while !self.ledger.try_lock().await? {
             let left = self.lock_timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(MigrateError::Locked(self.lock_timeout));
             }
-            sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_LOCK_PAUSE);
+            sleep(pace.pause().min(left)).await;
         }
         Ok(())
     }
 
-    /// Lets the next migrator in, and returns what came of this one.
+    /// Releases the lock and returns the outcome.
     async fn unlock<T, E: Into<MigrateError>>(&self, outcome: Result<T, E>) -> Result<T, MigrateError> {
         self.ledger.unlock().await;
         outcome.map_err(Into::into)

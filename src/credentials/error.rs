@@ -1,0 +1,28 @@
+//! Why a secret cannot be used.
+
+/// Why a secret cannot be used; names the reference and never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// It does not exist, may not be read, or has no usable value; asking again would not help.
+    #[error("{0}")]
+    Unusable(String),
+    /// Its keeper cannot be reached now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl CredentialError {
+    /// Whether the same look-up may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    /// The same failure, saying which credential it is about.
+    pub(super) fn within(self, credential: &str) -> Self {
+        let named = |why: String| format!("credential `{credential}`: {why}");
+        match self {
+            Self::Unusable(why) => Self::Unusable(named(why)),
+            Self::Unavailable(why) => Self::Unavailable(named(why)),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tables of names: how the values of an enum are spelled in documents, answers and SQL.
+
+/// The name of `value` in a table that lists every value.
+pub fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+    names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| *name)
+}

@@ -1,0 +1,76 @@
+//! One try to send a message, whatever its sink.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::message::ClaimedMessage;
+use super::sent::{SendError, Sent};
+use super::sinks::{FileSink, StdoutSink, Webhook};
+use crate::credentials::{CredentialRefs, Credentials};
+use crate::net::Outbound;
+use crate::spec::{DEFAULT_ATTEMPTS, Sink, SinkRules, SinkTarget};
+
+/// Sends messages to sinks.
+pub struct Sender {
+    outbound: Outbound,
+    credentials: Credentials,
+    file: FileSink,
+    stdout: StdoutSink,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Sender {
+    /// A sender that calls out by `outbound`, looks secrets up in `credentials`, appends to files in the folder
+    /// `files`, if there is one, and writes to `stdout` one message at a time.
+    pub fn new(
+        outbound: Outbound,
+        credentials: Credentials,
+        files: Option<PathBuf>,
+        stdout: Arc<Mutex<dyn Write + Send>>,
+    ) -> Self {
+        Self { outbound, credentials, file: FileSink::new(files), stdout: StdoutSink::new(stdout) }
+    }
+
+    /// Tries once, for no longer than `limit`: the sink's timeout, and the time for looking up credentials.
+    pub(super) async fn send(&self, claimed: &ClaimedMessage, limit: Duration) -> Result<Sent, SendError> {
+        // It was accepted with the run: another process, or this one when it is configured anew, may do better.
+        let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| SendError {
+            max_attempts: DEFAULT_ATTEMPTS,
+            ..SendError::for_now(format!("the sink cannot be used where results are delivered: {fault}"))
+        })?;
+        let sent = tokio::time::timeout(limit, self.send_to(claimed, &sink, &refs)).await;
+        let late = |_| Err(SendError::for_now(format!("not done within {} s", limit.as_secs_f64())));
+        sent.unwrap_or_else(late).map_err(|failed| SendError { max_attempts: sink.max_attempts, ..failed })
+    }
+
+    async fn send_to(
+        &self,
+        claimed: &ClaimedMessage,
+        sink: &Sink,
+        refs: &CredentialRefs,
+    ) -> Result<Sent, SendError> {
+        let payload = &claimed.payload;
+        match &sink.target {
+            SinkTarget::Webhook(target) => {
+                let webhook =
+                    Webhook { target, outbound: &self.outbound, credentials: &self.credentials, refs };
+                webhook.post(&claimed.lease.message.to_string(), payload, sink.timeout).await
+            }
+            SinkTarget::Stdout => self.stdout.print(payload, sink.timeout).await,
+            SinkTarget::File(path) => self.file.append(path, payload, sink.timeout).await,
+        }
+    }
+
+    fn rules(&self) -> SinkRules<'_> {
+        let (credentials, outbound) = (self.credentials.rules(), self.outbound.rules());
+        SinkRules { credentials, outbound, files: self.file.folder() }
+    }
+}

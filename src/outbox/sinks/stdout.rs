@@ -1,0 +1,32 @@
+//! Lines on the standard output of the process that sends.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::lines::lines;
+use super::turns::Turns;
+use crate::outbox::sent::{SendError, Sent};
+
+/// Standard output, which takes one message at a time.
+pub(in crate::outbox) struct StdoutSink {
+    stdout: Arc<Mutex<dyn Write + Send>>,
+    turns: Turns,
+}
+
+impl StdoutSink {
+    pub(in crate::outbox) fn new(stdout: Arc<Mutex<dyn Write + Send>>) -> Self {
+        Self { stdout, turns: Turns::new(1) }
+    }
+
+    /// Writes the lines of a message.
+    pub(in crate::outbox) async fn print(&self, payload: &str, timeout: Duration) -> Result<Sent, SendError> {
+        let (stdout, text) = (self.stdout.clone(), lines(payload)?);
+        let print = move || {
+            let mut stdout = stdout.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+            written.map_err(|error| SendError::for_now(format!("standard output: {error}")))
+        };
+        self.turns.take(timeout, print).await
+    }
+}

@@ -1,0 +1,160 @@
+//! Claims runs for free slots: at once when hinted, and by a scan for what hints missed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::active::{Active, Shared};
+use super::attempt;
+use super::model::Claimed;
+use crate::pace::{Pace, about};
+use crate::runs::{Hint, HintReceiver, StoreError};
+
+/// Waits between attempts to reach storage that cannot be reached.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Wait before the next look when lost leases were left: there were too many, or another process is at it.
+const MORE_TO_REAP: Duration = Duration::from_millis(50);
+
+/// How long a look under way may go on when the worker has to stop.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// Claims until `stop`; each run is executed by a task of `attempts`.
+pub(super) async fn claim_until(
+    shared: &Arc<Shared>,
+    hints: HintReceiver,
+    attempts: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let claimer = Claimer {
+        shared,
+        hints,
+        attempts,
+        may_be_due: true,
+        scan_at: Instant::now(),
+        pace: Pace::new(FIRST_PAUSE, MAX_PAUSE),
+    };
+    claimer.run(stop).await;
+}
+
+struct Claimer<'a> {
+    shared: &'a Arc<Shared>,
+    /// Registered before the first look, so that nothing falls between.
+    hints: HintReceiver,
+    attempts: &'a TaskTracker,
+    /// Whether a claim may find something.
+    may_be_due: bool,
+    /// When to look at the whole queue.
+    scan_at: Instant,
+    pace: Pace,
+}
+
+impl Claimer<'_> {
+    async fn run(mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            // Not dropped half-way, unless storage is frozen: nobody would hold what a claim had got.
+            let looked = tokio::select! {
+                looked = self.look() => looked,
+                () = async { (stop.cancelled().await, tokio::time::sleep(LAST_LOOK).await).1 } => return,
+            };
+            tokio::select! {
+                () = self.rest(looked) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Waits until another look is worth it.
+    async fn rest(&mut self, looked: Result<(), StoreError>) {
+        self.note_outcome(looked).await;
+        if !(self.may_be_due && self.shared.free_slots() > 0) {
+            self.wait().await;
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), StoreError> {
+        if self.scan_at <= Instant::now() {
+            self.scan().await?;
+        }
+        let free = self.shared.free_slots();
+        if self.may_be_due && free > 0 {
+            let Shared { queue, settings, .. } = &**self.shared;
+            let claimed = queue.claim(&settings.name, free, settings.lease).await?;
+            // As many as asked for: there may be more.
+            self.may_be_due = claimed.len() == free;
+            claimed.into_iter().for_each(|claimed| self.start(claimed));
+        }
+        Ok(())
+    }
+
+    /// Reaps lost leases and learns when to look again.
+    async fn scan(&mut self) -> Result<(), StoreError> {
+        let mut scan = self.shared.queue.scan().await?;
+        if scan.has_lost {
+            let reaped = self.shared.queue.reap().await?; // as many as fit into one group
+            scan = self.shared.queue.scan().await?;
+            info!(runs = reaped, "took back {reaped} runs whose leases had ended");
+        }
+        self.may_be_due |= scan.has_due;
+        let poll = about(self.shared.settings.poll);
+        // A moment later than due, because it is due only after that instant.
+        let due = scan.next_due.map_or(poll, |due| due + Duration::from_millis(5));
+        let due = if scan.has_lost { MORE_TO_REAP } else { due };
+        self.scan_at = Instant::now() + due.min(poll);
+        Ok(())
+    }
+
+    /// Starts the attempt. The run is on the table before its task exists, so a heartbeat never misses it.
+    fn start(&self, claimed: Claimed) {
+        let cancel = CancellationToken::new();
+        let active = Active { lease: claimed.lease, cancel: cancel.clone(), interruption: None };
+        if let Some(earlier) = self.shared.active().insert(claimed.lease.run, active) {
+            earlier.cancel.cancel(); // its lease was lost before a heartbeat could tell
+        }
+        self.attempts.spawn(attempt::execute(self.shared.clone(), claimed, cancel));
+    }
+
+    async fn wait(&mut self) {
+        let has_work = self.may_be_due;
+        tokio::select! {
+            hint = self.hints.next() => self.note(&hint),
+            () = self.shared.freed.notified(), if has_work => {}
+            () = tokio::time::sleep_until(self.scan_at) => {}
+        }
+        while let Some(hint) = self.hints.next().now_or_never() {
+            self.note(&hint);
+        }
+    }
+
+    fn note(&mut self, hint: &Hint) {
+        match hint {
+            Hint::Due(Duration::ZERO) => self.may_be_due = true,
+            Hint::Due(delay) => self.scan_at = self.scan_at.min(Instant::now() + *delay),
+            Hint::All => (self.may_be_due, self.scan_at) = (true, Instant::now()),
+            // The heartbeat was told too, but maybe before the answer to the claim had come.
+            Hint::Cancel(run) if self.shared.active().contains_key(run) => self.shared.cancelled.notify_one(),
+            Hint::Events(_) | Hint::Cancel(_) | Hint::Messages => {}
+        }
+    }
+
+    /// Logs an outage once and its end once; waits longer each time.
+    async fn note_outcome(&mut self, outcome: Result<(), StoreError>) {
+        let Err(error) = outcome else {
+            if self.pace.succeeded() {
+                info!("storage is back; claiming runs again");
+            }
+            return;
+        };
+        if self.pace.failed() {
+            warn!("runs cannot be claimed; trying again: {error}");
+        }
+        self.may_be_due = true;
+        tokio::time::sleep(self.pace.pause()).await;
+    }
+}

@@ -1,0 +1,189 @@
+//! The statements about runs, with the types of their parameters.
+
+use crate::storage::postgres::Query;
+use crate::storage::postgres::query::query;
+
+pub(super) static SUBMIT: Query = query!(
+    "runs/submit",
+    [
+        UUID_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        BYTEA_ARRAY,
+        INT2_ARRAY,
+        INT4_ARRAY,
+        INT2_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        UUID_ARRAY,
+        INT2_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+    ]
+);
+pub(super) static RECORD_FINISHED: Query = query!(
+    "runs/record_finished",
+    [
+        UUID,
+        TEXT,
+        BYTEA,
+        INT4,
+        TEXT,
+        INT8,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        TEXT,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        FLOAT8_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT8_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+    ]
+);
+pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
+pub(super) static GET: Query = query!("runs/get", [UUID]);
+pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
+pub(super) static LIST: Query = query!(
+    "runs/list",
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
+);
+pub(super) static LIST_UNFINISHED: Query = query!(
+    "runs/list_unfinished",
+    [
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        TIMESTAMPTZ,
+        UUID,
+        INT8,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY
+    ]
+);
+pub(super) static RESULTS: Query =
+    query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
+pub(super) static CANCEL: Query = query!("runs/cancel", [UUID, TEXT, TEXT]);
+pub(super) static RETRY: Query = query!("runs/retry", [UUID]);
+pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
+pub(super) static MISSING: Query = query!("runs/missing", [UUID_ARRAY]);
+pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
+pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
+pub(super) static RECORD: Query = query!(
+    "queue/record",
+    [
+        UUID_ARRAY,
+        UUID_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        INT4_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        FLOAT8_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        INT8_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+        UUID_ARRAY,
+        INT4_ARRAY,
+        TEXT_ARRAY,
+        TEXT_ARRAY,
+    ]
+);
+pub(super) static REQUEUE: Query = query!("queue/requeue", [UUID, UUID, INT8, TEXT, TEXT]);
+pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY, TEXT, TEXT]);
+pub(super) static REAP: Query = query!("queue/reap", [TEXT, TEXT, TEXT, TEXT]);
+pub(super) static SCAN: Query = query!("queue/scan");
+pub(super) static EVENTS: Query = query!("events/list", [UUID_ARRAY, INT4_ARRAY, INT8]);
+pub(super) static FEED: Query = query!("events/feed", [TEXT, UUID, INT4, INT8]);
+pub(super) static FEED_END: Query = query!("events/feed_end");
+pub(super) static ADOPT: Query = query!("events/adopt");
+pub(super) static CLAIM_MESSAGES: Query = query!("outbox/claim", [INT8, INT8, TEXT_ARRAY, INT8_ARRAY, INT8]);
+pub(super) static SETTLE_MESSAGE: Query =
+    query!("outbox/settle", [UUID, INT2, INT4, UUID, TEXT, INT8, INT2, TEXT, BOOL, BOOL]);
+pub(super) static NEXT_MESSAGE: Query = query!("outbox/next");
+pub(super) static MESSAGES: Query = query!("outbox/list", [UUID, INT4, INT4, INT8]);
+pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRAY, INT2_ARRAY]);
+pub(super) static CHECK: Query = query!("check");
+
+/// All of them.
+pub(in crate::storage::postgres) static ALL: [&Query; 29] = [
+    &SUBMIT,
+    &RECORD_FINISHED,
+    &FIND,
+    &GET,
+    &SPEC,
+    &LIST,
+    &LIST_UNFINISHED,
+    &RESULTS,
+    &CANCEL,
+    &RETRY,
+    &DELETE,
+    &MISSING,
+    &CLAIM,
+    &HEARTBEAT,
+    &RECORD,
+    &REQUEUE,
+    &RELEASE,
+    &REAP,
+    &SCAN,
+    &EVENTS,
+    &FEED,
+    &FEED_END,
+    &ADOPT,
+    &CLAIM_MESSAGES,
+    &SETTLE_MESSAGE,
+    &NEXT_MESSAGE,
+    &MESSAGES,
+    &REDELIVER,
+    &CHECK,
+];

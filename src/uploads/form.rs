@@ -1,0 +1,165 @@
+//! The parts of a form: each is asked for by name, what is wrong with them is collected.
+
+use super::fault::{Refusal, UploadError, UploadFault};
+use crate::json::checked::{Faults, did_you_mean};
+use crate::json::{self, Value, repaired};
+use crate::trace::{Document, Format};
+
+/// The part with the traces, which may be repeated.
+pub(super) const TRACE_FILES: &str = "trace_files";
+
+/// The part that says how the traces are written.
+const TRACE_FORMAT: &str = "trace_format";
+
+/// How the names of files with traces end.
+const SUFFIXES: [&str; 2] = [".json", ".jsonl"];
+
+/// One part of a form.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// The name of the file that it holds.
+    pub file_name: Option<String>,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+impl Part {
+    /// Whether a browser sent it for a field in which nothing was chosen.
+    fn is_blank(&self) -> bool {
+        self.bytes.is_empty() && self.file_name.as_deref().unwrap_or_default().is_empty()
+    }
+}
+
+/// The parts of a form that is being read.
+pub(super) struct UploadForm {
+    parts: Vec<Part>,
+    asked: Vec<&'static str>,
+    missing: Vec<UploadFault>,
+    faults: Vec<UploadFault>,
+}
+
+impl UploadForm {
+    pub(super) fn new(parts: Vec<Part>) -> Self {
+        Self { parts, asked: Vec::new(), missing: Vec::new(), faults: Vec::new() }
+    }
+
+    /// Notes something that cannot be used.
+    pub(super) fn fault(&mut self, fault: UploadFault) {
+        self.faults.push(fault);
+    }
+
+    /// All parts of this name.
+    fn take_all(&mut self, name: &'static str) -> Vec<Part> {
+        self.asked.push(name);
+        self.parts.extract_if(.., |part| part.name == name).filter(|part| !part.is_blank()).collect()
+    }
+
+    /// The part of this name, if there is one.
+    pub(super) fn optional(&mut self, name: &'static str) -> Option<Part> {
+        let mut parts = self.take_all(name);
+        if parts.len() > 1 {
+            self.fault(UploadFault::of(name, "is given more than once"));
+        }
+        parts.pop()
+    }
+
+    /// The part of this name, which has to be there.
+    pub(super) fn required(&mut self, name: &'static str) -> Option<Part> {
+        let part = self.optional(name);
+        if part.is_none() {
+            self.missing.push(UploadFault::of(name, "is missing"));
+        }
+        part
+    }
+
+    /// The text of a part that may be left out.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        let part = self.optional(name)?;
+        self.decoded(name, part)
+    }
+
+    /// The text of a part that has to be there.
+    pub(super) fn required_text(&mut self, name: &'static str) -> Option<String> {
+        let part = self.required(name)?;
+        self.decoded(name, part)
+    }
+
+    fn decoded(&mut self, name: &'static str, part: Part) -> Option<String> {
+        let text = String::from_utf8(part.bytes);
+        if let Err(error) = &text {
+            let detail = format!("byte {} is not UTF-8", error.utf8_error().valid_up_to());
+            self.fault(UploadFault::of(name, detail));
+        }
+        text.ok()
+    }
+
+    /// Reads the JSON of a part by `read`, which locates what is wrong.
+    pub(super) fn read_json<T>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        read: impl FnOnce(&Value<'_>, &Faults) -> Option<T>,
+    ) -> Option<T> {
+        let text = repaired(text);
+        let value = json::parse(&text);
+        let value = value.map_err(|error| self.fault(UploadFault::syntax(name, &error))).ok()?;
+        let faults = Faults::default();
+        let found = read(&value, &faults);
+        let faults = faults.into_vec().into_iter();
+        self.faults.extend(faults.map(|fault| UploadFault::located(Some(name), fault)));
+        found
+    }
+
+    /// The format of the traces, if it is given.
+    pub(super) fn trace_format(&mut self) -> Option<Format> {
+        let text = self.text(TRACE_FORMAT)?;
+        text.parse().map_err(|error: String| self.fault(UploadFault::of(TRACE_FORMAT, error))).ok()
+    }
+
+    /// The files with traces, of which at least one has to be there.
+    pub(super) fn trace_files(&mut self) -> TraceFiles {
+        let parts = self.take_all(TRACE_FILES);
+        if parts.is_empty() {
+            self.missing.push(UploadFault::of(TRACE_FILES, "is missing; send at least one file"));
+        }
+        let mut files = TraceFiles::default();
+        for Part { file_name, bytes, .. } in parts {
+            let name = file_name.unwrap_or_default();
+            let lower = name.to_lowercase();
+            if !SUFFIXES.iter().any(|suffix| lower.ends_with(suffix)) {
+                let detail = format!("`{name}` is no file name that ends in {}", SUFFIXES.join(" or "));
+                self.fault(UploadFault::of(TRACE_FILES, detail));
+            }
+            match Document::from_bytes(&*name, bytes, u64::MAX) {
+                Ok(document) => files.documents.push(document),
+                Err(error) => files.errors.push(error.to_string()),
+            }
+            files.names.push(name);
+        }
+        files
+    }
+
+    /// Refuses the form if anything was wrong with it, or if it has parts that nobody asked for.
+    pub(super) fn finish(mut self) -> Result<(), UploadError> {
+        UploadError::unless_empty(Refusal::Incomplete, std::mem::take(&mut self.missing))?;
+        for Part { name, .. } in std::mem::take(&mut self.parts) {
+            let hint = did_you_mean(&name, self.asked.iter().copied());
+            let detail = format!("unknown part `{name}`{hint}");
+            self.faults.push(UploadFault { detail, ..UploadFault::default() });
+        }
+        UploadError::unless_empty(Refusal::Unusable, self.faults)
+    }
+}
+
+/// The files with traces.
+#[derive(Debug, Default)]
+pub(super) struct TraceFiles {
+    /// Those that are text.
+    pub(super) documents: Vec<Document>,
+    /// What is wrong with the others.
+    pub(super) errors: Vec<String>,
+    /// The names of all.
+    pub(super) names: Vec<String>,
+}
