@@ -10,7 +10,7 @@
 //!   [`otel_export`] sends results to collectors, [`net`] guards every outbound call.
 //! - The core, which does no input or output: [`trace`] reads recordings, [`extraction`] turns them into
 //!   [`invocation`]s, [`eval_set`] reads goldens, [`metrics`] compare the two, [`evaluation`] is the one path through
-//!   all of it, [`reports`] print its outcome.
+//!   all of it, [`reports`] print the outcome.
 //! - Leaves: [`json`], `schema` (members of documents that OpenAPI describes), `batch` (group commit), `pace`
 //!   (retries), [`shutdown`], [`ids`], `names`.
 

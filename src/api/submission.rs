@@ -1,5 +1,5 @@
-//! The schema of a submission, for the OpenAPI document only: [`Submission`](crate::spec::Submission) parses it, in both
-//! spellings, and keeps the text as written.
+//! The schema of a submission, for the OpenAPI document only: [`Submission`](crate::spec::Submission) parses it, in
+//! both spellings, and keeps the text as written.
 
 use std::collections::BTreeMap;
 

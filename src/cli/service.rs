@@ -72,7 +72,7 @@ impl OpenStorage {
         Ok(Self { store, hints, closed, tasks: vec![listener] })
     }
 
-    /// The services behind the API.
+    /// The services that the API is made of.
     pub(super) fn services(&self) -> Services {
         let store = &self.store;
         let runs = RunService::new(store.clone(), store.clone(), store.clone(), &self.hints);

@@ -147,7 +147,7 @@ fn read_invocation(cursor: &Cursor<'_, '_>) -> Option<ExpectedInvocation> {
 
 /// The parts of a content that are used.
 #[derive(Default)]
-struct Content {
+struct ContentParts {
     /// The non-empty text parts.
     texts: Vec<String>,
     calls: Vec<ToolCall>,
@@ -160,16 +160,16 @@ struct FunctionResponse {
     response: Value<'static>,
 }
 
-fn read_content(cursor: &Cursor<'_, '_>) -> Option<Content> {
+fn read_content(cursor: &Cursor<'_, '_>) -> Option<ContentParts> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
-    let mut content = Content::default();
+    let mut content = ContentParts::default();
     object.optional("role", |role| role.string());
     object.optional("parts", |parts| parts.list(|part| read_part(part, &mut content)));
     object.refuse_unknown();
     Some(content)
 }
 
-fn read_part(cursor: &Cursor<'_, '_>, content: &mut Content) -> Option<()> {
+fn read_part(cursor: &Cursor<'_, '_>, content: &mut ContentParts) -> Option<()> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let text = object.optional("text", |text| text.string());
     content.texts.extend(text.filter(|text| !text.is_empty()));
@@ -244,7 +244,7 @@ fn read_intermediate_data(cursor: &Cursor<'_, '_>) -> Option<Vec<ToolCall>> {
 }
 
 fn read_intermediate_response(cursor: &Cursor<'_, '_>) -> Option<()> {
-    let mut content = Content::default();
+    let mut content = ContentParts::default();
     match cursor.value() {
         Value::List(pair) if pair.len() == 2 => {}
         _ => {
@@ -263,7 +263,7 @@ fn read_intermediate_response(cursor: &Cursor<'_, '_>) -> Option<()> {
     Some(())
 }
 
-fn read_event(cursor: &Cursor<'_, '_>) -> Option<Content> {
+fn read_event(cursor: &Cursor<'_, '_>) -> Option<ContentParts> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     object.required("author", |author| author.string());
     object.optional("content", read_content)

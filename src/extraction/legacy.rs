@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::messages::{Message, Part, parsed_or_kept, read_content, read_content_item, read_tool_calls};
+use super::messages::{
+    ChatMessage, MessagePart, parsed_or_kept, read_content, read_content_item, read_tool_calls,
+};
 use crate::json::{self, Map, Value};
 
 /// The fields of a deprecated message event.
@@ -46,7 +48,7 @@ impl<'t> EventFields<'t> {
         })
     }
 
-    fn content_parts(&self) -> Vec<Part<'t>> {
+    fn content_parts(&self) -> Vec<MessagePart<'t>> {
         let Some(content) = self.structured("content") else {
             return Vec::new();
         };
@@ -63,17 +65,21 @@ impl<'t> EventFields<'t> {
         }
     }
 
-    fn tool_calls(&self) -> Vec<Part<'t>> {
+    fn tool_calls(&self) -> Vec<MessagePart<'t>> {
         self.structured("tool_calls").as_ref().map(read_tool_calls).unwrap_or_default()
     }
 
     /// An input message of role `role`.
-    pub(super) fn input(&self, role: &'static str) -> Option<Message<'t>> {
+    pub(super) fn input(&self, role: &'static str) -> Option<ChatMessage<'t>> {
         let parts = match role {
             "tool" => {
                 let text = |name: &str| self.fields.get(name).and_then(Value::scalar_text);
                 let response = parsed_or_kept(self.fields.get("content").cloned().unwrap_or_default());
-                vec![Part::ToolResponse { id: text("id").filter(|id| !id.is_empty()), name: None, response }]
+                vec![MessagePart::ToolResponse {
+                    id: text("id").filter(|id| !id.is_empty()),
+                    name: None,
+                    response,
+                }]
             }
             "assistant" => {
                 let mut parts = self.content_parts();
@@ -82,11 +88,11 @@ impl<'t> EventFields<'t> {
             }
             _ => self.content_parts(),
         };
-        (!parts.is_empty()).then(|| Message::new(role, parts))
+        (!parts.is_empty()).then(|| ChatMessage::new(role, parts))
     }
 
     /// The output message of a choice.
-    pub(super) fn choice(&self) -> Option<Message<'t>> {
+    pub(super) fn choice(&self) -> Option<ChatMessage<'t>> {
         let message = self.structured("message").filter(|message| message.as_map().is_some());
         let mut parts = match &message {
             Some(Value::Map(message)) => {
@@ -111,12 +117,12 @@ impl<'t> EventFields<'t> {
             .get("finish_reason")
             .and_then(Value::as_str)
             .map(|reason| reason.to_lowercase().into());
-        (!parts.is_empty()).then(|| Message { finish_reason, ..Message::new("assistant", parts) })
+        (!parts.is_empty()).then(|| ChatMessage { finish_reason, ..ChatMessage::new("assistant", parts) })
     }
 }
 
 /// Reads the legacy indexed attributes below `prefix` (`gen_ai.prompt.0.role`, …), sorted by index.
-pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<Message<'t>> {
+pub(super) fn read_indexed<'t>(attributes: &'t Map<'_>, prefix: &str) -> Vec<ChatMessage<'t>> {
     let mut indexed: BTreeMap<u32, IndexedFields<'t>> = BTreeMap::new();
     for (key, value) in attributes.iter() {
         let rest = key.strip_prefix(prefix).and_then(|rest| rest.split_once('.'));
@@ -140,7 +146,7 @@ struct IndexedFields<'t> {
 }
 
 impl<'t> IndexedFields<'t> {
-    fn into_message(self) -> Message<'t> {
+    fn into_message(self) -> ChatMessage<'t> {
         let text = |fields: &HashMap<&'t str, &'t Value<'t>>, name: &str| {
             fields.get(name)?.borrowed().scalar_text().filter(|text| !text.is_empty())
         };
@@ -151,16 +157,16 @@ impl<'t> IndexedFields<'t> {
         let content = value(&self.plain, "content");
         let mut parts = if role == "tool" {
             let (id, response) = (text(&self.plain, "tool_call_id"), parsed_or_kept(content));
-            vec![Part::ToolResponse { id, name: None, response }]
+            vec![MessagePart::ToolResponse { id, name: None, response }]
         } else {
             read_content(&content)
         };
         for call in self.calls.values() {
             let Some(name) = text(call, "name") else { continue };
             let arguments = parsed_or_kept(value(call, "arguments"));
-            parts.push(Part::ToolCall { id: text(call, "id"), name: Some(name), arguments });
+            parts.push(MessagePart::ToolCall { id: text(call, "id"), name: Some(name), arguments });
         }
-        Message { finish_reason: text(&self.plain, "finish_reason"), ..Message::new(role, parts) }
+        ChatMessage { finish_reason: text(&self.plain, "finish_reason"), ..ChatMessage::new(role, parts) }
     }
 }
 
@@ -177,7 +183,7 @@ mod tests {
         let fields = EventFields::from_attributes(value.as_map().unwrap());
         let message = fields.choice().unwrap();
         assert_eq!(message.text().as_deref(), Some("done"));
-        assert!(matches!(&message.parts[1], Part::ToolCall { name: Some(name), .. } if name == "f"));
+        assert!(matches!(&message.parts[1], MessagePart::ToolCall { name: Some(name), .. } if name == "f"));
         assert_eq!(message.finish_reason.as_deref(), Some("stop"));
     }
 }

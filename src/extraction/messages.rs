@@ -9,16 +9,16 @@ const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message of a model call.
 #[derive(Debug, Clone)]
-pub(super) struct Message<'t> {
+pub(super) struct ChatMessage<'t> {
     pub(super) role: Cow<'t, str>,
-    pub(super) parts: Vec<Part<'t>>,
+    pub(super) parts: Vec<MessagePart<'t>>,
     /// Why the model stopped, if the message has it.
     pub(super) finish_reason: Option<Cow<'t, str>>,
 }
 
 /// A part of a message. `Other` stands for content that no metric reads, such as images.
 #[derive(Debug, Clone)]
-pub(super) enum Part<'t> {
+pub(super) enum MessagePart<'t> {
     Text(Value<'t>),
     ToolCall { id: Option<Cow<'t, str>>, name: Option<Cow<'t, str>>, arguments: Value<'t> },
     ToolResponse { id: Option<Cow<'t, str>>, name: Option<Cow<'t, str>>, response: Value<'t> },
@@ -76,8 +76,8 @@ pub(super) fn parsed_or_kept<'t>(value: Value<'t>) -> Value<'t> {
     }
 }
 
-impl<'t> Message<'t> {
-    pub(super) fn new(role: impl Into<Cow<'t, str>>, parts: Vec<Part<'t>>) -> Self {
+impl<'t> ChatMessage<'t> {
+    pub(super) fn new(role: impl Into<Cow<'t, str>>, parts: Vec<MessagePart<'t>>) -> Self {
         Self { role: role.into(), parts, finish_reason: None }
     }
 
@@ -89,13 +89,13 @@ impl<'t> Message<'t> {
     /// Whether the message carries more than placeholders.
     pub(super) fn has_content(&self) -> bool {
         self.parts.iter().any(|part| match part {
-            Part::Text(text) => real_text(text).is_some(),
-            Part::ToolCall { .. } | Part::ToolResponse { .. } | Part::Other => true,
+            MessagePart::Text(text) => real_text(text).is_some(),
+            MessagePart::ToolCall { .. } | MessagePart::ToolResponse { .. } | MessagePart::Other => true,
         })
     }
 
     fn is_tool_response(&self) -> bool {
-        let all_responses = self.parts.iter().all(|part| matches!(part, Part::ToolResponse { .. }));
+        let all_responses = self.parts.iter().all(|part| matches!(part, MessagePart::ToolResponse { .. }));
         self.role == "tool" || (!self.parts.is_empty() && all_responses)
     }
 }
@@ -110,11 +110,11 @@ fn real_text<'v>(content: &'v Value<'_>) -> Option<Cow<'v, str>> {
 }
 
 /// The texts of all messages, joined without separator; `None` when there is none.
-pub(super) fn text_of(messages: &[Message<'_>]) -> Option<String> {
+pub(super) fn text_of(messages: &[ChatMessage<'_>]) -> Option<String> {
     let parts = messages.iter().flat_map(|message| &message.parts);
     let mut all = String::new();
     for part in parts {
-        if let Part::Text(content) = part {
+        if let MessagePart::Text(content) = part {
             all.push_str(&real_text(content).unwrap_or_default());
         }
     }
@@ -122,13 +122,13 @@ pub(super) fn text_of(messages: &[Message<'_>]) -> Option<String> {
 }
 
 /// Whether the last message returns a tool's result to the model.
-pub(super) fn ends_with_tool_response(messages: &[Message<'_>]) -> bool {
-    messages.last().is_some_and(Message::is_tool_response)
+pub(super) fn ends_with_tool_response(messages: &[ChatMessage<'_>]) -> bool {
+    messages.last().is_some_and(ChatMessage::is_tool_response)
 }
 
 /// The user's last turn: the unbroken run of user messages with text nearest to the end.
-pub(super) fn user_turn<'m, 't>(messages: &'m [Message<'t>]) -> &'m [Message<'t>] {
-    let is_user = |message: &Message<'_>| message.role == "user" && message.text().is_some();
+pub(super) fn user_turn<'m, 't>(messages: &'m [ChatMessage<'t>]) -> &'m [ChatMessage<'t>] {
+    let is_user = |message: &ChatMessage<'_>| message.role == "user" && message.text().is_some();
     let Some(last) = messages.iter().rposition(is_user) else {
         return &[];
     };
@@ -137,17 +137,17 @@ pub(super) fn user_turn<'m, 't>(messages: &'m [Message<'t>]) -> &'m [Message<'t>
 }
 
 /// Reads a list of messages; `None` unless at least one has content.
-pub(super) fn read_list(value: Value<'_>) -> Option<Vec<Message<'_>>> {
+pub(super) fn read_list(value: Value<'_>) -> Option<Vec<ChatMessage<'_>>> {
     let items = match value {
         Value::List(items) => items,
         map @ Value::Map(_) => vec![map],
         _ => return None,
     };
     let messages: Vec<_> = items.into_iter().filter_map(read_message).collect();
-    messages.iter().any(Message::has_content).then_some(messages)
+    messages.iter().any(ChatMessage::has_content).then_some(messages)
 }
 
-fn read_message(value: Value<'_>) -> Option<Message<'_>> {
+fn read_message(value: Value<'_>) -> Option<ChatMessage<'_>> {
     let Value::Map(map) = value else { return None };
     let role = match map.get("role") {
         Some(Value::Str(role)) if !role.is_empty() => role.clone(),
@@ -159,52 +159,52 @@ fn read_message(value: Value<'_>) -> Option<Message<'_>> {
         (_, Some(content)) => read_content(content),
         _ => Vec::new(),
     };
-    Some(Message { role, parts, finish_reason })
+    Some(ChatMessage { role, parts, finish_reason })
 }
 
 /// Reads a part of the current convention, which has a `type`.
-fn read_part<'t>(value: &Value<'t>) -> Option<Part<'t>> {
+fn read_part<'t>(value: &Value<'t>) -> Option<MessagePart<'t>> {
     let kind = value.get("type")?.as_str()?;
     let member = |name: &str| value.get(name).cloned().unwrap_or_default();
     let text = |name: &str| value.get(name).and_then(Value::scalar_text).filter(|text| !text.is_empty());
     Some(match kind {
-        "text" => Part::Text(member("content")),
+        "text" => MessagePart::Text(member("content")),
         "tool_call" => {
             let name = value.get("name").filter(|name| name.as_str().is_some());
             let name = name.and_then(Value::scalar_text).filter(|name| !name.is_empty());
-            Part::ToolCall { id: text("id"), name, arguments: member("arguments") }
+            MessagePart::ToolCall { id: text("id"), name, arguments: member("arguments") }
         }
         "tool_call_response" => {
-            Part::ToolResponse { id: text("id"), name: text("name"), response: member("response") }
+            MessagePart::ToolResponse { id: text("id"), name: text("name"), response: member("response") }
         }
-        _ => Part::Other,
+        _ => MessagePart::Other,
     })
 }
 
 /// Reads OpenAI's `content`: a string, a list of parts, or any other value, which is shown as JSON.
-pub(super) fn read_content<'t>(content: &Value<'t>) -> Vec<Part<'t>> {
+pub(super) fn read_content<'t>(content: &Value<'t>) -> Vec<MessagePart<'t>> {
     match content {
         Value::Null => Vec::new(),
         Value::Str(text) if is_placeholder(text) => Vec::new(),
-        Value::Str(_) => vec![Part::Text(content.clone())],
+        Value::Str(_) => vec![MessagePart::Text(content.clone())],
         Value::Map(map) => match map.get("parts") {
             Some(Value::List(parts)) => parts.iter().filter_map(read_google_part).collect(),
-            _ => vec![Part::Text(Value::text(content.to_json_text()))],
+            _ => vec![MessagePart::Text(Value::text(content.to_json_text()))],
         },
         Value::List(items) => items.iter().filter_map(read_content_item).collect(),
-        other => vec![Part::Text(Value::text(other.to_json_text()))],
+        other => vec![MessagePart::Text(Value::text(other.to_json_text()))],
     }
 }
 
-pub(super) fn read_content_item<'t>(item: &Value<'t>) -> Option<Part<'t>> {
+pub(super) fn read_content_item<'t>(item: &Value<'t>) -> Option<MessagePart<'t>> {
     match item {
-        Value::Str(_) => Some(Part::Text(item.clone())),
+        Value::Str(_) => Some(MessagePart::Text(item.clone())),
         Value::Map(map) => {
             let kind = map.get("type").and_then(Value::as_str);
             match (kind, map.get("content"), map.get("text")) {
-                (Some("text"), Some(content), _) => Some(Part::Text(content.clone())),
-                (Some("text"), None, text) => Some(Part::Text(text.cloned().unwrap_or_default())),
-                (_, _, Some(text)) => Some(Part::Text(text.clone())),
+                (Some("text"), Some(content), _) => Some(MessagePart::Text(content.clone())),
+                (Some("text"), None, text) => Some(MessagePart::Text(text.cloned().unwrap_or_default())),
+                (_, _, Some(text)) => Some(MessagePart::Text(text.clone())),
                 (Some(_), ..) => read_part(item),
                 (None, ..) => None,
             }
@@ -214,7 +214,7 @@ pub(super) fn read_content_item<'t>(item: &Value<'t>) -> Option<Part<'t>> {
 }
 
 /// Reads OpenAI's `tool_calls`.
-pub(super) fn read_tool_calls<'t>(calls: &Value<'t>) -> Vec<Part<'t>> {
+pub(super) fn read_tool_calls<'t>(calls: &Value<'t>) -> Vec<MessagePart<'t>> {
     let read = |entry: &Value<'t>| {
         let function = entry.get("function").filter(|function| function.as_map().is_some()).unwrap_or(entry);
         let Value::Str(name) = function.get("name")? else {
@@ -222,13 +222,13 @@ pub(super) fn read_tool_calls<'t>(calls: &Value<'t>) -> Vec<Part<'t>> {
         };
         let arguments = function.get("arguments").cloned().unwrap_or_default();
         let id = entry.get("id").and_then(Value::scalar_text).filter(|id| !id.is_empty());
-        Some(Part::ToolCall { id, name: Some(name.clone()), arguments: parsed_or_kept(arguments) })
+        Some(MessagePart::ToolCall { id, name: Some(name.clone()), arguments: parsed_or_kept(arguments) })
     };
     calls.as_list().unwrap_or_default().iter().filter_map(read).collect()
 }
 
 /// Reads Google's `{role, parts}`; `default_role` stands in for a missing role.
-pub(super) fn read_google<'t>(content: &Value<'t>, default_role: &'static str) -> Option<Message<'t>> {
+pub(super) fn read_google<'t>(content: &Value<'t>, default_role: &'static str) -> Option<ChatMessage<'t>> {
     let parts = content.get("parts").and_then(Value::as_list).unwrap_or_default();
     let parts: Vec<_> = parts.iter().filter_map(read_google_part).collect();
     let role = match content.get("role") {
@@ -236,14 +236,14 @@ pub(super) fn read_google<'t>(content: &Value<'t>, default_role: &'static str) -
         Some(Value::Str(role)) if !role.is_empty() => role.clone(),
         _ => Cow::Borrowed(default_role),
     };
-    let mut message = Message::new(role, parts);
+    let mut message = ChatMessage::new(role, parts);
     if message.is_tool_response() {
         message.role = Cow::Borrowed("tool");
     }
     content.as_map().map(|_| message)
 }
 
-fn read_google_part<'t>(part: &Value<'t>) -> Option<Part<'t>> {
+fn read_google_part<'t>(part: &Value<'t>) -> Option<MessagePart<'t>> {
     let map = part.as_map()?;
     let present = |name: &str| map.get(name).filter(|value| !value.is_null());
     let text = |value: &Value<'t>, name: &str| {
@@ -251,24 +251,28 @@ fn read_google_part<'t>(part: &Value<'t>) -> Option<Part<'t>> {
     };
     if let Some(content) = present("text") {
         let is_thought = map.get("thought").is_some_and(Value::is_truthy);
-        return Some(if is_thought { Part::Other } else { Part::Text(content.clone()) });
+        return Some(if is_thought { MessagePart::Other } else { MessagePart::Text(content.clone()) });
     }
     if let Some(call) = present("function_call") {
         let arguments = call.get("args").cloned().unwrap_or_default();
-        return Some(Part::ToolCall { id: text(call, "id"), name: text(call, "name"), arguments });
+        return Some(MessagePart::ToolCall { id: text(call, "id"), name: text(call, "name"), arguments });
     }
     if let Some(answer) = present("function_response") {
         let response = answer.get("response").cloned().unwrap_or_default();
-        return Some(Part::ToolResponse { id: text(answer, "id"), name: text(answer, "name"), response });
+        return Some(MessagePart::ToolResponse {
+            id: text(answer, "id"),
+            name: text(answer, "name"),
+            response,
+        });
     }
-    map.iter().any(|(_, value)| !value.is_null()).then_some(Part::Other)
+    map.iter().any(|(_, value)| !value.is_null()).then_some(MessagePart::Other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Vec<Message<'_>> {
+    fn read(json: &str) -> Vec<ChatMessage<'_>> {
         read_list(json::parse(json).unwrap()).unwrap_or_default()
     }
 

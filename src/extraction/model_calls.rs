@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::messages::{Message, Part};
+use super::messages::{ChatMessage, MessagePart};
 use super::overlay::{Operation, Usage, View};
 use super::tree::Analysis;
 
@@ -24,8 +24,8 @@ pub(super) struct ModelCall<'v> {
     pub(super) span_id: &'v str,
     pub(super) response_id: Option<&'v str>,
     pub(super) finish_reasons: &'v [Cow<'v, str>],
-    pub(super) input: &'v [Message<'v>],
-    pub(super) output: &'v [Message<'v>],
+    pub(super) input: &'v [ChatMessage<'v>],
+    pub(super) output: &'v [ChatMessage<'v>],
     pub(super) agent_name: Option<&'v str>,
 }
 
@@ -66,7 +66,7 @@ impl<'v> ModelCall<'v> {
         let views: Vec<&'v View<'v>> =
             chain.iter().rev().map(|span| &analysis.views[*span as usize]).collect();
         let spans = || chain.iter().map(|span| &analysis.trace.spans[*span as usize]);
-        let messages = |of: fn(&'v View<'v>) -> &'v [Message<'v>]| {
+        let messages = |of: fn(&'v View<'v>) -> &'v [ChatMessage<'v>]| {
             views.iter().map(|view| of(view)).find(|list| !list.is_empty()).unwrap_or_default()
         };
         let request_model = views.iter().find_map(|view| view.request_model.as_deref());
@@ -101,7 +101,7 @@ impl<'v> ModelCall<'v> {
     /// The tool calls that the model requested, as (id, name).
     pub(super) fn requested_tools(&self) -> impl Iterator<Item = (Option<&'v str>, &'v str)> {
         self.output.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
-            Part::ToolCall { id, name: Some(name), .. } => Some((id.as_deref(), &**name)),
+            MessagePart::ToolCall { id, name: Some(name), .. } => Some((id.as_deref(), &**name)),
             _ => None,
         })
     }
@@ -109,7 +109,7 @@ impl<'v> ModelCall<'v> {
     /// The ids of the tool responses shown to the model.
     pub(super) fn answered_ids(&self) -> impl Iterator<Item = &'v str> {
         self.input.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
-            Part::ToolResponse { id, .. } => id.as_deref(),
+            MessagePart::ToolResponse { id, .. } => id.as_deref(),
             _ => None,
         })
     }

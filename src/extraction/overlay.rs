@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use super::attrs;
 use super::legacy::{EventFields, read_indexed};
-use super::messages::{Message, Part, as_json, is_unspecified, parsed_or_kept, read_google, read_list};
+use super::messages::{
+    ChatMessage, MessagePart, as_json, is_unspecified, parsed_or_kept, read_google, read_list,
+};
 use crate::json::{Map, Value};
 use crate::trace::{LogRecord, Span};
 
@@ -52,9 +54,9 @@ pub(super) struct View<'t> {
     /// Present when input or output tokens are.
     pub(super) usage: Option<Usage>,
     /// Empty when absent.
-    pub(super) input: Vec<Message<'t>>,
+    pub(super) input: Vec<ChatMessage<'t>>,
     /// Empty when absent.
-    pub(super) output: Vec<Message<'t>>,
+    pub(super) output: Vec<ChatMessage<'t>>,
     pub(super) tool_name: Option<Cow<'t, str>>,
     pub(super) tool_call_id: Option<Cow<'t, str>>,
     pub(super) tool_arguments: Option<Value<'t>>,
@@ -195,7 +197,7 @@ impl<'t> Sources<'t> {
     }
 
     /// Input messages, output messages, and the finish reasons of choice events.
-    fn messages(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>, Vec<Cow<'t, str>>) {
+    fn messages(&self) -> (Vec<ChatMessage<'t>>, Vec<ChatMessage<'t>>, Vec<Cow<'t, str>>) {
         let listed = |key: &str| {
             let parse = |value: &'t Value<'t>| as_json(value).and_then(read_list);
             let on_span = self.span.attributes.get(key).and_then(parse);
@@ -206,7 +208,7 @@ impl<'t> Sources<'t> {
         if input.is_none() || output.is_none() {
             let (event_input, event_output) = self.message_events();
             reasons = event_output.iter().filter_map(|message| message.finish_reason.clone()).collect();
-            let non_empty = |messages: Vec<Message<'t>>| (!messages.is_empty()).then_some(messages);
+            let non_empty = |messages: Vec<ChatMessage<'t>>| (!messages.is_empty()).then_some(messages);
             let adk = self.adk.as_ref();
             let attributes = &self.span.attributes;
             input = input
@@ -222,7 +224,7 @@ impl<'t> Sources<'t> {
     }
 
     /// Input and output from the deprecated message events on the span; if it has none, from those in logs, by time.
-    fn message_events(&self) -> (Vec<Message<'t>>, Vec<Message<'t>>) {
+    fn message_events(&self) -> (Vec<ChatMessage<'t>>, Vec<ChatMessage<'t>>) {
         let on_span = self.span.events.iter().filter(|event| is_message_event(&event.name));
         let mut events: Vec<_> =
             on_span.map(|event| (&*event.name, EventFields::from_attributes(&event.attributes))).collect();
@@ -287,18 +289,18 @@ impl<'t> Adk<'t> {
         self.response.get(key).filter(|value| !value.is_empty()).and_then(Value::scalar_text)
     }
 
-    fn input(&self) -> Vec<Message<'t>> {
+    fn input(&self) -> Vec<ChatMessage<'t>> {
         let contents = self.request.get("contents").and_then(Value::as_list).unwrap_or_default();
         let read = |content: &Value<'t>| match content {
-            Value::Str(_) => Some(Message::new("user", vec![Part::Text(content.clone())])),
+            Value::Str(_) => Some(ChatMessage::new("user", vec![MessagePart::Text(content.clone())])),
             content => read_google(content, "user"),
         };
-        contents.iter().filter_map(read).filter(Message::has_content).collect()
+        contents.iter().filter_map(read).filter(ChatMessage::has_content).collect()
     }
 
-    fn output(&self) -> Vec<Message<'t>> {
+    fn output(&self) -> Vec<ChatMessage<'t>> {
         let content = self.response.get("content");
         let message = content.and_then(|content| read_google(content, "assistant"));
-        message.filter(Message::has_content).into_iter().collect()
+        message.filter(ChatMessage::has_content).into_iter().collect()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::messages::{Part, parsed_or_kept};
+use super::messages::{MessagePart, parsed_or_kept};
 use super::model_calls::ModelCall;
 use super::overlay::{Operation, View};
 use super::tree::Analysis;
@@ -253,7 +253,7 @@ fn part_calls<'v>(calls: &[ModelCall<'v>], warnings: &mut Warnings) -> Vec<PartC
     let mut parts = Vec::new();
     for (at, call) in calls.iter().enumerate() {
         for part in call.output.iter().flat_map(|message| &message.parts) {
-            let Part::ToolCall { id, name: Some(name), arguments } = part else {
+            let MessagePart::ToolCall { id, name: Some(name), arguments } = part else {
                 continue;
             };
             let (id, name) = (id.as_deref(), &**name);
@@ -341,7 +341,7 @@ fn shown_responses<'v>(calls: &[ModelCall<'v>]) -> Vec<Response<'v>> {
     let mut responses = Vec::new();
     for (shown_to, call) in calls.iter().enumerate() {
         for part in call.input.iter().flat_map(|message| &message.parts) {
-            let Part::ToolResponse { id, name, response } = part else {
+            let MessagePart::ToolResponse { id, name, response } = part else {
                 continue;
             };
             let (id, name) = (id.as_deref(), name.as_deref());

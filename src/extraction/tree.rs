@@ -33,7 +33,7 @@ pub(super) struct SpanPlace {
 
 /// The facts that a span passes down to its children.
 #[derive(Debug, Clone, Copy)]
-struct Context {
+struct Inherited {
     place: SpanPlace,
     /// Below an agent, workflow or tool span.
     covered: bool,
@@ -90,9 +90,9 @@ fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<SpanPlace>, Vec<u32>) {
         SpanPlace { owner: 0, inference_parent: None, tool_parent: None, under_tool: false, agent: None };
     let mut places = vec![nowhere; views.len()];
     let mut order = Vec::with_capacity(views.len());
-    let at_root = |root: u32| Context { place: SpanPlace { owner: root, ..nowhere }, covered: false };
+    let at_root = |root: u32| Inherited { place: SpanPlace { owner: root, ..nowhere }, covered: false };
     let mut stack: Vec<_> = trace.roots.iter().rev().map(|root| (*root, at_root(*root))).collect();
-    while let Some((span, Context { mut place, covered })) = stack.pop() {
+    while let Some((span, Inherited { mut place, covered })) = stack.pop() {
         let view = &views[span as usize];
         if view.operation.is_agentic() && !covered {
             place.owner = span;
@@ -109,7 +109,7 @@ fn walk(trace: &Trace<'_>, views: &[View<'_>]) -> (Vec<SpanPlace>, Vec<u32>) {
 }
 
 /// The context of the children of a span.
-fn below(span: u32, operation: Operation, place: SpanPlace, covered: bool) -> Context {
+fn below(span: u32, operation: Operation, place: SpanPlace, covered: bool) -> Inherited {
     let mut place = place;
     match operation {
         Operation::Inference => {
@@ -127,5 +127,5 @@ fn below(span: u32, operation: Operation, place: SpanPlace, covered: bool) -> Co
         }
         Operation::Other => {}
     }
-    Context { place, covered: covered || operation.is_agentic() || operation == Operation::Tool }
+    Inherited { place, covered: covered || operation.is_agentic() || operation == Operation::Tool }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::messages::{Message, ends_with_tool_response, text_of, user_turn};
+use super::messages::{ChatMessage, ends_with_tool_response, text_of, user_turn};
 use super::model_calls::{ModelCall, model_calls};
 use super::overlay::Operation;
 use super::tool_calls::{SpanCall, sort_by_start, span_calls, tool_calls};
@@ -217,7 +217,7 @@ fn covered_milliseconds(mut intervals: Vec<(i64, i64)>) -> f64 {
     total
 }
 
-fn user_text(anchor_input: &[Message<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
+fn user_text(anchor_input: &[ChatMessage<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
     if !anchor_input.is_empty() {
         let turn = user_turn(anchor_input);
         return text_of(if turn.is_empty() { anchor_input } else { turn });
@@ -226,7 +226,7 @@ fn user_text(anchor_input: &[Message<'_>], calls: &[ModelCall<'_>]) -> Option<St
     text_of(user_turn(first.input))
 }
 
-fn response_text(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
+fn response_text(anchor_output: &[ChatMessage<'_>], calls: &[ModelCall<'_>]) -> Option<String> {
     if !anchor_output.is_empty() {
         return text_of(anchor_output);
     }
@@ -245,7 +245,7 @@ fn final_call<'c, 'v>(calls: &'c [ModelCall<'v>]) -> Option<&'c ModelCall<'v>> {
 }
 
 /// Texts of the agent before the response, one per message.
-fn interim_texts(anchor_output: &[Message<'_>], calls: &[ModelCall<'_>]) -> Vec<String> {
+fn interim_texts(anchor_output: &[ChatMessage<'_>], calls: &[ModelCall<'_>]) -> Vec<String> {
     let last = final_call(calls).filter(|_| anchor_output.is_empty());
     let is_final = |call: &ModelCall<'_>| last.is_some_and(|last| std::ptr::eq(last, call));
     let messages = speaking_calls(calls).filter(|call| !is_final(call)).flat_map(|call| call.output);

@@ -96,10 +96,10 @@ pub(super) fn resource_list<'a>(
     found: &mut Found<'a>,
 ) -> Result<(), SyntaxError> {
     let is_logs = is_about_logs(key);
-    let mut faults = Faults::default();
-    let is_list = reader.array(|reader| resource_entry(reader, is_logs, found, &mut faults))?;
-    found.misplaced += faults.misplaced + usize::from(!is_list);
-    found.bad_resource_values += faults.bad_values;
+    let mut tally = Tally::default();
+    let is_list = reader.array(|reader| resource_entry(reader, is_logs, found, &mut tally))?;
+    found.misplaced += tally.misplaced + usize::from(!is_list);
+    found.bad_resource_values += tally.bad_values;
     Ok(())
 }
 
@@ -110,23 +110,23 @@ fn is_about_logs(key: &str) -> bool {
 
 /// Counts of the values of one list that could not be read.
 #[derive(Default)]
-struct Faults {
+struct Tally {
     misplaced: usize,
     bad_values: usize,
 }
 
 /// The name of a scope and its items.
-type Scope<'a> = (Cow<'a, str>, Vec<&'a str>);
+type ScopeItems<'a> = (Cow<'a, str>, Vec<&'a str>);
 
 /// Reads one entry of `resourceSpans` or `resourceLogs`: the resource's attributes and the items of its scopes.
 fn resource_entry<'a>(
     reader: &mut Reader<'a>,
     is_logs: bool,
     found: &mut Found<'a>,
-    faults: &mut Faults,
+    tally: &mut Tally,
 ) -> Result<(), SyntaxError> {
     let mut resource = Map::default();
-    let mut scopes: Vec<Scope<'a>> = Vec::new();
+    let mut scopes: Vec<ScopeItems<'a>> = Vec::new();
     let is_object = reader.object(|reader, key| {
         match key {
             "resource" => {
@@ -134,7 +134,7 @@ fn resource_entry<'a>(
                     "attributes" => {
                         let mut notes = Notes::default();
                         resource = attributes(reader, &mut notes)?;
-                        faults.bad_values += (notes.bad_values + notes.deep_values) as usize;
+                        tally.bad_values += (notes.bad_values + notes.deep_values) as usize;
                         Ok(())
                     }
                     _ => reader.skip(),
@@ -142,16 +142,16 @@ fn resource_entry<'a>(
             }
             _ if is_scope_list(key) && is_about_logs(key) == is_logs => {
                 let is_list = reader.array(|reader| {
-                    scopes.push(scope_entry(reader, &mut found.feed, &mut faults.misplaced)?);
+                    scopes.push(scope_entry(reader, &mut found.feed, &mut tally.misplaced)?);
                     Ok(())
                 })?;
-                faults.misplaced += usize::from(!is_list);
+                tally.misplaced += usize::from(!is_list);
             }
             _ => reader.skip()?,
         }
         Ok(())
     })?;
-    faults.misplaced += usize::from(!is_object);
+    tally.misplaced += usize::from(!is_object);
     // Only now is the resource known: members may come in any order.
     let resource = Arc::new(resource);
     for (scope, items) in scopes {
@@ -182,7 +182,7 @@ fn scope_entry<'a>(
     reader: &mut Reader<'a>,
     feed: &mut Feed<'a>,
     misplaced: &mut usize,
-) -> Result<Scope<'a>, SyntaxError> {
+) -> Result<ScopeItems<'a>, SyntaxError> {
     let mut scope = Cow::Borrowed("");
     let mut items = Vec::new();
     let is_object = reader.object(|reader, key| {

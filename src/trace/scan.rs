@@ -193,7 +193,7 @@ fn scan_object<'a>(
     found: &mut Found<'a>,
 ) -> Result<(), ScanFault> {
     let start = reader.offset();
-    let members = Members::read(reader, found)?;
+    let members = ObjectMembers::read(reader, found)?;
     if format == Some(Format::JaegerJson) {
         return match members.data {
             Some(data) if !members.is_export => scan_jaeger(data, found),
@@ -227,7 +227,7 @@ fn scan_object<'a>(
 
 /// The members of an object by which its kind is told.
 #[derive(Default)]
-struct Members<'a> {
+struct ObjectMembers<'a> {
     /// There are resources with spans or log records; they have been read.
     is_export: bool,
     /// There is the id of a span or of a trace.
@@ -238,7 +238,7 @@ struct Members<'a> {
     keys: Vec<String>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> ObjectMembers<'a> {
     /// Reads an object; the items of resources go into `found`.
     fn read(reader: &mut Reader<'a>, found: &mut Found<'a>) -> Result<Self, SyntaxError> {
         let mut members = Self::default();

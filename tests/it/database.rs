@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use agentevals::storage::postgres::{Database, DatabaseError, DatabaseSettings, Listener, Notice, Query};
+use agentevals::storage::postgres::{
+    Database, DatabaseError, DatabaseSettings, Listener, Notice, ParameterList, Query,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
@@ -15,12 +17,17 @@ use crate::support::proxy::Proxy;
 /// Against hanging; nothing here takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static SLEEP: Query = Query { name: "sleep", sql: "SELECT pg_sleep($1)", types: &[Type::FLOAT8] };
-static ONE: Query = Query { name: "one", sql: "SELECT 1", types: &[] };
-static INSERT: Query = Query { name: "insert", sql: "INSERT INTO thing VALUES ($1)", types: &[Type::INT4] };
-static SELECT: Query = Query { name: "select", sql: "SELECT * FROM thing", types: &[] };
+static SLEEP: Query =
+    Query { name: "sleep", sql: "SELECT pg_sleep($1)", lists: &[&ParameterList::unnamed(&[Type::FLOAT8])] };
+static ONE: Query = Query { name: "one", sql: "SELECT 1", lists: &[] };
+static INSERT: Query = Query {
+    name: "insert",
+    sql: "INSERT INTO thing VALUES ($1)",
+    lists: &[&ParameterList::unnamed(&[Type::INT4])],
+};
+static SELECT: Query = Query { name: "select", sql: "SELECT * FROM thing", lists: &[] };
 static PREPARED: Query =
-    Query { name: "prepared", sql: "SELECT count(*) FROM pg_prepared_statements", types: &[] };
+    Query { name: "prepared", sql: "SELECT count(*) FROM pg_prepared_statements", lists: &[] };
 
 async fn connect(url: &str) -> Database {
     Database::connect(&settings(url)).await.unwrap()

@@ -1,15 +1,9 @@
--- Writes results, progress, endings and events of runs under their leases; a group of runs in one commit.
+-- Writes results, progress, endings, events and messages of runs under their leases; a group of runs in one commit.
 --
--- Runs: $1 run ids uuid[], each once   $2 lease ids uuid[]   $3 ids of the writes uuid[]   $4 numbers of events
--- integer[]   $5, $6 units done and in all integer[], null for no news   $7 outcomes text[], null while the run goes
--- on   $8 verdicts text[]   $9, $10 code and text of failures text[]   $11 summaries text[] of JSON
--- Results: $12 run ids uuid[]   $13 ordinals integer[]   $14 item ids   $15 item names   $16 eval case ids
--- $17 evaluators   $18 evaluator types   $19 statuses text[]   $20 scores double precision[]   $21 scores per turn
--- text[] of JSON   $22 trace ids   $23 span ids text[]   $24 details text[] of JSON   $25 errors text[]
--- $26 latencies in milliseconds bigint[]
--- Events: $27 run ids uuid[]   $28 numbers from 1 within the group integer[]   $29 kinds text[]   $30 data text[] of
--- JSON
--- Messages to sinks: $31 run ids uuid[]   $32 numbers of their events integer[]   $33 phases text[]   $34 payloads text[]
+-- The parameters are rows, column by column: $1 to $11 the runs, $12 to $26 results, $27 to $30 events, $31 to $34
+-- messages to sinks. The calls of `unnest` name the columns; a test compares them with the program. A run stands once
+-- among the runs, with `events`, the number of its events. `done` and `total` are null for no news, `outcome` is null
+-- while the run goes on. `number` counts the events of a run in this group from 1; a message has that of its event.
 --
 -- Everything is fenced: nothing is written about a run whose lease is lost. A write that is repeated because its answer
 -- was lost takes effect once. Returns the runs that were written. When an attempt ends, results of earlier attempts

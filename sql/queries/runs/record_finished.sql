@@ -1,14 +1,11 @@
 -- Stores a finished run of uploaded traces, with its specification, results and events. Such a run never has a row in
 -- the queue, so that no worker can claim it.
 --
--- $1 run id uuid   $2 specification text   $3 digest bytea   $4 deadline in seconds integer   $5 id of the eval set
--- text   $6 microseconds that it took bigint   $7 outcome text   $8 verdict text   $9, $10 code and text of the
--- failure text   $11 summary text of JSON
--- Results: $12 ordinals integer[]   $13 item ids   $14 item names   $15 eval case ids   $16 evaluators
--- $17 evaluator types   $18 statuses text[]   $19 scores double precision[]   $20 scores per turn text[] of JSON
--- $21 trace ids   $22 span ids text[]   $23 details text[] of JSON   $24 errors text[]
--- $25 latencies in milliseconds bigint[]
--- Events: $26 numbers from 1 integer[]   $27 kinds text[]   $28 data text[] of JSON
+-- $1 run_id uuid   $2 document text   $3 digest bytea   $4 deadline_s integer   $5 eval_set_id text
+-- $6 elapsed_us bigint   $7 outcome text   $8 verdict text   $9 error_code text   $10 error_message text
+-- $11 summary text
+-- The other parameters are rows, column by column: $12 to $25 results, $26 to $28 events, numbered from 1. The calls of
+-- `unnest` name the columns; a test compares all names with the program.
 --
 -- Does nothing when it is repeated because its answer was lost. The start of the run is now minus the time it took.
 WITH created AS (

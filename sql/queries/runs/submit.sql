@@ -1,10 +1,7 @@
 -- Stores a group of new runs, each with its specification, its place in the queue and its first event.
 --
--- $1 run ids uuid[], each once   $2 idempotency keys text[]   $3 specifications text[]   $4 digests bytea[]
--- $5 priorities smallint[]   $6 deadlines in seconds integer[]   $7 attempts allowed smallint[]   $8 labels text[] of
--- JSON   $9 kinds of targets text[]   $10 ids of eval sets text[]
--- Sinks: $11 run ids uuid[]   $12 places in the specification smallint[]   $13 kinds   $14 destinations text[]
--- $15 timeouts in milliseconds integer[]   $16 documents text[] of JSON
+-- The parameters are rows, column by column: $1 to $10 the runs, each id once, $11 to $16 their sinks. The calls of
+-- `unnest` name the columns; a test compares them with the program.
 --
 -- Returns the runs that were stored; the others exist already, by id or by key. Rows are inserted into `run` in the
 -- order of ids, so that two groups with the same ids cannot deadlock, and into the queue in the order of submission.

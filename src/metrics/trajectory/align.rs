@@ -30,7 +30,7 @@ impl CallOutcome {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct AlignedCall {
     expected: Option<usize>,
     actual: Option<usize>,
     tool: String,
@@ -40,7 +40,7 @@ struct Entry {
 
 /// The calls of a turn, expected and actual, side by side.
 #[derive(Debug)]
-pub(super) struct Alignment(Vec<Entry>);
+pub(super) struct Alignment(Vec<AlignedCall>);
 
 impl Alignment {
     /// Aligns the calls of one turn.
@@ -50,14 +50,14 @@ impl Alignment {
         options: &TrajectoryOptions,
         lenient: bool,
     ) -> Self {
-        let comparison = Comparison::new(expected, actual, options, lenient);
-        let mut draft = Draft::new(comparison.matching_pairs(), actual.len());
+        let call_pairs = CallPairs::new(expected, actual, options, lenient);
+        let mut pairing = Pairing::new(call_pairs.matching_pairs(), actual.len());
         // Explaining the rest compares all pairs once more, which is done only where that is cheap.
-        if comparison.is_small {
-            draft.pair_rest(|e, a| comparison.fits(e, a).then_some(CallOutcome::OutOfOrder));
-            draft.pair_rest(|e, a| comparison.argument_mismatch(e, a));
+        if call_pairs.is_small {
+            pairing.pair_rest(|e, a| call_pairs.fits(e, a).then_some(CallOutcome::OutOfOrder));
+            pairing.pair_rest(|e, a| call_pairs.argument_mismatch(e, a));
         }
-        let entry = |e: Option<usize>, a: Option<usize>, tool: &ToolCall, outcome: CallOutcome| Entry {
+        let entry = |e: Option<usize>, a: Option<usize>, tool: &ToolCall, outcome: CallOutcome| AlignedCall {
             expected: e,
             actual: a,
             tool: tool.name.clone(),
@@ -65,13 +65,13 @@ impl Alignment {
             outcome,
         };
         let mut entries = Vec::with_capacity(expected.len().max(actual.len()));
-        for ((e, call), pair) in expected.iter().enumerate().zip(draft.pairs) {
+        for ((e, call), pair) in expected.iter().enumerate().zip(pairing.pairs) {
             entries.push(match pair {
                 Some((a, outcome)) => entry(Some(e), Some(a), call, outcome),
                 None => entry(Some(e), None, call, CallOutcome::Missing),
             });
         }
-        for (a, call) in actual.iter().enumerate().filter(|(a, _)| !draft.is_taken[*a]) {
+        for (a, call) in actual.iter().enumerate().filter(|(a, _)| !pairing.is_taken[*a]) {
             entries.push(entry(None, Some(a), call, CallOutcome::Unexpected));
         }
         Self(entries)
@@ -85,7 +85,7 @@ impl Alignment {
     /// One object per call: indexes, tool, outcome, whether the match type allows it, and the reason.
     pub(super) fn into_details(self) -> Value<'static> {
         let index = |index: Option<usize>| index.map_or(Value::Null, |index| Value::Int(index as i64));
-        let entry = |entry: Entry| {
+        let entry = |entry: AlignedCall| {
             let (outcome, reason) = match entry.outcome {
                 CallOutcome::Matched => ("matched", None),
                 CallOutcome::Missing => ("missing", Some(format!("`{}` was not called", entry.tool))),
@@ -110,7 +110,7 @@ impl Alignment {
 }
 
 /// Compares the expected calls of a turn with the actual ones.
-struct Comparison<'c> {
+struct CallPairs<'c> {
     expected: &'c [ToolCall],
     actual: &'c [ToolCall],
     options: &'c TrajectoryOptions,
@@ -122,7 +122,7 @@ struct Comparison<'c> {
     known: Vec<Cell<Option<bool>>>,
 }
 
-impl<'c> Comparison<'c> {
+impl<'c> CallPairs<'c> {
     fn new(
         expected: &'c [ToolCall],
         actual: &'c [ToolCall],
@@ -181,14 +181,14 @@ impl<'c> Comparison<'c> {
 }
 
 /// An alignment in the making.
-struct Draft {
+struct Pairing {
     /// For each expected call the actual one it is paired with, and the outcome.
     pairs: Vec<Option<(usize, CallOutcome)>>,
     /// For each actual call whether it is paired.
     is_taken: Vec<bool>,
 }
 
-impl Draft {
+impl Pairing {
     fn new(matching: Vec<Option<usize>>, columns: usize) -> Self {
         let mut is_taken = vec![false; columns];
         for a in matching.iter().flatten() {

@@ -24,11 +24,11 @@ pub use listen::{Listener, Notice};
 pub use migrate::{MIGRATIONS, MigrateError, Migration, Migrator, SchemaState, create as create_migration};
 pub use pool::Database;
 pub use ports::PostgresStore;
-pub use query::Query;
+pub use query::{ParameterList, Query};
 pub use settings::{DatabaseSettings, InvalidSchema, PoolSize, Schema};
 pub use tls::{SslMode, TlsSettings};
 
 /// Every statement of this program, for the tests that prepare them all.
 pub fn queries() -> Vec<&'static Query> {
-    migrate::QUERIES.iter().chain(&ports::QUERIES).copied().collect()
+    migrate::QUERIES.into_iter().chain(ports::queries()).collect()
 }

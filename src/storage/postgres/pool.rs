@@ -170,7 +170,7 @@ impl Session {
             };
         }
         let sql = query.render(&self.schema);
-        let statement = self.client.prepare_typed(&sql, query.types).await?;
+        let statement = self.client.prepare_typed(&sql, &query.types()).await?;
         statements.insert(query.name, statement.clone());
         execute(&self.client, &statement, parameters).await
     }

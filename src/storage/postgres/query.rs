@@ -16,8 +16,24 @@ pub struct Query {
     pub name: &'static str,
     /// The text of the file.
     pub sql: &'static str,
-    /// The types of `$1`, `$2`, ….
+    /// The parameters `$1`, `$2`, …, list after list.
+    pub lists: &'static [&'static ParameterList],
+}
+
+/// Consecutive parameters of a statement.
+#[derive(Debug)]
+pub struct ParameterList {
+    /// Their names, where they have some: those of the columns that a statement makes of them.
+    pub names: &'static [&'static str],
+    /// Their types.
     pub types: &'static [Type],
+}
+
+impl ParameterList {
+    /// Parameters without names.
+    pub const fn unnamed(types: &'static [Type]) -> Self {
+        Self { names: &[], types }
+    }
 }
 
 impl Query {
@@ -26,12 +42,17 @@ impl Query {
         render(self.sql, schema)
     }
 
+    /// The types of `$1`, `$2`, ….
+    pub fn types(&self) -> Vec<Type> {
+        self.lists.iter().flat_map(|list| list.types).cloned().collect()
+    }
+
     /// Parameters with their types.
     pub(super) fn typed<'a>(
         &self,
         parameters: &'a [&'a (dyn ToSql + Sync)],
     ) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-        parameters.iter().copied().zip(self.types.iter().cloned()).collect()
+        parameters.iter().copied().zip(self.types()).collect()
     }
 }
 
@@ -52,16 +73,25 @@ pub(super) fn render(sql: &'static str, schema: &Schema) -> Cow<'static, str> {
     Cow::Owned(sql)
 }
 
-/// The statement of a file below `sql/queries`: `query!("runs/claim", [UUID_ARRAY, INT4])`.
+/// The statement of a file below `sql/queries`: `query!("runs/claim", [UUID_ARRAY, INT4])`, or
+/// `query!("runs/submit", lists LISTS)` where lists of columns say what the parameters are.
 macro_rules! query {
     ($name:literal) => {
         query!($name, [])
     };
     ($name:literal, [$($type:ident),* $(,)?]) => {
+        query!(
+            $name,
+            lists &[&$crate::storage::postgres::query::ParameterList::unnamed(
+                &[$(tokio_postgres::types::Type::$type),*]
+            )]
+        )
+    };
+    ($name:literal, lists $lists:expr) => {
         $crate::storage::postgres::Query {
             name: $name,
             sql: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/queries/", $name, ".sql")),
-            types: &[$(tokio_postgres::types::Type::$type),*],
+            lists: $lists,
         }
     };
 }

@@ -1,68 +1,81 @@
 //! Runs that are over when they are stored: one statement for all that belongs to one.
 
+use std::borrow::Cow;
+
 use anyhow::Context;
 use async_trait::async_trait;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
-use super::queries as sql;
-use super::record::{EndingColumns, Events, Results};
+use super::columns::{EndingColumns, EventColumns, ResultColumns, columns, statement_columns};
 use super::store::PostgresStore;
 use super::values::text;
 use crate::runs::StoreResult;
-use crate::storage::postgres::Database;
+use crate::storage::postgres::Query;
+use crate::storage::postgres::query::query;
 use crate::uploads::{FinishedRun, FinishedRuns};
 
 #[async_trait]
 impl FinishedRuns for PostgresStore {
     async fn record_finished(&self, finished: &FinishedRun) -> StoreResult<()> {
-        record(&self.database, finished).await
+        let columns = FinishedRunColumns::of(finished)?;
+        self.database.query(&RECORD_FINISHED, &columns.parameters()).await?;
+        Ok(())
     }
 }
 
-/// Stores a run with its specification, results and events.
-async fn record(database: &Database, finished: &FinishedRun) -> StoreResult<()> {
-    let FinishedRun { id, spec, digest, elapsed, results, ending, .. } = finished;
-    let mut columns = Results::default();
-    for result in results {
-        columns.push(id.0, result)?;
+columns! {
+    /// The run itself, whose parameters are single values.
+    struct RunValues<'a> {
+        run_id: Uuid => UUID,
+        document: &'a str => TEXT,
+        digest: &'a [u8] => BYTEA,
+        deadline_s: i32 => INT4,
+        eval_set_id: Option<Cow<'a, str>> => TEXT,
+        elapsed_us: i64 => INT8,
+        outcome: Option<&'static str> => TEXT,
+        verdict: Option<&'static str> => TEXT,
+        error_code: Option<String> => TEXT,
+        error_message: Option<String> => TEXT,
+        summary: Option<String> => TEXT,
     }
-    let mut events = Events::default();
-    events.push(id.0, finished.events())?;
-    let ending = EndingColumns::of(Some(ending))?;
-    let digest = &digest[..];
-    let deadline = i32::try_from(finished.deadline.as_secs()).context("writing a deadline")?;
-    let eval_set_id = finished.eval_set_id.as_deref().map(text);
-    let micros = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
-    let parameters: [&(dyn ToSql + Sync); 28] = [
-        &id.0,
-        spec,
-        &digest,
-        &deadline,
-        &eval_set_id,
-        &micros,
-        &ending.outcome,
-        &ending.verdict,
-        &ending.error_code,
-        &ending.error_message,
-        &ending.summary,
-        &columns.ordinal,
-        &columns.item_id,
-        &columns.item_name,
-        &columns.eval_case_id,
-        &columns.evaluator,
-        &columns.evaluator_type,
-        &columns.status,
-        &columns.score,
-        &columns.per_invocation,
-        &columns.trace_id,
-        &columns.span_id,
-        &columns.details,
-        &columns.error,
-        &columns.latency_ms,
-        &events.number,
-        &events.kind,
-        &events.data,
-    ];
-    database.query(&sql::RECORD_FINISHED, &parameters).await?;
-    Ok(())
+}
+
+pub(super) static RECORD_FINISHED: Query = query!("runs/record_finished", lists FinishedRunColumns::LISTS);
+
+statement_columns! {
+    /// The parameters of `runs/record_finished`.
+    struct FinishedRunColumns<'a> {
+        run: RunValues<'a>,
+        results: ResultColumns<'a>,
+        events: EventColumns,
+    }
+}
+
+impl<'a> FinishedRunColumns<'a> {
+    fn of(finished: &'a FinishedRun) -> StoreResult<Self> {
+        let EndingColumns { outcome, verdict, error_code, error_message, summary } =
+            EndingColumns::of(Some(&finished.ending))?;
+        let run = RunValues {
+            run_id: finished.id.0,
+            document: &finished.spec,
+            digest: &finished.digest,
+            deadline_s: i32::try_from(finished.deadline.as_secs()).context("writing a deadline")?,
+            eval_set_id: finished.eval_set_id.as_deref().map(text),
+            elapsed_us: i64::try_from(finished.elapsed.as_micros()).unwrap_or(i64::MAX),
+            outcome,
+            verdict,
+            error_code,
+            error_message,
+            summary,
+        };
+        let mut columns = Self { run, ..Self::default() };
+        for result in &finished.results {
+            columns.results.push(result)?;
+        }
+        for ((kind, data), number) in finished.events().iter().zip(1..) {
+            columns.events.push(number, *kind, data)?;
+        }
+        Ok(columns)
+    }
 }

@@ -1,5 +1,6 @@
 //! The ports over PostgreSQL: the statements of `sql/queries` do the work, this translates.
 
+mod columns;
 mod events;
 mod finished;
 mod outbox;
@@ -13,5 +14,12 @@ mod store;
 mod submit;
 mod values;
 
-pub(super) use queries::ALL as QUERIES;
 pub use store::PostgresStore;
+
+use super::Query;
+
+/// Every statement of the ports.
+pub(super) fn queries() -> impl Iterator<Item = &'static Query> {
+    let with_columns = [&submit::SUBMIT, &record::RECORD, &finished::RECORD_FINISHED];
+    queries::ALL.into_iter().chain(with_columns)
+}

@@ -3,60 +3,6 @@
 use crate::storage::postgres::Query;
 use crate::storage::postgres::query::query;
 
-pub(super) static SUBMIT: Query = query!(
-    "runs/submit",
-    [
-        UUID_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        BYTEA_ARRAY,
-        INT2_ARRAY,
-        INT4_ARRAY,
-        INT2_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        UUID_ARRAY,
-        INT2_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-    ]
-);
-pub(super) static RECORD_FINISHED: Query = query!(
-    "runs/record_finished",
-    [
-        UUID,
-        TEXT,
-        BYTEA,
-        INT4,
-        TEXT,
-        INT8,
-        TEXT,
-        TEXT,
-        TEXT,
-        TEXT,
-        TEXT,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        FLOAT8_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        INT8_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-    ]
-);
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
 pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
@@ -100,45 +46,6 @@ pub(super) static DELETE: Query = query!("runs/delete", [UUID, INT8, INT8]);
 pub(super) static MISSING: Query = query!("runs/missing", [UUID_ARRAY]);
 pub(super) static CLAIM: Query = query!("queue/claim", [TEXT, INT8, INT8]);
 pub(super) static HEARTBEAT: Query = query!("queue/heartbeat", [UUID_ARRAY, UUID_ARRAY, INT8]);
-pub(super) static RECORD: Query = query!(
-    "queue/record",
-    [
-        UUID_ARRAY,
-        UUID_ARRAY,
-        UUID_ARRAY,
-        INT4_ARRAY,
-        INT4_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        UUID_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        FLOAT8_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        INT8_ARRAY,
-        UUID_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        UUID_ARRAY,
-        INT4_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-    ]
-);
 pub(super) static REQUEUE: Query = query!("queue/requeue", [UUID, UUID, INT8, TEXT, TEXT]);
 pub(super) static RELEASE: Query = query!("queue/release", [UUID_ARRAY, UUID_ARRAY, TEXT, TEXT]);
 pub(super) static REAP: Query = query!("queue/reap", [TEXT, TEXT, TEXT, TEXT]);
@@ -156,9 +63,7 @@ pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRA
 pub(super) static CHECK: Query = query!("check");
 
 /// All of them.
-pub(in crate::storage::postgres) static ALL: [&Query; 29] = [
-    &SUBMIT,
-    &RECORD_FINISHED,
+pub(in crate::storage::postgres) static ALL: [&Query; 26] = [
     &FIND,
     &GET,
     &SPEC,
@@ -171,7 +76,6 @@ pub(in crate::storage::postgres) static ALL: [&Query; 29] = [
     &MISSING,
     &CLAIM,
     &HEARTBEAT,
-    &RECORD,
     &REQUEUE,
     &RELEASE,
     &REAP,

@@ -9,13 +9,15 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::columns::{columns, statement_columns};
 use super::values::text;
 use super::{queries as sql, rows};
 use crate::ids::RunId;
 use crate::names::name_of;
 use crate::runs::{Run, StoreError, StoreResult, Submitted};
-use crate::spec::{SinkKind, Submission, TargetKind};
-use crate::storage::postgres::Database;
+use crate::spec::{SinkKind, StoredSink, Submission, TargetKind};
+use crate::storage::postgres::query::query;
+use crate::storage::postgres::{Database, Query};
 
 /// Stores what is new and answers for each what became of it.
 pub(super) async fn submit(database: &Database, runs: &[Submission]) -> StoreResult<Vec<Submitted>> {
@@ -55,65 +57,86 @@ fn labels(run: &Submission) -> BTreeMap<String, String> {
 }
 
 async fn insert(database: &Database, runs: &[&Submission]) -> StoreResult<HashMap<Uuid, DateTime<Utc>>> {
-    let ids: Vec<_> = runs.iter().map(|run| run.id.0).collect();
-    let keys: Vec<_> = runs.iter().map(|run| key(run)).collect();
-    let specs: Vec<_> = runs.iter().map(|run| &*run.spec).collect();
-    let digests: Vec<_> = runs.iter().map(|run| &run.digest[..]).collect();
-    let priorities: Vec<_> = runs.iter().map(|run| run.priority).collect();
-    let deadlines: Vec<_> = runs.iter().map(|run| run.deadline.as_secs() as i32).collect();
-    let attempts: Vec<_> = runs.iter().map(|run| run.max_attempts as i16).collect();
-    let labels = runs.iter().map(|run| serde_json::to_string(&labels(run)).context("writing labels"));
-    let labels: Vec<_> = labels.collect::<anyhow::Result<_>>()?;
-    let targets: Vec<_> = runs.iter().map(|run| name_of(&TargetKind::NAMES, &run.target_kind)).collect();
-    let eval_sets: Vec<_> = runs.iter().map(|run| run.eval_set_id.as_deref().map(text)).collect();
-    let sinks = Sinks::of(runs);
-    let parameters: [&(dyn ToSql + Sync); 16] = [
-        &ids,
-        &keys,
-        &specs,
-        &digests,
-        &priorities,
-        &deadlines,
-        &attempts,
-        &labels,
-        &targets,
-        &eval_sets,
-        &sinks.run,
-        &sinks.place,
-        &sinks.kind,
-        &sinks.destination,
-        &sinks.timeout_ms,
-        &sinks.document,
-    ];
-    let rows = database.query(&sql::SUBMIT, &parameters).await?;
+    let columns = SubmitColumns::of(runs)?;
+    let rows = database.query(&SUBMIT, &columns.parameters()).await?;
     rows.iter().map(|row| Ok((rows::column(row, "run_id")?, rows::column(row, "created_at")?))).collect()
 }
 
-/// The sinks of a group of runs, column by column.
-#[derive(Default)]
-struct Sinks<'a> {
-    run: Vec<Uuid>,
-    place: Vec<i16>,
-    kind: Vec<&'static str>,
-    destination: Vec<Cow<'a, str>>,
-    timeout_ms: Vec<i32>,
-    document: Vec<Cow<'a, str>>,
+columns! {
+    /// New runs.
+    struct NewRunColumns<'a> {
+        run_id: Vec<Uuid> => UUID_ARRAY,
+        idempotency_key: Vec<Option<Cow<'a, str>>> => TEXT_ARRAY,
+        document: Vec<&'a str> => TEXT_ARRAY,
+        digest: Vec<&'a [u8]> => BYTEA_ARRAY,
+        priority: Vec<i16> => INT2_ARRAY,
+        deadline_s: Vec<i32> => INT4_ARRAY,
+        max_attempts: Vec<i16> => INT2_ARRAY,
+        labels: Vec<String> => TEXT_ARRAY,
+        target_kind: Vec<&'static str> => TEXT_ARRAY,
+        eval_set_id: Vec<Option<Cow<'a, str>>> => TEXT_ARRAY,
+    }
 }
 
-impl<'a> Sinks<'a> {
-    fn of(runs: &[&'a Submission]) -> Self {
+columns! {
+    /// Their sinks.
+    struct SinkColumns<'a> {
+        run_id: Vec<Uuid> => UUID_ARRAY,
+        sink: Vec<i16> => INT2_ARRAY,
+        kind: Vec<&'static str> => TEXT_ARRAY,
+        destination: Vec<Cow<'a, str>> => TEXT_ARRAY,
+        timeout_ms: Vec<i32> => INT4_ARRAY,
+        document: Vec<Cow<'a, str>> => TEXT_ARRAY,
+    }
+}
+
+pub(super) static SUBMIT: Query = query!("runs/submit", lists SubmitColumns::LISTS);
+
+statement_columns! {
+    /// The parameters of `runs/submit`.
+    struct SubmitColumns<'a> {
+        runs: NewRunColumns<'a>,
+        sinks: SinkColumns<'a>,
+    }
+}
+
+impl<'a> SubmitColumns<'a> {
+    fn of(submissions: &[&'a Submission]) -> StoreResult<Self> {
         let mut columns = Self::default();
-        for run in runs {
-            for (sink, place) in run.sinks.iter().zip(0..) {
-                columns.run.push(run.id.0);
-                columns.place.push(place);
-                columns.kind.push(name_of(&SinkKind::NAMES, &sink.kind));
-                columns.destination.push(text(&sink.destination));
-                columns.timeout_ms.push(i32::try_from(sink.timeout.as_millis()).unwrap_or(i32::MAX));
-                columns.document.push(text(&sink.document));
+        for submission in submissions {
+            columns.runs.push(submission)?;
+            for (sink, place) in submission.sinks.iter().zip(0..) {
+                columns.sinks.push(submission.id.0, place, sink);
             }
         }
-        columns
+        Ok(columns)
+    }
+}
+
+impl<'a> NewRunColumns<'a> {
+    fn push(&mut self, submission: &'a Submission) -> StoreResult<()> {
+        self.run_id.push(submission.id.0);
+        self.idempotency_key.push(key(submission));
+        self.document.push(&submission.spec);
+        self.digest.push(&submission.digest);
+        self.priority.push(submission.priority);
+        self.deadline_s.push(submission.deadline.as_secs() as i32);
+        self.max_attempts.push(submission.max_attempts as i16);
+        self.labels.push(serde_json::to_string(&labels(submission)).context("writing labels")?);
+        self.target_kind.push(name_of(&TargetKind::NAMES, &submission.target_kind));
+        self.eval_set_id.push(submission.eval_set_id.as_deref().map(text));
+        Ok(())
+    }
+}
+
+impl<'a> SinkColumns<'a> {
+    fn push(&mut self, run: Uuid, place: i16, sink: &'a StoredSink) {
+        self.run_id.push(run);
+        self.sink.push(place);
+        self.kind.push(name_of(&SinkKind::NAMES, &sink.kind));
+        self.destination.push(text(&sink.destination));
+        self.timeout_ms.push(i32::try_from(sink.timeout.as_millis()).unwrap_or(i32::MAX));
+        self.document.push(text(&sink.document));
     }
 }
 
