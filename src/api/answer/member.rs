@@ -43,5 +43,13 @@ vocabulary!(
 vocabulary!(GroupBy, "GroupBy", "Which traces are evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
-vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");
-vocabulary!(EvaluatorType, "EvaluatorType", "What computes a metric.");
+vocabulary!(
+    ResultStatus,
+    "ResultStatus",
+    "Whether the score of a result passed; `skipped` if it was not compared or is only reported."
+);
+vocabulary!(
+    EvaluatorType,
+    "EvaluatorType",
+    "Type of an evaluator: a built-in metric, a program, or a remote service."
+);
