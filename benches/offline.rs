@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use agentevals::eval_set::EvalSet;
-use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Verdict, evaluate};
+use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Unmatched, Verdict, evaluate};
 use agentevals::metrics::catalog::Builtin;
 use agentevals::metrics::trajectory::TrajectoryOptions;
 use agentevals::trace::{Document, Join, load};
@@ -80,6 +80,7 @@ fn run(documents: &[Document], eval_set: &EvalSet) {
         ],
         group_by: GroupBy::Auto,
         lenient: false,
+        unmatched: Unmatched::default(),
         max_concurrent_evals: 1,
     };
     let loaded = load(documents, None, Join::AcrossDocuments);

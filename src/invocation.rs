@@ -26,6 +26,8 @@ pub enum Args {
     Any,
     /// The arguments; always a map for an observed call.
     Given(Value<'static>),
+    /// The trace does not have the arguments of an observed call; they are unknown.
+    Unrecorded,
 }
 
 impl Args {
@@ -38,10 +40,10 @@ impl Args {
         })
     }
 
-    /// The arguments as results show them; `Omitted` and `Any` are null, as in the reference.
+    /// The arguments as results show them; null unless they are given.
     pub fn value(&self) -> &Value<'static> {
         match self {
-            Self::Omitted | Self::Any => &Value::Null,
+            Self::Omitted | Self::Any | Self::Unrecorded => &Value::Null,
             Self::Given(value) => value,
         }
     }
@@ -54,8 +56,12 @@ pub struct ExpectedInvocation {
     pub invocation_id: String,
     /// Non-empty text parts of the user content.
     pub user_texts: Vec<String>,
-    /// Non-empty text parts of the final response; empty when there is none.
+    /// Whether the golden says what the final response is, be it empty.
+    pub has_response: bool,
+    /// Non-empty text parts of the final response, thoughts included; empty when there is none.
     pub response_texts: Vec<String>,
+    /// Those parts of `response_texts` that are no thoughts of the model.
+    pub answer_texts: Vec<String>,
     /// Expected tool calls; their results are the expected responses.
     pub tool_calls: Vec<ToolCall>,
 }
@@ -96,6 +102,10 @@ pub struct Invocation {
     pub response_text: Option<String>,
     /// Tool calls in order.
     pub tool_calls: Vec<ToolCall>,
+    /// Why the turn may have made calls that are not among `tool_calls`; `None` when the trace shows all.
+    pub unseen_calls: Option<String>,
+    /// Whether the trace has any output of the agent; if not, an absent response says nothing.
+    pub has_output: bool,
     /// Calls, tokens and time.
     pub usage: TurnUsage,
 }

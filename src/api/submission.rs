@@ -207,7 +207,8 @@ enum Evaluator {
 struct BuiltinEvaluator {
     /// Name of the metric.
     name: String,
-    /// Score from which the evaluator passes; 0.5 if left out.
+    /// Score from which the metric passes. If left out, 1 for `tool_trajectory_avg_score`, so that every turn has to
+    /// match, and 0.5 for others.
     #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1")))]
     threshold: Option<f64>,
     /// For the trajectory metric: how the order of calls is compared.

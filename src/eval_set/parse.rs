@@ -140,6 +140,8 @@ fn read_invocation(cursor: &Cursor<'_, '_>) -> Option<ExpectedInvocation> {
     Some(ExpectedInvocation {
         invocation_id: id.unwrap_or_default(),
         user_texts: user?.texts,
+        has_response: response.is_some(),
+        answer_texts: response.as_ref().map(|content| content.answers.clone()).unwrap_or_default(),
         response_texts: response.map(|content| content.texts).unwrap_or_default(),
         tool_calls: tool_calls.unwrap_or_default(),
     })
@@ -150,6 +152,8 @@ fn read_invocation(cursor: &Cursor<'_, '_>) -> Option<ExpectedInvocation> {
 struct ContentParts {
     /// The non-empty text parts.
     texts: Vec<String>,
+    /// Those of `texts` that are no thoughts of the model.
+    answers: Vec<String>,
     calls: Vec<ToolCall>,
     responses: Vec<FunctionResponse>,
 }
@@ -172,10 +176,13 @@ fn read_content(cursor: &Cursor<'_, '_>) -> Option<ContentParts> {
 fn read_part(cursor: &Cursor<'_, '_>, content: &mut ContentParts) -> Option<()> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let text = object.optional("text", |text| text.string());
-    content.texts.extend(text.filter(|text| !text.is_empty()));
+    let is_thought = object.optional("thought", |thought| thought.boolean()).unwrap_or(false);
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        content.answers.extend((!is_thought).then(|| text.clone()));
+        content.texts.push(text);
+    }
     content.calls.extend(object.optional("function_call", read_function_call));
     content.responses.extend(object.optional("function_response", read_function_response));
-    object.optional("thought", |thought| thought.boolean());
     for name in [
         "inline_data",
         "file_data",

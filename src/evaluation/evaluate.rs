@@ -58,7 +58,7 @@ pub async fn evaluate(
     run_custom(&mut reports, &pending, plan, observer).await;
     let performance: Vec<_> = reports.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);
-    Some(Report::new(reports, eval_set, performance, plan.lenient))
+    Some(Report::new(reports, eval_set, performance, plan))
 }
 
 /// The observer, and the place of the unit that it is told about.

@@ -12,6 +12,6 @@ mod units;
 pub use conversion::{Converted, convert};
 pub use evaluate::evaluate;
 pub use observer::{Observer, UnitPlace};
-pub use plan::{Evaluator, EvaluatorKind, Plan};
+pub use plan::{Evaluator, EvaluatorKind, Plan, Unmatched};
 pub use report::{Report, TurnRef, UnitReport, Verdict};
 pub use units::GroupBy;

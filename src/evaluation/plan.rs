@@ -17,8 +17,25 @@ pub struct Plan {
     pub group_by: GroupBy,
     /// Score like the reference, where the default is stricter.
     pub lenient: bool,
+    /// How the verdict counts a conversation that matches no case of the eval set.
+    pub unmatched: Unmatched,
     /// How many custom evaluators run at the same time.
     pub max_concurrent_evals: usize,
+}
+
+/// How the verdict counts a conversation that matches no case of the eval set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unmatched {
+    /// Its metrics were not evaluated, so that the run does not pass.
+    #[default]
+    Fail,
+    /// It is listed and otherwise passed over: traces often hold more than an eval set is about.
+    Ignore,
+}
+
+impl Unmatched {
+    /// The names used on the command line.
+    pub const NAMES: [(&'static str, Self); 2] = [("fail", Self::Fail), ("ignore", Self::Ignore)];
 }
 
 /// One metric of a plan.

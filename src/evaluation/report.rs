@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::{Plan, Unmatched};
 use super::units::{Selected, Unit};
 use crate::eval_set::{CaseMatch, EvalSet};
 use crate::extraction::Conversation;
@@ -164,6 +165,9 @@ pub struct Report {
     pub performance_metrics: Option<RunPerformance>,
     /// Whether the verdict is the reference's, in which metrics without a score do not fail.
     pub lenient: bool,
+    /// Whether conversations that match no eval case are passed over in the verdict.
+    #[serde(skip)]
+    ignores_unmatched: bool,
 }
 
 impl Report {
@@ -171,7 +175,7 @@ impl Report {
         traces: Vec<UnitReport>,
         eval_set: Option<&EvalSet>,
         performance_metrics: Option<RunPerformance>,
-        lenient: bool,
+        plan: &Plan,
     ) -> Self {
         let matched: HashSet<_> = traces.iter().filter_map(|unit| unit.eval_case_id.as_deref()).collect();
         let cases = eval_set.into_iter().flat_map(EvalSet::candidates);
@@ -184,7 +188,8 @@ impl Report {
             warnings,
             unmatched_eval_cases: unmatched,
             performance_metrics,
-            lenient,
+            lenient: plan.lenient,
+            ignores_unmatched: eval_set.is_some() && plan.unmatched == Unmatched::Ignore,
         };
         report.verdict = report.judge();
         report
@@ -204,9 +209,12 @@ impl Report {
         if !self.errors.is_empty() || has_error || (nothing_evaluated && !self.lenient) {
             return Verdict::Errored;
         }
-        let has = |status| metrics().any(|metric| metric.eval_status == status);
-        let not_evaluated = has(EvalStatus::NotEvaluated) || !self.unmatched_eval_cases.is_empty();
-        if has(EvalStatus::Failed) || (not_evaluated && !self.lenient) {
+        let has_failed = metrics().any(|metric| metric.eval_status == EvalStatus::Failed);
+        let counts = |unit: &&UnitReport| unit.eval_case_id.is_some() || !self.ignores_unmatched;
+        let mut counted = self.traces.iter().filter(counts).flat_map(|unit| &unit.metrics);
+        let not_evaluated = counted.any(|metric| metric.eval_status == EvalStatus::NotEvaluated)
+            || !self.unmatched_eval_cases.is_empty();
+        if has_failed || (not_evaluated && !self.lenient) {
             return Verdict::Failed;
         }
         Verdict::Passed

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CodePolicy, build};
 use crate::eval_set::EvalSet;
 use crate::evaluation::config::Parameters;
-use crate::evaluation::{Observer, Plan, Report, evaluate};
+use crate::evaluation::{Observer, Plan, Report, Unmatched, evaluate};
 use crate::trace::Loaded;
 
 /// Traces, the golden that they are compared with, and how.
@@ -33,10 +33,12 @@ impl EvaluationInput<'_> {
         runtime: &Handle,
     ) -> Option<Report> {
         let Self { loaded, eval_set, parameters, code } = self;
+        let lenient = parameters.lenient;
         let plan = Plan {
-            evaluators: parameters.evaluators.into_iter().map(|spec| build(spec, code)).collect(),
+            evaluators: parameters.evaluators.into_iter().map(|spec| build(spec, code, lenient)).collect(),
             group_by: parameters.group_by,
-            lenient: parameters.lenient,
+            lenient,
+            unmatched: Unmatched::default(),
             max_concurrent_evals: parameters.max_concurrent_evals,
         };
         let is_stopped = || stop.is_cancelled();

@@ -18,8 +18,12 @@ use crate::metrics::catalog::DEFAULT_THRESHOLD;
 
 /// Makes the evaluator that a configuration describes. A missing or forbidden script fails only when it runs, so that
 /// the other metrics are still computed.
-pub fn build(spec: EvaluatorSpec, policy: &CodePolicy) -> Evaluator {
-    let threshold = spec.threshold.unwrap_or(DEFAULT_THRESHOLD);
+pub fn build(spec: EvaluatorSpec, policy: &CodePolicy, lenient: bool) -> Evaluator {
+    let default = match &spec.kind {
+        SpecKind::Builtin { metric, .. } => metric.default_threshold(lenient),
+        SpecKind::Code(_) => DEFAULT_THRESHOLD,
+    };
+    let threshold = spec.threshold.unwrap_or(default);
     let kind = match spec.kind {
         SpecKind::Builtin { metric, trajectory } => EvaluatorKind::Builtin { metric, trajectory },
         SpecKind::Code(code) => {

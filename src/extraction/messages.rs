@@ -50,6 +50,25 @@ pub(super) fn as_json<'t>(value: &'t Value<'_>) -> Option<Value<'t>> {
     }
 }
 
+/// Why a value that should be messages cannot be read; `None` when it can, or is nobody's content.
+pub(super) fn unreadable(value: &Value<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    if is_placeholder(text) {
+        return None;
+    }
+    if text.len() > MAX_JSON_BYTES {
+        return Some(format!("has {} bytes, more than the {MAX_JSON_BYTES} that are read", text.len()));
+    }
+    match json::parse(text) {
+        Err(error) if parse(text).is_none() => {
+            let is_cut = error.offset >= text.len() && text.trim_start().starts_with(['[', '{']);
+            let why = if is_cut { format!(", cut at byte {}?", text.len()) } else { String::new() };
+            Some(format!("is no JSON ({error}{why})"))
+        }
+        _ => None,
+    }
+}
+
 /// Parses JSON, even if a cut left half of an escaped surrogate pair.
 fn parse(text: &str) -> Option<Value<'_>> {
     if let Ok(value) = json::parse(text) {

@@ -26,6 +26,8 @@ pub(super) struct ModelCall<'v> {
     pub(super) finish_reasons: &'v [Cow<'v, str>],
     pub(super) input: &'v [ChatMessage<'v>],
     pub(super) output: &'v [ChatMessage<'v>],
+    /// Whether messages were recorded that cannot be read.
+    pub(super) has_unreadable: bool,
     pub(super) agent_name: Option<&'v str>,
 }
 
@@ -89,6 +91,7 @@ impl<'v> ModelCall<'v> {
                 .unwrap_or_default(),
             input: messages(|view| &view.input),
             output: messages(|view| &view.output),
+            has_unreadable: views.iter().any(|view| !view.unreadable.is_empty()),
             agent_name: agent_name.or_else(|| views.iter().find_map(|view| view.agent_name.as_deref())),
         }
     }
@@ -96,6 +99,31 @@ impl<'v> ModelCall<'v> {
     /// Sort key: the end, then the start.
     pub(super) fn end_key(&self) -> (i64, i64) {
         (self.end_unix_nanos, self.start_unix_nanos)
+    }
+
+    /// Whether the model said that it stopped in order to call tools; `None` when it did not say why it stopped.
+    pub(super) fn stopped_for_tools(&self) -> Option<bool> {
+        let is_for_tools =
+            |reason: &str| matches!(reason, "tool_calls" | "tool_call" | "tool_use" | "function_call");
+        (!self.finish_reasons.is_empty())
+            .then(|| self.finish_reasons.iter().any(|reason| is_for_tools(reason)))
+    }
+
+    /// Why this call may have requested tools that nothing shows; `None` when it cannot have.
+    pub(super) fn unseen_requests(&self) -> Option<&'static str> {
+        let shows_requests = self.requested_tools().next().is_some();
+        match (self.stopped_for_tools(), self.output.is_empty()) {
+            (Some(false), _) => None,
+            (_, true) if self.has_unreadable => Some("no tool spans, and messages that cannot be read"),
+            (Some(true), true) => {
+                Some("no tool spans and no message content, and a model call stopped for tool calls")
+            }
+            (None, true) => Some("no tool spans and no message content"),
+            (Some(true), false) if !shows_requests => {
+                Some("a model call stopped for tool calls, of which none was recorded")
+            }
+            (_, false) => None,
+        }
     }
 
     /// The tool calls that the model requested, as (id, name).

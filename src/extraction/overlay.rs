@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::attrs;
 use super::legacy::{EventFields, read_indexed};
 use super::messages::{
-    ChatMessage, MessagePart, as_json, is_unspecified, parsed_or_kept, read_google, read_list,
+    ChatMessage, MessagePart, as_json, is_unspecified, parsed_or_kept, read_google, read_list, unreadable,
 };
 use crate::json::{Map, Value};
 use crate::trace::{LogRecord, Span};
@@ -57,6 +57,8 @@ pub(super) struct View<'t> {
     pub(super) input: Vec<ChatMessage<'t>>,
     /// Empty when absent.
     pub(super) output: Vec<ChatMessage<'t>>,
+    /// The attributes with messages that cannot be read, each with the reason.
+    pub(super) unreadable: Vec<(&'static str, String)>,
     pub(super) tool_name: Option<Cow<'t, str>>,
     pub(super) tool_call_id: Option<Cow<'t, str>>,
     pub(super) tool_arguments: Option<Value<'t>>,
@@ -109,6 +111,7 @@ impl<'t> Sources<'t> {
             usage: self.usage(),
             input,
             output,
+            unreadable: self.unreadable(),
             tool_name,
             tool_call_id: call_id,
             tool_arguments: arguments,
@@ -194,6 +197,17 @@ impl<'t> Sources<'t> {
         };
         let value = self.own(key).or_else(adk)?;
         Some(parsed_or_kept(value.borrowed())).filter(|value| !value.is_null())
+    }
+
+    /// The attributes with messages that are no JSON, or too long to be read.
+    fn unreadable(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for key in [attrs::INPUT_MESSAGES, attrs::OUTPUT_MESSAGES] {
+            let values = std::iter::once(&self.span.attributes).chain(self.details.iter().copied());
+            let faults = values.filter_map(|attributes| unreadable(attributes.get(key)?));
+            found.extend(faults.take(1).map(|fault| (key, fault)));
+        }
+        found
     }
 
     /// Input messages, output messages, and the finish reasons of choice events.

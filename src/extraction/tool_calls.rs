@@ -123,6 +123,8 @@ impl<'v> SpanCall<'v> {
             let lacks = |own: &Option<Value<'_>>| own.as_ref().is_none_or(Value::is_empty);
             let (offered, answered) = (part.arguments, part.result.cloned().map(parsed_or_kept));
             let fill_arguments = lacks(&arguments) && !offered.is_empty();
+            // The message says that there are none, which the span alone does not.
+            let arguments_are_none = arguments.is_none() && offered.is_empty();
             let fill_result = lacks(&result) && !lacks(&answered);
             if by_name && (fill_arguments || fill_result) {
                 let text = format!(
@@ -130,14 +132,18 @@ impl<'v> SpanCall<'v> {
                 );
                 warnings.push("tool_data_by_name", text);
             }
-            arguments = if fill_arguments { Some(offered) } else { arguments };
+            arguments = if fill_arguments || arguments_are_none { Some(offered) } else { arguments };
             result = if fill_result { answered } else { result };
             id = id.or(part.id);
+        }
+        if arguments.is_none() {
+            let text = format!("tool {name} of span {} has no recorded arguments", self.span_id);
+            warnings.push("tool_arguments_missing", text);
         }
         ToolCall {
             id: id.map(str::to_owned),
             name: name.to_owned(),
-            args: Args::observed(arguments.unwrap_or_default().into_owned()),
+            args: arguments.map_or(Args::Unrecorded, |arguments| Args::observed(arguments.into_owned())),
             result: result.map(Value::into_owned),
             failed: self.status == SpanStatus::Error || self.has_error_type,
         }

@@ -47,6 +47,11 @@ impl<'t> Analysis<'t> {
             trace.spans.iter().zip(0..).map(|(span, index)| View::new(span, logs_of(index))).collect();
         let mut warnings = trace.warnings.clone();
         join_orphan_logs(trace, &mut views, &mut warnings);
+        for (span, view) in trace.spans.iter().zip(&views) {
+            for (key, fault) in &view.unreadable {
+                warnings.push("messages_not_readable", format!("{key} of span {} {fault}", span.id));
+            }
+        }
         let (places, order) = walk(trace, &views);
         Self { trace, views, places, order, warnings }
     }

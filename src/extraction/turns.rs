@@ -31,6 +31,8 @@ pub(super) struct Turn<'v> {
     /// Texts of the agent before the response.
     interim_texts: Vec<String>,
     response_text: Option<String>,
+    /// Whether any output of the agent was recorded.
+    has_output: bool,
 }
 
 /// Finds the turns of a trace in depth-first order; warns of agents and tools that make no turn.
@@ -87,6 +89,7 @@ impl<'v> Turn<'v> {
             user_text: user_text(&view.input, &calls),
             interim_texts: interim_texts(&view.output, &calls),
             response_text: response_text(&view.output, &calls),
+            has_output: !view.output.is_empty() || calls.iter().any(|call| !call.output.is_empty()),
             span_calls: span_calls(analysis, members),
             last_call: (0..calls.len()).max_by_key(|call| calls[*call].end_key()),
             calls,
@@ -114,11 +117,7 @@ impl<'v> Turn<'v> {
             return Some(false);
         }
         if first.input.is_empty() {
-            let asked_for_tools = last
-                .finish_reasons
-                .iter()
-                .any(|reason| matches!(&**reason, "tool_calls" | "tool_call" | "tool_use" | "function_call"));
-            return if asked_for_tools { None } else { Some(false) };
+            return if last.stopped_for_tools() == Some(true) { None } else { Some(false) };
         }
         let mut requested = last.requested_tools().peekable();
         if !ends_with_tool_response(first.input) || requested.peek().is_none() {
@@ -140,6 +139,7 @@ impl<'v> Turn<'v> {
         self.last_call =
             self.last_call.into_iter().chain(shifted).max_by_key(|call| self.calls[*call].end_key());
         self.span_calls.extend(later.span_calls);
+        self.has_output |= later.has_output;
         self.user_text = self.user_text.take().or(later.user_text);
         if later.response_text.is_some() {
             self.interim_texts.extend(self.response_text.take());
@@ -158,7 +158,8 @@ impl<'v> Turn<'v> {
 
     /// Makes an invocation of a settled turn.
     pub(super) fn into_invocation(self, warnings: &mut Warnings) -> Invocation {
-        if !self.has_content() && !self.calls.is_empty() {
+        let has_unreadable = self.calls.iter().any(|call| call.has_unreadable);
+        if !self.has_content() && !self.calls.is_empty() && !has_unreadable {
             let text =
                 format!("turn {} carries no message content; was content capture switched on?", self.span_id);
             warnings.push("content_not_captured", text);
@@ -173,14 +174,28 @@ impl<'v> Turn<'v> {
             span_id: self.span_id.to_owned(),
             evaluated_span_id,
             response_id,
+            unseen_calls: self.unseen_calls(),
             tool_calls: tool_calls(&self.calls, self.span_calls, warnings),
             start_unix_nanos: self.start_unix_nanos,
             agent_name: self.agent_name.map(str::to_owned),
             user_text: self.user_text,
             interim_texts: self.interim_texts,
             response_text: self.response_text,
+            has_output: self.has_output,
             usage,
         }
+    }
+
+    /// Why the turn may have made tool calls that nothing shows. Where there are tool spans, they show all calls.
+    fn unseen_calls(&self) -> Option<String> {
+        if !self.span_calls.is_empty() {
+            return None;
+        }
+        let why = match self.calls.is_empty() {
+            true => (!self.has_content()).then_some("no model calls, tool spans or message content"),
+            false => self.calls.iter().find_map(ModelCall::unseen_requests),
+        };
+        why.map(|why| format!("tool calls of turn {} cannot be seen: {why}", self.span_id))
     }
 
     fn usage(&self) -> TurnUsage {

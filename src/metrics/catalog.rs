@@ -19,9 +19,17 @@ impl Builtin {
     pub fn takes_threshold(self) -> bool {
         !matches!(self, Self::Efficiency(_))
     }
+
+    /// The threshold when none is given. Of tool calls every turn has to match, where the reference is content with half.
+    pub fn default_threshold(self, lenient: bool) -> f64 {
+        match self {
+            Self::Trajectory if !lenient => 1.0,
+            _ => DEFAULT_THRESHOLD,
+        }
+    }
 }
 
-/// Default threshold of a metric, as in the reference.
+/// Default threshold of other metrics, as in the reference.
 pub const DEFAULT_THRESHOLD: f64 = 0.5;
 
 /// The metric that is computed when no evaluator is named.

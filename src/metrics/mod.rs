@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::invocation::{ExpectedInvocation, Invocation};
-use crate::json::Value;
+use crate::json::{Map, Value};
 
 /// The judgement on a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,6 +103,16 @@ impl MetricResult {
         Self::scored(name, None, Vec::new(), 0.0, Some(details))
     }
 
+    /// The result with a reason in its details.
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        let mut members = match self.details.take() {
+            Some(Value::Map(map)) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            _ => Vec::new(),
+        };
+        members.push(("reason".into(), Value::text(reason.into())));
+        Self { details: Some(Value::Map(Map::from_entries(members))), ..self }
+    }
+
     /// A metric that failed.
     pub fn failed(name: &str, error_type: &str, error: impl Into<String>) -> Self {
         Self {
@@ -144,6 +154,17 @@ impl<'a> Turns<'a> {
             false => actual.len().max(expected.len()),
         };
         (0..count).map(move |index| (actual.get(index), expected.get(index)))
+    }
+
+    /// Fails a result that passed although turns are missing or unexpected, however high its mean is; not if lenient.
+    pub fn hold_to_count(&self, result: MetricResult) -> MetricResult {
+        let has_mismatch = self.actual.len() != self.expected.len();
+        match result.eval_status {
+            EvalStatus::Passed if has_mismatch && !self.lenient => {
+                MetricResult { eval_status: EvalStatus::Failed, ..result }
+            }
+            _ => result,
+        }
     }
 
     /// The numbers of missing and of unexpected turns, as members of details; `None` if there are neither.

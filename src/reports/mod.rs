@@ -10,6 +10,7 @@ mod options;
 mod performance;
 mod phrases;
 mod render;
+mod responses;
 mod summary;
 mod table;
 mod text;

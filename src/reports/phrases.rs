@@ -27,17 +27,18 @@ pub(super) fn status_name(status: EvalStatus) -> &'static str {
 
 /// Why a metric has no score or did not pass, in one line; `None` when there is nothing to add.
 pub(super) fn explanation(metric: &MetricResult) -> Option<String> {
-    if let Some(reason) = metric.error.as_deref().or(metric.reason()) {
-        return Some(printable(reason).into_owned());
+    if let Some(error) = &metric.error {
+        return Some(printable(error).into_owned());
     }
     let mut turns = Vec::new();
     for (name, word) in [("missing_turns", "missing"), ("unexpected_turns", "unexpected")] {
         let count = metric.details.as_ref().and_then(|details| details.get(name)?.as_int()).unwrap_or(0);
         if count > 0 {
-            turns.push(format!("{count} {word} turns"));
+            turns.push(counted(usize::try_from(count).unwrap_or(usize::MAX), &format!("{word} turn")));
         }
     }
-    (!turns.is_empty()).then(|| turns.join(", "))
+    turns.extend(metric.reason().map(|reason| printable(reason).into_owned()));
+    (!turns.is_empty()).then(|| turns.join("; "))
 }
 
 /// The closing line: the verdict, and how many metrics, eval cases and inputs led to it.

@@ -8,6 +8,7 @@ use console::{Style, measure_text_width};
 use super::RenderOptions;
 use super::performance::{run_lines, run_title, unit_lines};
 use super::phrases::{closing_line, explanation, icon, status_name, unmatched_cases};
+use super::responses::response_lines;
 use super::text::{duration, printable};
 use crate::evaluation::{Report, UnitReport, Verdict};
 use crate::json::Value;
@@ -81,6 +82,9 @@ fn write_unit(unit: &UnitReport, palette: Palette, out: &mut dyn Write) -> io::R
     write_metrics(&unit.metrics, palette, out)?;
     for metric in unit.metrics.iter().filter(|metric| metric.eval_status == EvalStatus::Failed) {
         write_mismatches(metric, out)?;
+        for line in response_lines(metric) {
+            writeln!(out, "  {line}")?;
+        }
     }
     for line in unit.performance_metrics.iter().flat_map(unit_lines) {
         writeln!(out, "  {line}")?;
@@ -178,7 +182,10 @@ fn write_mismatches(metric: &MetricResult, out: &mut dyn Write) -> io::Result<()
 fn call_list(comparison: &Value<'_>, side: &str) -> String {
     let mut calls = Vec::new();
     for call in comparison.get(side).and_then(Value::as_list).unwrap_or_default() {
-        let args = call.get("args").map(Value::to_json_text).unwrap_or_default();
+        let args = match call.get("args") {
+            None | Some(Value::Null) if side == "actual" => "arguments not recorded".to_owned(),
+            args => args.map(Value::to_json_text).unwrap_or_default(),
+        };
         calls.push(format!("{}({args})", call.get_str("name").unwrap_or_default()));
     }
     if calls.is_empty() { "(none)".to_owned() } else { printable(&calls.join(", ")).into_owned() }

@@ -25,5 +25,6 @@ mod sql;
 mod store;
 mod submission;
 mod support;
+mod trust;
 mod watching;
 mod worker;

@@ -136,8 +136,12 @@ fn kind_and_status_may_be_numbers_or_names() {
     let fine = [json!({"code": 1}), json!({"code": "STATUS_CODE_OK"}), json!({}), json!(null)];
     for (status, failed) in cases.into_iter().chain(fine.map(|status| (status, false))) {
         for kind in [json!(3), json!("SPAN_KIND_CLIENT"), json!("3"), json!("UNKNOWN")] {
-            let mut tool =
-                span(2, 1, json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"}));
+            let mut tool = span(
+                2,
+                1,
+                json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t",
+                    "gen_ai.tool.call.arguments": "{}"}),
+            );
             (tool["status"], tool["kind"]) = (status.clone(), kind);
             let agent = span(1, 0, json!({"gen_ai.operation.name": "invoke_agent"}));
             let outcome = read_json(&[otlp([agent, tool])]);

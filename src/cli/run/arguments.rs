@@ -7,8 +7,8 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::otel_export::OtelExportArguments;
-use crate::evaluation::GroupBy;
 use crate::evaluation::config::OutputFormat;
+use crate::evaluation::{GroupBy, Unmatched};
 use crate::json::checked::choose;
 use crate::metrics::trajectory::{ArgsMode, MatchType};
 use crate::trace::{DEFAULT_MAX_BYTES, Format};
@@ -37,7 +37,8 @@ pub struct RunArguments {
     /// Judge model, for metrics that ask one
     #[arg(short, long, value_name = "MODEL")]
     pub(super) judge_model: Option<String>,
-    /// Score from which a metric passes, within 0 and 1 [default: 0.5]
+    /// Score from which a metric passes, within 0 and 1 [default: 1 for tool_trajectory_avg_score, every turn matches;
+    /// 0.5 for others]
     #[arg(short, long, value_parser = parse_threshold)]
     pub(super) threshold: Option<f64>,
     /// Which calls must be there: EXACT, IN_ORDER, ANY_ORDER, SUBSET or SUPERSET [default: EXACT]
@@ -60,6 +61,9 @@ pub struct RunArguments {
     /// joined across files
     #[arg(long)]
     pub(super) lenient: bool,
+    /// A conversation that matches no eval case: `fail` (it does not pass) or `ignore` (it does not count)
+    #[arg(long, value_name = "HOW", default_value = "fail", value_parser = parse_unmatched)]
+    pub(super) unmatched: Unmatched,
     #[command(flatten)]
     pub(super) otel_export: OtelExportArguments,
     /// Threads to use [default: all cores]
@@ -123,4 +127,8 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     let found = GroupBy::NAMES.iter().find(|(name, _)| *name == text);
     found.map(|(_, group_by)| *group_by).ok_or_else(|| "expected auto, trace or conversation".into())
+}
+
+fn parse_unmatched(text: &str) -> Result<Unmatched, String> {
+    choose(text, &Unmatched::NAMES)
 }

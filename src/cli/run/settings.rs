@@ -44,12 +44,13 @@ impl RunSettings {
             bail!("--judge-model is given but none of the metrics asks a judge; leave it out");
         }
         let policy = CodePolicy::From(directory.to_owned());
-        let evaluators = specs.into_iter().map(|spec| build(spec, &policy)).collect();
+        let evaluators = specs.into_iter().map(|spec| build(spec, &policy, arguments.lenient)).collect();
         Ok(Self {
             plan: Plan {
                 evaluators,
                 group_by: arguments.group_by.or(config.group_by).unwrap_or_default(),
                 lenient: arguments.lenient,
+                unmatched: arguments.unmatched,
                 max_concurrent_evals: config.max_concurrent_evals.unwrap_or(DEFAULT_CONCURRENT_EVALS),
             },
             eval_set: arguments.eval_set.clone().or(config.eval_set.map(|path| directory.join(path))),

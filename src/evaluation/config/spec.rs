@@ -9,7 +9,7 @@ use crate::metrics::trajectory::TrajectoryOptions;
 pub struct EvaluatorSpec {
     /// Name, unique in the configuration.
     pub name: String,
-    /// Lowest score that passes; `None` means 0.5.
+    /// Lowest score that passes; `None` means the default of the metric.
     pub threshold: Option<f64>,
     /// Its kind and options.
     pub kind: SpecKind,

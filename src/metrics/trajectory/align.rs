@@ -8,6 +8,9 @@ use super::pairing::{OPTIMAL_PAIRS, pair_in_any_order, pair_in_order};
 use crate::invocation::{Args, ToolCall};
 use crate::json::{Map, Value};
 
+/// Why a call whose arguments the trace does not have fits no expected call.
+const NOT_RECORDED: &str = "its arguments were not recorded, so they cannot be compared";
+
 /// The fate of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CallOutcome {
@@ -75,6 +78,13 @@ impl Alignment {
             entries.push(entry(None, Some(a), call, CallOutcome::Unexpected));
         }
         Self(entries)
+    }
+
+    /// Whether there is an actual call that no expected call can excuse, whatever else was called.
+    pub(super) fn has_forbidden(&self, match_type: MatchType) -> bool {
+        let is_unpaired =
+            |entry: &AlignedCall| entry.actual.is_some() && entry.outcome != CallOutcome::Matched;
+        !match_type.allows_unexpected() && self.0.iter().any(is_unpaired)
     }
 
     /// Whether the match type allows every outcome.
@@ -172,11 +182,17 @@ impl<'c> CallPairs<'c> {
         let no_arguments = Value::Map(Map::default());
         let wanted = match &expected.args {
             Args::Given(args) => args,
-            Args::Any if !self.lenient => return None,
+            Args::Any | Args::Unrecorded if !self.lenient => return None,
             Args::Omitted if !self.lenient => &no_arguments,
-            Args::Any | Args::Omitted => &Value::Null,
+            Args::Any | Args::Omitted | Args::Unrecorded => &Value::Null,
         };
-        args::difference(wanted, actual.args.value(), self.options.rule(&expected.name), self.lenient)
+        let rule = self.options.rule(&expected.name);
+        let observed = match &actual.args {
+            Args::Unrecorded if self.lenient => &no_arguments,
+            Args::Unrecorded => return (!rule.accepts_all(wanted)).then(|| NOT_RECORDED.to_owned()),
+            args => args.value(),
+        };
+        args::difference(wanted, observed, rule, self.lenient)
     }
 }
 

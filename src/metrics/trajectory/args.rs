@@ -38,6 +38,15 @@ pub struct ArgsRule {
 }
 
 impl ArgsRule {
+    /// Whether any arguments would do where these are expected.
+    pub(super) fn accepts_all(&self, expected: &Value<'_>) -> bool {
+        match self.mode {
+            ArgsMode::Ignore => true,
+            ArgsMode::Subset => expected.is_empty(),
+            ArgsMode::Exact | ArgsMode::Superset => false,
+        }
+    }
+
     pub(super) fn is_exact(&self) -> bool {
         self.mode == ArgsMode::Exact && self.paths.is_empty()
     }

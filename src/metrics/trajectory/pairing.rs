@@ -134,3 +134,61 @@ impl Matching {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Which of up to six expected calls fit which of up to six actual ones.
+    fn fits() -> impl Strategy<Value = Vec<Vec<bool>>> {
+        (0..6_usize, 0..6_usize).prop_flat_map(|(rows, columns)| {
+            prop::collection::vec(prop::collection::vec(any::<bool>(), columns), rows)
+        })
+    }
+
+    /// Most pairs there can be among the expected calls from `row` on, by trying everything.
+    fn most(fits: &[Vec<bool>], row: usize, is_free: &dyn Fn(usize) -> bool, in_order: bool) -> usize {
+        let Some(columns) = fits.get(row) else { return 0 };
+        let mut best = most(fits, row + 1, is_free, in_order);
+        for (column, is_fit) in columns.iter().enumerate() {
+            if *is_fit && is_free(column) {
+                let rest =
+                    |later: usize| is_free(later) && if in_order { later > column } else { later != column };
+                best = best.max(1 + most(fits, row + 1, &rest, in_order));
+            }
+        }
+        best
+    }
+
+    fn check(fits: &[Vec<bool>], partner: &[Option<usize>], in_order: bool) -> Result<(), TestCaseError> {
+        let pairs: Vec<_> = partner.iter().enumerate().filter_map(|(e, a)| Some((e, (*a)?))).collect();
+        prop_assert!(pairs.iter().all(|(e, a)| fits[*e][*a]), "{pairs:?}");
+        let mut actual: Vec<_> = pairs.iter().map(|(_, a)| *a).collect();
+        if in_order {
+            prop_assert!(actual.is_sorted(), "{pairs:?}");
+        }
+        actual.sort_unstable();
+        actual.dedup();
+        prop_assert_eq!(actual.len(), pairs.len(), "an actual call is paired twice");
+        prop_assert_eq!(pairs.len(), most(fits, 0, &|_| true, in_order), "{:?}", fits);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn pairs_in_order_are_as_many_as_brute_force_finds(fits in fits()) {
+            let columns = fits.first().map_or(0, Vec::len);
+            let partner = pair_in_order(fits.len(), columns, &|e, a| fits[e][a]);
+            check(&fits, &partner, true)?;
+        }
+
+        #[test]
+        fn pairs_in_any_order_are_as_many_as_brute_force_finds(fits in fits()) {
+            let columns = fits.first().map_or(0, Vec::len);
+            let partner = pair_in_any_order(fits.len(), columns, &|e, a| fits[e][a], false);
+            check(&fits, &partner, false)?;
+        }
+    }
+}

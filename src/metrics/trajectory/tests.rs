@@ -138,6 +138,8 @@ fn turn(calls: Vec<ToolCall>) -> Invocation {
         interim_texts: Vec::new(),
         user_text: None,
         response_text: None,
+        unseen_calls: None,
+        has_output: true,
         tool_calls: calls,
         usage: TurnUsage::default(),
     }

@@ -29,8 +29,10 @@ const NO_PAGES: &str =
     "there is no user interface, and nothing else answers in its place (http-api.md, fault 4)";
 const UNCANCELLED: &str = "cancelling stops a run (run-pipeline.md, fault 1); its request was not recorded";
 
+const EVERY_TURN: &str = "unless a threshold is given, every turn of a trajectory has to match";
+
 /// Every difference; each has to be seen, but those that depend on chance.
-pub(super) const ALLOWED: [Allowed; 53] = [
+pub(super) const ALLOWED: [Allowed; 61] = [
     meant("003-root", "status", NO_PAGES),
     meant("005-api-404", "status", NO_PAGES),
     meant("007-old-evaluators", "status", NO_PAGES),
@@ -94,6 +96,14 @@ pub(super) const ALLOWED: [Allowed; 53] = [
     meant("277-*", "data.status", "cancelling stops a run (run-pipeline.md, fault 1)"),
     meant("277-*", "data.summary", "cancelling stops a run (run-pipeline.md, fault 1)"),
     meant("278-*", "data", "cancelling stops a run (run-pipeline.md, fault 1)"),
+    meant("048-*", "data.traceResults.0.metricResults.0.evalStatus", EVERY_TURN),
+    meant("048-*", "data.traceResults.0.metricResults.1.details", "the texts that differ are shown"),
+    meant("053-*", "*.metricResults.1.details", "the texts that differ are shown"),
+    meant("053-*", "*.metricResults.0.evalStatus", EVERY_TURN),
+    meant("*-multi-turn-get", "data.summary.*", EVERY_TURN),
+    meant("*-multi-turn-results", "data.0.status", EVERY_TURN),
+    meant("200-*", "body.results.0.status", EVERY_TURN),
+    meant("200-*", "body.summary.*", EVERY_TURN),
     may("265-*", "data.*", "a worker may have taken the run up already"),
     may("266-*", "data.*", "a worker may have taken the run up already"),
 ];

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use agentevals::eval_set::EvalSet;
-use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Report};
+use agentevals::evaluation::{Evaluator, EvaluatorKind, GroupBy, Plan, Report, Unmatched};
 use agentevals::extraction::{self, Conversation};
 use agentevals::metrics::catalog;
 use agentevals::metrics::trajectory::TrajectoryOptions;
@@ -289,6 +289,7 @@ pub(crate) fn evaluate(
         evaluators: metrics.iter().map(evaluator).collect(),
         group_by: GroupBy::Auto,
         lenient,
+        unmatched: Unmatched::default(),
         max_concurrent_evals: 1,
     };
     let join = if lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
