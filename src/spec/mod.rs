@@ -20,5 +20,5 @@ pub use target::TargetKind;
 
 pub(crate) use digest::digest;
 pub(crate) use run_spec::{RunSpec, RunTarget, SpecRules};
-pub(crate) use sinks::{DEFAULT_ATTEMPTS, Sink, SinkRules, SinkTarget, WebhookTarget, path_below};
+pub(crate) use sinks::{DEFAULT_TRIES, Sink, SinkRules, SinkTarget, WebhookTarget, path_below};
 pub(crate) use submission::storable;

@@ -11,6 +11,6 @@ mod webhook;
 
 pub(crate) use path::path_below;
 pub(crate) use rules::SinkRules;
-pub(crate) use sink::{DEFAULT_ATTEMPTS, Sink, SinkTarget, read_all};
+pub(crate) use sink::{DEFAULT_TRIES, Sink, SinkTarget, read_all};
 pub use stored::{SinkKind, StoredSink};
 pub(crate) use webhook::WebhookTarget;

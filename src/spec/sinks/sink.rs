@@ -21,7 +21,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a message is tried, unless the sink says otherwise: with the waits between them, most of a night.
-pub(crate) const DEFAULT_ATTEMPTS: u32 = 12;
+pub(crate) const DEFAULT_TRIES: u32 = 12;
 
 /// A sink as a specification describes it.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Sink {
     /// How long one attempt may take.
     pub(crate) timeout: Duration,
     /// How often a message is tried.
-    pub(crate) max_attempts: u32,
+    pub(crate) max_tries: u32,
 }
 
 /// Where a sink leads.
@@ -72,12 +72,12 @@ impl Sink {
             SinkKind::HttpWebhook => WebhookTarget::read(&object, rules, refs).map(SinkTarget::Webhook),
         };
         let timeout = object.optional("timeout_s", read_timeout);
-        let attempts = object.optional("max_attempts", |attempts| attempts.integer(1..=100));
+        let tries = object.optional("max_attempts", |tries| tries.integer(1..=100));
         object.refuse_unknown();
         Some(Self {
             target: target?,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            max_attempts: attempts.and_then(|number| number.try_into().ok()).unwrap_or(DEFAULT_ATTEMPTS),
+            max_tries: tries.and_then(|number| number.try_into().ok()).unwrap_or(DEFAULT_TRIES),
         })
     }
 

@@ -28,8 +28,8 @@ impl Entry {
             destination: sink.destination.clone(),
             phase: stored.phase,
             state: stored.state,
-            attempts: stored.attempts,
-            next_attempt_at: due_at.map(|until| now() + wait(until)),
+            tries: stored.tries,
+            next_try_at: due_at.map(|until| now() + wait(until)),
             last_status: stored.last_status,
             last_error: stored.last_error.clone(),
             created_at: stored.created_at,
@@ -40,14 +40,14 @@ impl Entry {
 
 impl State {
     /// Writes a message to each sink of a run.
-    pub(super) fn post(&mut self, run: RunId, event: u32, phase: Phase, payload: &str) {
+    pub(super) fn post(&mut self, run: RunId, event: u32, phase: Phase, body: &str) {
         let Some(entry) = self.runs.get_mut(&run) else { return };
         for (_, sink) in entry.sinks.iter().zip(0_u16..) {
             let stored = StoredMessage {
                 phase,
-                payload: payload.to_owned(),
+                body: body.to_owned(),
                 state: MessageState::Pending,
-                attempts: 0,
+                tries: 0,
                 due_at: None,
                 lease: None,
                 last_status: None,
@@ -67,7 +67,7 @@ impl State {
         let event = entry.events.len() as u32;
         // Two numbers and two texts are always JSON.
         if let Ok(message) = NewMessage::of_ending(event, run, entry.run.attempt, ending) {
-            self.post(run, event, message.phase, &message.payload);
+            self.post(run, event, message.phase, &message.body);
         }
     }
 
@@ -99,10 +99,10 @@ impl State {
         let lease_id = LeaseId::new_random();
         stored.lease = Some(lease_id);
         stored.due_at = Some(Instant::now() + sink.timeout + margin);
-        stored.attempts += 1;
+        stored.tries += 1;
         let lease = MessageLease { message: id, id: lease_id };
-        let (attempt, phase, payload) = (stored.attempts, stored.phase, stored.payload.clone());
-        Some(ClaimedMessage { lease, attempt, sink, phase, payload })
+        let (try_number, phase, body) = (stored.tries, stored.phase, stored.body.clone());
+        Some(ClaimedMessage { lease, try_number, sink, phase, body })
     }
 
     fn settle_message(&mut self, lease: MessageLease, settlement: &Settlement) -> bool {
@@ -123,7 +123,7 @@ impl State {
                 stored.due_at = Some(Instant::now() + after);
                 (stored.last_status, stored.last_error) = (status, Some(error));
             }
-            Settlement::GivenBack => stored.attempts -= 1,
+            Settlement::GivenBack => stored.tries -= 1,
         }
         let (state, due_at) = (stored.state, stored.due_at);
         if state != MessageState::Pending {
@@ -208,7 +208,7 @@ impl Outbox for MemoryStore {
             for ((event, sink), stored) in &mut entry.messages {
                 let id = MessageId { run, event: *event, sink: *sink };
                 if is_meant(&id, stored) {
-                    (stored.state, stored.attempts) = (MessageState::Pending, 0);
+                    (stored.state, stored.tries) = (MessageState::Pending, 0);
                     (stored.due_at, stored.settled_at) = (None, None);
                     again.push(id);
                 }

@@ -67,9 +67,9 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct StoredMessage {
     pub(super) phase: Phase,
-    pub(super) payload: String,
+    pub(super) body: String,
     pub(super) state: MessageState,
-    pub(super) attempts: u32,
+    pub(super) tries: u32,
     /// When the claim or the wait ends; `None` is long ago.
     pub(super) due_at: Option<Instant>,
     pub(super) lease: Option<LeaseId>,
@@ -307,7 +307,7 @@ impl State {
             self.end(record.lease.run, ending);
         }
         for message in &record.messages {
-            self.post(record.lease.run, first_event + message.number, message.phase, &message.payload);
+            self.post(record.lease.run, first_event + message.number, message.phase, &message.body);
         }
         true
     }

@@ -151,7 +151,7 @@ impl<'a> MessageColumns<'a> {
     pub(super) fn push(&mut self, message: &'a NewMessage) {
         self.number.push(message.number as i32);
         self.phase.push(name_of(&Phase::NAMES, &message.phase));
-        self.payload.push(&message.payload);
+        self.payload.push(&message.body);
     }
 }
 

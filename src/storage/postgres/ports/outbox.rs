@@ -121,10 +121,10 @@ fn claimed(row: &Row) -> StoreResult<ClaimedMessage> {
     };
     Ok(ClaimedMessage {
         lease,
-        attempt: number::<i32>(row, "attempts")?,
+        try_number: number::<i32>(row, "attempts")?,
         sink,
         phase: choice(&Phase::NAMES, column(row, "phase")?)?,
-        payload: column(row, "payload")?,
+        body: column(row, "payload")?,
     })
 }
 
@@ -137,8 +137,8 @@ fn message(row: &Row) -> StoreResult<Message> {
         destination: column(row, "destination")?,
         phase: choice(&Phase::NAMES, column(row, "phase")?)?,
         state,
-        attempts: number::<i32>(row, "attempts")?,
-        next_attempt_at: match column(row, "due_at")? {
+        tries: number::<i32>(row, "attempts")?,
+        next_try_at: match column(row, "due_at")? {
             Timestamp::Value(time) if state == MessageState::Pending => Some(time),
             _ => None,
         },
