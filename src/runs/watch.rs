@@ -66,7 +66,7 @@ impl Hub {
     /// Starts the task; it ends when the last handle is gone.
     pub(super) fn spawn(store: Arc<dyn Events>, hints: &Hints) -> Self {
         let (sender, joins) = mpsc::unbounded_channel();
-        let task = Task {
+        let task = HubTask {
             store,
             hints: hints.subscribe(),
             joins,
@@ -96,7 +96,8 @@ impl Hub {
     }
 }
 
-struct Task {
+/// The task that serves the watchers of a [`Hub`].
+struct HubTask {
     store: Arc<dyn Events>,
     hints: HintReceiver,
     joins: mpsc::UnboundedReceiver<Join>,
@@ -111,7 +112,7 @@ struct Task {
     retry_at: Option<Instant>,
 }
 
-impl Task {
+impl HubTask {
     async fn serve(mut self) {
         loop {
             tokio::select! {
