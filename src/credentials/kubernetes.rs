@@ -40,7 +40,7 @@ impl Cluster {
         })?;
         let text = std::str::from_utf8(&body).ok();
         let answer = text.and_then(|text| json::parse(text).ok());
-        let answer = answer.ok_or_else(|| unusable("the Kubernetes API did not answer with JSON"))?;
+        let answer = answer.ok_or_else(|| unusable("the Kubernetes API answered with what is no JSON"))?;
         let value = answer.get("data").and_then(|data| data.get(key)).and_then(|value| value.as_str());
         let value = value.ok_or_else(|| unusable(&format!("has no key `{key}`")))?;
         let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());

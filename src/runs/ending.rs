@@ -38,10 +38,7 @@ impl Ending {
             Self::Succeeded { verdict, .. } => {
                 (EventKind::Succeeded, EventData { verdict: Some(*verdict), ..data })
             }
-            Self::Failed(Failure { code, message }) => {
-                let (code, message) = (Some(code.clone()), Some(message.clone()));
-                (EventKind::Failed, EventData { code, message, ..data })
-            }
+            Self::Failed(failure) => (EventKind::Failed, EventData::failure(attempt, failure)),
             Self::Cancelled => (EventKind::Cancelled, data),
         }
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Progress, RunStatus};
+use super::model::{Failure, Progress, RunStatus};
 use super::result::{ResultRecord, ResultStatus};
 use crate::evaluation::Verdict;
 use crate::ids::RunId;
@@ -79,6 +79,14 @@ pub struct EventData {
     /// `run.failed` and `run.requeued`: the reason in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+impl EventData {
+    /// The data of an event with a reason: the attempt failed, or the run went back to the queue.
+    pub fn failure(attempt: u32, failure: &Failure) -> Self {
+        let Failure { code, message } = failure.clone();
+        Self { attempt: Some(attempt), code: Some(code), message: Some(message), ..Self::default() }
+    }
 }
 
 /// A result as events carry it: enough to show, without the details.

@@ -1,4 +1,4 @@
-//! The outbox in PostgreSQL: messages to sinks, which the statements about runs write.
+//! The outbox in PostgreSQL. The statements about runs write the messages.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Outbox for PostgresStore {
     }
 }
 
-/// The place of a sink, of which there are none beyond the range of `smallint`.
+/// The index of a sink as `smallint`; larger ones do not exist.
 fn sink(number: u16) -> i16 {
     i16::try_from(number).unwrap_or(i16::MAX)
 }
