@@ -97,7 +97,7 @@ impl Default for ApiSettings {
     }
 }
 
-/// What the API does its work with.
+/// The services and settings behind the API.
 #[derive(Clone)]
 pub struct Services {
     /// The runs.

@@ -89,7 +89,7 @@ impl Claimer<'_> {
         if self.may_be_due && free > 0 {
             let Shared { queue, settings, .. } = &**self.shared;
             let claimed = queue.claim(&settings.name, free, settings.lease).await?;
-            self.may_be_due = claimed.len() == free; // fewer than asked for were all
+            self.may_be_due = claimed.len() == free; // with fewer, no others are due
             claimed.into_iter().for_each(|claimed| self.start(claimed));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Hints that stored rows may have changed.
 //!
-//! A hint only says when to look; the rows say what is so. Receivers also look from time to time, so a lost hint costs
+//! A hint only says when to look: receivers act on the rows alone, and also look from time to time. So a lost hint costs
 //! time and nothing else.
 
 use std::collections::BTreeSet;

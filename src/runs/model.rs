@@ -59,7 +59,7 @@ impl RunStatus {
 pub struct Failure {
     /// Stable, for programs.
     pub code: String,
-    /// For people: what happened and, where there is one, the remedy.
+    /// For people: the reason, and the remedy if there is one.
     pub message: String,
 }
 

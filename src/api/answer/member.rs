@@ -43,5 +43,9 @@ vocabulary!(
 vocabulary!(GroupBy, "GroupBy", "Which traces are evaluated together.");
 vocabulary!(MatchType, "TrajectoryMatchType", "How the order of tool calls is compared.");
 vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are compared.");
-vocabulary!(ResultStatus, "ResultStatus", "What the score of one metric on one evaluation unit was worth.");
-vocabulary!(EvaluatorType, "EvaluatorType", "What computes a metric.");
+vocabulary!(
+    ResultStatus,
+    "ResultStatus",
+    "How the score of one metric on one evaluation unit compares with the threshold."
+);
+vocabulary!(EvaluatorType, "EvaluatorType", "The kind of program that computes a metric.");

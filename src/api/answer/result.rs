@@ -8,7 +8,7 @@ use super::member::{Named, Nullable, RawObject, Time};
 use crate::ids::RunId;
 use crate::runs::{EvaluatorType, ResultStatus, StoredResult};
 
-/// What came out for one metric on one evaluation unit.
+/// The result of one metric on one evaluation unit.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Result", rename_all = "camelCase")]
@@ -17,17 +17,17 @@ pub(in crate::api) struct ResultAnswer {
     result_id: String,
     /// The run.
     run_id: Uuid,
-    /// What the unit's traces were grouped by.
+    /// The unit: the key by which its traces were grouped, else its trace id.
     eval_set_item_id: String,
     /// Name of the unit, for people.
     eval_set_item_name: String,
-    /// The eval case compared with; the same over all runs of the same golden.
+    /// The eval case that the unit was compared with; the same over all runs of one eval set.
     eval_case_id: Nullable<String>,
-    /// Which metric.
+    /// Name of the metric.
     evaluator_name: String,
-    /// What computes it.
+    /// The kind of program that computes the metric.
     evaluator_type: Named<EvaluatorType>,
-    /// What the score was worth.
+    /// How the score compares with the threshold.
     status: Named<ResultStatus>,
     /// Overall score.
     score: Nullable<f64>,
@@ -37,13 +37,13 @@ pub(in crate::api) struct ResultAnswer {
     trace_id: Nullable<String>,
     /// The turn's span, when the unit has exactly one turn.
     span_id: Nullable<String>,
-    /// What stands behind the score; user JSON in it is as the user wrote it.
+    /// Reasons for the score; user JSON in it stays as the user wrote it.
     details: Nullable<RawObject>,
-    /// Why it could not be computed.
+    /// Why the metric could not be computed.
     error_text: Nullable<String>,
     /// Always null; kept for clients of the reference.
     tokens_used: Nullable<u64>,
-    /// How long it took, in milliseconds.
+    /// Duration of the computation in milliseconds.
     latency_ms: Nullable<i64>,
     /// The attempt that wrote it.
     attempt: u32,
