@@ -167,7 +167,8 @@ def run(name: str) -> list[str]:
     page = Page(name, free_port(), folder)
     page.read()
     needs_python = any("pip install" in step for step in page.script)
-    environment = {**prepare(folder, needs_python), "AGENTEVALS_PORT": str(page.port)}
+    environment = {**prepare(folder, needs_python), "AGENTEVALS_PORT": str(page.port),
+                   "AGENTEVALS_DEV_POSTGRES": "programs"}  # a container would stay behind
     script, log, started = folder / "script.sh", folder / "log", time.monotonic()
     script.write_text("\n".join(page.script))
     with log.open("w") as output:

@@ -9,7 +9,8 @@
 #                                 was started for that
 #   dev/postgres.sh bin           prints the folder of a server's programs, installed first if this machine has none
 #
-# It runs in a container where an engine works, else from those programs.
+# It runs in a container where an engine works, else from those programs; AGENTEVALS_DEV_POSTGRES=programs takes them
+# in any case.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +26,7 @@ die() {
 
 # The container engine that answers, if any.
 engine() {
+  [ "${AGENTEVALS_DEV_POSTGRES:-}" != programs ] || return 0
   for candidate in podman docker; do
     if command -v "$candidate" >/dev/null && timeout 5 "$candidate" info >/dev/null 2>&1; then
       echo "$candidate"

@@ -97,7 +97,7 @@ impl Default for ApiSettings {
     }
 }
 
-/// The services and settings behind the API.
+/// The services behind the API.
 #[derive(Clone)]
 pub struct Services {
     /// The runs.

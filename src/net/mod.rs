@@ -1,6 +1,6 @@
 //! HTTP calls to addresses that users name, guarded against server-side request forgery (SSRF).
 //!
-//! [`OutboundRules`] say which addresses may be called: public ones, and those that an operator allows besides.
+//! [`OutboundRules`] say which addresses may be called: public ones, and others that an operator allows.
 //! [`Outbound`] makes the calls. It checks the addresses of a host name at the moment of connecting, so that the name
 //! cannot resolve to another address between check and use; it follows redirects itself and checks each; and it limits
 //! time and size. Every call to a URL from a specification goes through it.

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::address::{Block, why_not_public};
 
-/// The addresses that may be called: all public ones, and those that are allowed besides.
+/// The addresses that may be called: all public ones, and others that an operator allows.
 ///
 /// Parsed from a text: blocks (`10.0.0.0/8`), addresses and host names (`traces.internal`, `*.example.org`), separated
 /// by commas, each with or without a port (`10.1.2.3:16686`, `[fd00::/8]:443`).

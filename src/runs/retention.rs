@@ -13,7 +13,6 @@ use tracing::{info, warn};
 use super::error::StoreResult;
 use super::model::RunStatus;
 use crate::ids::RunId;
-use crate::pace::about;
 
 /// The answer to a request to delete a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub async fn keep_for(age: Duration, store: Arc<dyn Retention>, end: Cancellatio
     let interval = (age / 10).clamp(SHORTEST, LONGEST);
     let cleaning = async {
         loop {
-            tokio::time::sleep(about(interval)).await;
+            tokio::time::sleep(spread(interval)).await;
             match purge(&*store, age).await {
                 Ok(0) => {}
                 Ok(runs) => info!(runs, "deleted {runs} runs that finished more than {age:?} ago"),
@@ -70,6 +69,12 @@ async fn purge(store: &dyn Retention, age: Duration) -> StoreResult<usize> {
         if deleted < BATCH {
             return Ok(total);
         }
-        tokio::time::sleep(about(PAUSE)).await;
+        tokio::time::sleep(spread(PAUSE)).await;
     }
+}
+
+/// A duration between half and three halves of `mean`: processes that started together drift apart, and seldom meet at
+/// the same rows.
+fn spread(mean: Duration) -> Duration {
+    mean.mul_f64(0.5 + fastrand::f64())
 }

@@ -1,6 +1,6 @@
 //! Reads OpenTelemetry recordings (OTLP JSON, Jaeger JSON) into traces.
 //!
-//! [`load`] takes three steps. `scan` finds the spans and log records in a text of any accepted shape (`containers`)
+//! [`load()`] takes three steps. `scan` finds the spans and log records in a text of any accepted shape (`containers`)
 //! without decoding them. `decode` decodes each of them (`otlp_json`, `jaeger`; `attributes`, `integer` and `ids` read
 //! their members). `build` joins the decoded items of *all* documents into one tree per trace. Large documents are
 //! decoded while they are scanned (`ahead`).

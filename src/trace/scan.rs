@@ -225,7 +225,7 @@ fn scan_object<'a>(
     }
 }
 
-/// The members of an object by which its kind is told.
+/// The members of an object that show its kind.
 #[derive(Default)]
 struct ObjectMembers<'a> {
     /// There are resources with spans or log records; they have been read.

@@ -2,8 +2,8 @@
 --
 -- $1 transaction text   $2 run id uuid   $3 number integer, together the position   $4 limit bigint
 --
--- An event is final if no running transaction can still commit an earlier one. The caller withholds the others; a row
--- that is not final tells it that there are such.
+-- An event is final if no running transaction can still commit an earlier one. The caller must not show the others yet;
+-- they are returned to show that there will be more.
 SELECT
     e.transaction::text,
     e.run_id,

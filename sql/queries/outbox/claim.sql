@@ -1,7 +1,7 @@
 -- Claims due messages, the longest due first, each under a new lease.
 --
 -- $1 limit bigint   $2 length of a lease beyond the sink's timeout in milliseconds bigint   $3 busy destinations text[]
--- $4 messages that each of them may take besides bigint[]   $5 messages that any other destination may take bigint
+-- $4 further messages that each of them may take bigint[]   $5 messages that any other destination may take bigint
 --
 -- Of each run and sink only the first pending message is claimed. Destinations that may take none are skipped before
 -- the limit applies, so that a slow one does not keep the others waiting.

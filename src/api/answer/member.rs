@@ -46,6 +46,10 @@ vocabulary!(ArgsMode, "TrajectoryArgs", "How the arguments of tool calls are com
 vocabulary!(
     ResultStatus,
     "ResultStatus",
-    "How the score of one metric on one evaluation unit compares with the threshold."
+    "Whether the score of a result passed; `skipped` if it was not compared or is only reported."
 );
-vocabulary!(EvaluatorType, "EvaluatorType", "The kind of program that computes a metric.");
+vocabulary!(
+    EvaluatorType,
+    "EvaluatorType",
+    "Type of an evaluator: a built-in metric, a program, or a remote service."
+);

@@ -8,46 +8,46 @@ use super::member::{Named, Nullable, RawObject, Time};
 use crate::ids::RunId;
 use crate::runs::{EvaluatorType, ResultStatus, StoredResult};
 
-/// The result of one metric on one evaluation unit.
+/// The result of one evaluator for one evaluation unit.
 #[derive(Debug, PartialEq, Serialize, Object)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "Result", rename_all = "camelCase")]
 pub(in crate::api) struct ResultAnswer {
-    /// Stable over attempts: SHA-256 of run, unit and evaluator.
+    /// Id of the result, stable over attempts: SHA-256 of run, unit and evaluator.
     result_id: String,
-    /// The run.
+    /// Id of the run.
     run_id: Uuid,
-    /// The unit: the key by which its traces were grouped, else its trace id.
+    /// Key by which the traces of the unit were grouped.
     eval_set_item_id: String,
     /// Name of the unit, for people.
     eval_set_item_name: String,
-    /// The eval case that the unit was compared with; the same over all runs of one eval set.
+    /// Id of the eval case compared with, the same in all runs with the same eval set.
     eval_case_id: Nullable<String>,
-    /// Name of the metric.
+    /// Name of the evaluator.
     evaluator_name: String,
-    /// The kind of program that computes the metric.
+    /// Type of the evaluator.
     evaluator_type: Named<EvaluatorType>,
-    /// How the score compares with the threshold.
+    /// Whether the score passed.
     status: Named<ResultStatus>,
     /// Overall score.
     score: Nullable<f64>,
-    /// One score per turn; null where a turn has none.
+    /// One score per turn; null for a turn without a score.
     per_invocation_scores: Vec<Nullable<f64>>,
-    /// The unit's earliest trace.
+    /// Id of the unit's earliest trace.
     trace_id: Nullable<String>,
-    /// The turn's span, when the unit has exactly one turn.
+    /// Id of the turn's span, if the unit has exactly one turn.
     span_id: Nullable<String>,
-    /// Reasons for the score; user JSON in it stays as the user wrote it.
+    /// Details behind the score; names and values from traces stay as recorded.
     details: Nullable<RawObject>,
-    /// Why the metric could not be computed.
+    /// Why the score could not be computed.
     error_text: Nullable<String>,
-    /// Always null; kept for clients of the reference.
+    /// Always null; kept for clients of the reference implementation.
     tokens_used: Nullable<u64>,
-    /// Duration of the computation in milliseconds.
+    /// Duration of the computation, in milliseconds.
     latency_ms: Nullable<i64>,
-    /// The attempt that wrote it.
+    /// Number of the attempt that computed the result.
     attempt: u32,
-    /// When it was stored.
+    /// When the result was stored.
     created_at: Time,
 }
 

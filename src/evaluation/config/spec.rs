@@ -38,7 +38,7 @@ pub struct CodeSpec {
     pub timeout_s: u64,
     /// Passed to it unchanged.
     pub config: Value<'static>,
-    /// Names of the environment variables it may see besides the harmless ones.
+    /// Names of environment variables that it may see in addition to the harmless ones.
     pub env: Vec<String>,
 }
 

@@ -140,19 +140,19 @@ fn settings(port: u16, folder: &Path) -> String {
     )
 }
 
-/// The folder of the server's programs: the one `pg_config` names, Debian's newest, or one on the search path.
-///
-/// `dev/test.sh` installs a server where there is none, and puts it on the search path.
+/// The folder of the server's programs: the one `dev/test.sh` has found or installed, the one `pg_config` names,
+/// Debian's newest, or one on the search path.
 fn binaries() -> PathBuf {
     let has_all =
         |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
+    let found = std::env::var_os("AGENTEVALS_TEST_POSTGRES_BIN").map(PathBuf::from);
     let configured = Command::new("pg_config").arg("--bindir").output().ok();
     let configured = configured.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
     debian.sort_by_key(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
     let debian = debian.into_iter().rev().map(|entry| entry.path().join("bin"));
     let path: OsString = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = configured.into_iter().chain(debian).chain(std::env::split_paths(&path));
+    let mut folders = found.into_iter().chain(configured).chain(debian).chain(std::env::split_paths(&path));
     folders.find(has_all).unwrap_or_else(|| {
         panic!(
             "these tests start PostgreSQL servers, but there is no `initdb` here; run them with `dev/test.sh`, \
