@@ -1,4 +1,4 @@
-//! Group commit: calls that arrive while one is under way are done together by the next.
+//! Group commit: items that arrive while a group is under way form the next group.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -10,15 +10,15 @@ use tracing::error;
 /// Most items of one group: enough to make a commit's fixed cost small, few enough to keep it quick.
 const MAX_ITEMS: usize = 512;
 
-/// Groups end when their items weigh this much, in bytes.
+/// A group takes no more items once they weigh this much, in bytes: it is held in memory and sent in one statement.
 const MAX_WEIGHT: usize = 8 << 20;
 
-/// How many items may wait before callers do.
+/// Most items that wait; when there are more, `send` waits.
 const QUEUE: usize = 4096;
 
 type Item<T, R> = (T, oneshot::Sender<R>);
 
-/// Collects calls into groups; one group at a time is under way.
+/// Collects items into groups; one group at a time is under way.
 #[derive(Debug)]
 pub(crate) struct Batcher<T, R>(mpsc::Sender<Item<T, R>>);
 
@@ -29,8 +29,8 @@ impl<T, R> Clone for Batcher<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
-    /// Starts the task that runs `run` on each group, which answers one result per item, in order. It ends when
-    /// the last handle is gone and everything accepted is done.
+    /// Starts the task that calls `run` with each group; `run` returns one result per item, in order. The task ends when
+    /// the last handle is gone and all accepted items are done.
     pub(crate) fn spawn<F, Fut>(weight: fn(&T) -> usize, run: F) -> Self
     where
         F: Fn(Vec<T>) -> Fut + Send + 'static,
@@ -40,7 +40,7 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         tokio::spawn(async move {
             while let Some(first) = receiver.recv().await {
                 let (items, callers) = collect(first, &mut receiver, weight);
-                // Callers of a group that panicked get no answer; later ones do.
+                // The callers of a group that panicked get no result; later groups go on.
                 let Ok(results) = AssertUnwindSafe(run(items)).catch_unwind().await else {
                     error!("a group of {} was lost to an internal error", callers.len());
                     continue;
@@ -53,16 +53,16 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         Self(sender)
     }
 
-    /// Hands an item over; its result comes through the receiver, or never if the task has died.
+    /// Adds an item; the receiver gets its result, or an error if its group panicked.
     pub(crate) async fn send(&self, item: T) -> oneshot::Receiver<R> {
         let (sender, receiver) = oneshot::channel();
-        // A closed channel drops the sender, which the receiver reports.
+        // If the task has died, this drops `sender`, and so the receiver gets an error.
         let _ = self.0.send((item, sender)).await;
         receiver
     }
 }
 
-/// Takes what is waiting without waiting for more: an idle service adds no delay.
+/// Forms a group of the items that wait. It does not wait for more, so that an idle service adds no delay.
 fn collect<T, R>(
     first: Item<T, R>,
     receiver: &mut mpsc::Receiver<Item<T, R>>,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_arrives_meanwhile_is_done_together_and_in_order() {
+    async fn items_that_arrive_meanwhile_are_done_together_and_in_order() {
         let (gate, groups) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let batcher = Batcher::spawn(|_: &u32| 1, {
             let (gate, groups) = (gate.clone(), groups.clone());

@@ -4,8 +4,8 @@
 //!
 //! - The command line: [`cli`] has a file per command, [`config`] turns flags and environment into checked settings.
 //! - The edges: [`api`] is the HTTP API, [`storage`] keeps everything in memory or in PostgreSQL.
-//! - Runs: [`spec`] says what a run is asked to do, [`runs`] what a run is; [`queue`] executes runs, [`outbox`] sends
-//!   their results to sinks, [`uploads`] evaluates traces while their sender waits.
+//! - Runs: [`spec`] reads the specifications of runs, [`runs`] has the runs and their events; [`queue`] executes them,
+//!   [`outbox`] sends their results to sinks, [`uploads`] evaluates traces while their sender waits.
 //! - The world outside: [`sources`] fetches traces, [`credentials`] looks secrets up, [`evaluators`] runs programs,
 //!   [`otel_export`] sends results to collectors, [`net`] guards every outbound call.
 //! - The core, which does no input or output: [`trace`] reads recordings, [`extraction`] turns them into

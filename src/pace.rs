@@ -1,9 +1,9 @@
-//! Pauses between attempts at something that fails for now, and which failures are worth a log line.
+//! Pauses between repetitions of a call that fails for now, with jitter.
 
 use std::time::Duration;
 
-/// The pace of attempts at something that fails for now: each pause is twice as long as the one before, up to a
-/// longest. An outage is worth one log line when it begins and one when it ends.
+/// Exponential back-off: each pause is twice as long as the one before, up to a longest. Also tells when an outage
+/// begins and ends, so that callers log each once.
 #[derive(Debug)]
 pub(crate) struct Pace {
     first: Duration,
@@ -13,23 +13,23 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A pace that starts with a pause of `first`.
+    /// A pace whose pauses grow from `first` to `longest`.
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first, is_failing: false }
     }
 
-    /// Notes a failure; answers whether it begins an outage.
+    /// Notes a failure; returns whether it begins an outage.
     pub(crate) fn failed(&mut self) -> bool {
         !std::mem::replace(&mut self.is_failing, true)
     }
 
-    /// Notes a success, after which pauses are short again; answers whether it ends an outage.
+    /// Notes a success, after which pauses are short again; returns whether it ends an outage.
     pub(crate) fn succeeded(&mut self) -> bool {
         self.next = self.first;
         std::mem::take(&mut self.is_failing)
     }
 
-    /// The pause before the next attempt.
+    /// The pause before the next call.
     pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
@@ -37,12 +37,13 @@ impl Pace {
     }
 }
 
-/// A duration between half of `longest` and all of it, so that those who failed together do not come back together.
+/// A random duration between half of `longest` and all of it, so that callers that failed together do not come back
+/// together.
 pub(crate) fn at_most(longest: Duration) -> Duration {
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// A duration within a fifth of `interval`, so that processes that started together do not look together.
+/// A random duration within a fifth of `interval`, so that processes that started together do not look together.
 pub(crate) fn about(interval: Duration) -> Duration {
     interval.mul_f64(0.8 + fastrand::f64() * 0.4)
 }

@@ -1,4 +1,4 @@
-//! When and how the process has to end.
+//! Shutdown of the process in two steps, by signals.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -7,16 +7,16 @@ use tracing::{info, warn};
 /// Asks tasks to end, in two steps.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Claim no more; what runs may finish within the grace period.
+    /// Take no new work; finish the work under way within the grace period.
     pub soon: CancellationToken,
-    /// Give everything back at once.
+    /// Give all work back at once.
     pub now: CancellationToken,
 }
 
 /// Cancels `soon` on the first SIGTERM or SIGINT and `now` on the second.
 ///
 /// # Errors
-/// The signals cannot be listened for.
+/// The signal handlers cannot be installed.
 pub fn on_signals(stop: &Stop) -> std::io::Result<()> {
     let Stop { soon, now } = stop.clone();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -31,6 +31,7 @@ pub fn on_signals(stop: &Stop) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Waits for the next of the two signals.
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}

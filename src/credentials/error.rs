@@ -1,12 +1,12 @@
-//! Why a secret cannot be used.
+//! Failures to look up a secret.
 
-/// Why a secret cannot be used; names the reference and never the value.
+/// Why a secret cannot be used. The text names the reference, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// It does not exist, may not be read, or has no usable value; asking again would not help.
+    /// It does not exist, may not be read, or has no usable value; another look-up would fail too.
     #[error("{0}")]
     Unusable(String),
-    /// Its keeper cannot be reached now.
+    /// Its store cannot be reached now.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -17,7 +17,7 @@ impl CredentialError {
         matches!(self, Self::Unavailable(_))
     }
 
-    /// The same failure, saying which credential it is about.
+    /// The same failure with the name of the credential in its text.
     pub(super) fn within(self, credential: &str) -> Self {
         let named = |why: String| format!("credential `{credential}`: {why}");
         match self {

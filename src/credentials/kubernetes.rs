@@ -13,20 +13,20 @@ use super::rules::SecretName;
 use super::secret::Secret;
 use crate::json;
 
-/// How long the cluster may take to answer.
+/// Longest wait for the answer of the cluster.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest answer that is read: a secret has at most 1 MiB, a third more in base64, and may repeat it in annotations.
+/// Largest answer that is read: a secret has at most 1 MiB, a third more in base64, and annotations may repeat it.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
-/// How the API of the cluster is reached, as every pod can.
+/// Access to the API of the cluster that this pod runs in.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// Where it listens.
+    /// URL of the API.
     pub url: Url,
-    /// File with this pod's token; read at each use, because it changes every hour.
+    /// File with this pod's token; read at each use, because Kubernetes replaces it every hour.
     pub token: PathBuf,
-    /// PEM file with the authority of the API's certificate.
+    /// PEM file with the certificate authority of the API.
     pub authority: PathBuf,
 }
 
@@ -47,11 +47,11 @@ impl Cluster {
         decoded.map(Secret::new).ok_or_else(|| unusable(&format!("its key `{key}` holds no text")))
     }
 
-    /// Asks for a secret; answers with the document.
+    /// Gets a secret as a JSON document.
     async fn ask(&self, secret: &SecretName) -> Result<Vec<u8>, CredentialError> {
         let unavailable = |why: String| CredentialError::Unavailable(format!("the Kubernetes API: {why}"));
         let mut url = self.url.clone();
-        // Both are checked names, in which no character has a meaning to URLs.
+        // Both names were checked by `is_name` and hold no character that is special in URLs.
         url.set_path(&format!("/api/v1/namespaces/{}/secrets/{}", secret.namespace, secret.name));
         let request = self.client().await?.get(url).header(AUTHORIZATION, self.bearer().await?);
         let sent = request.header(ACCEPT, "application/json").send().await;
@@ -69,7 +69,7 @@ impl Cluster {
         Ok(body)
     }
 
-    /// Made for each look-up, which are few, so that a new authority is trusted at once.
+    /// A new client for each look-up, which are few, so that a changed authority file takes effect at once.
     async fn client(&self) -> Result<Client, CredentialError> {
         let unusable = |why: String| {
             CredentialError::Unusable(format!(
@@ -77,7 +77,7 @@ impl Cluster {
                 self.authority.display()
             ))
         };
-        // Only the first call in a process installs it.
+        // An error means that an earlier call has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let pem = tokio::fs::read(&self.authority).await.map_err(|error| unusable(error.to_string()))?;
         let authorities = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
@@ -116,7 +116,7 @@ fn check_status(status: StatusCode, secret: &SecretName) -> Result<(), Credentia
     Err(if passes { CredentialError::Unavailable(text) } else { CredentialError::Unusable(text) })
 }
 
-/// The innermost cause, which says what happened.
+/// The innermost cause, which names the reason; the outer ones only say that a request failed.
 fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;

@@ -1,4 +1,4 @@
-//! Looks secrets up, for those who use them at once.
+//! Looks up secrets in environment variables, files and the Kubernetes cluster.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,32 +14,32 @@ use super::rules::CredentialRules;
 use super::secret::Secret;
 use super::sources::{HeaderSource, HeaderSources, MAX_VALUE_BYTES, SecretSource};
 
-/// Largest file that is taken for a credential.
+/// Largest file of a credential.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
-/// Everything that secrets can be looked up in. Clones share it.
+/// Looks up secrets. Clones share the stores.
 #[derive(Debug, Clone, Default)]
-pub struct Credentials(Arc<Keepers>);
+pub struct Credentials(Arc<SecretStores>);
 
 #[derive(Debug, Default)]
-struct Keepers {
+struct SecretStores {
     rules: CredentialRules,
     variables: BTreeMap<String, Secret>,
     cluster: Option<Cluster>,
 }
 
 impl Credentials {
-    /// Looks up what `rules` allow: the environment's `variables` as they were at the start, files, and the secrets
-    /// of the cluster that this process runs in, if it does.
+    /// Looks up secrets that `rules` allow, in `variables` of the environment at the start, in files, and in the cluster
+    /// that this process runs in, if there is one.
     pub fn new(
         rules: CredentialRules,
         variables: BTreeMap<String, Secret>,
         cluster: Option<Cluster>,
     ) -> Self {
-        Self(Arc::new(Keepers { rules, variables, cluster }))
+        Self(Arc::new(SecretStores { rules, variables, cluster }))
     }
 
-    /// What may be looked up.
+    /// The rules about secrets that may be looked up.
     pub fn rules(&self) -> &CredentialRules {
         &self.0.rules
     }
@@ -47,7 +47,7 @@ impl Credentials {
     /// The headers with their values, which are marked as sensitive.
     ///
     /// # Errors
-    /// The first value that cannot be had, or that no header can hold.
+    /// The first failed look-up, or a value that cannot stand in a header.
     pub async fn headers(
         &self,
         sources: &HeaderSources,
@@ -72,10 +72,10 @@ impl Credentials {
         Ok(headers)
     }
 
-    /// A secret; never an empty one.
+    /// Looks up a secret, which is never empty.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// The look-up failed.
     pub async fn secret(
         &self,
         source: &SecretSource,
@@ -127,14 +127,14 @@ impl Credentials {
     }
 }
 
-fn non_empty(value: Secret, what: impl FnOnce() -> String) -> Result<Secret, CredentialError> {
+fn non_empty(value: Secret, place: impl FnOnce() -> String) -> Result<Secret, CredentialError> {
     match value.expose().is_empty() {
-        true => Err(CredentialError::Unusable(format!("{} is empty", what()))),
+        true => Err(CredentialError::Unusable(format!("{} is empty", place()))),
         false => Ok(value),
     }
 }
 
-/// Reads a file that lies below the directory, links resolved.
+/// Reads a file. Links are resolved, and the file they lead to must be below the directory too.
 fn read_below(directory: &Path, path: &str) -> Result<Secret, String> {
     let say = |error: std::io::Error| error.to_string();
     let inside =
@@ -143,7 +143,7 @@ fn read_below(directory: &Path, path: &str) -> Result<Secret, String> {
     if !file.starts_with(&inside) {
         return Err("leads out of the directory of credentials".to_owned());
     }
-    // Before it is opened: a pipe would have to be waited for.
+    // Checked before opening, because opening a named pipe blocks until it has a writer.
     if !file.metadata().map_err(say)?.is_file() {
         return Err("is no regular file".to_owned());
     }

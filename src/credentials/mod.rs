@@ -1,9 +1,9 @@
-//! Secrets that runs refer to and never hold: what a specification may refer to, and looking it up.
+//! Credentials: references to secrets in specifications, and looking up the secrets.
 //!
-//! A specification names credentials ([`CredentialRefs`]) and says where they go ([`HeaderSources`],
-//! [`SecretSource`]). Both are checked at submission against what the operator allows ([`CredentialRules`]); by
-//! default that is nothing. Values are looked up ([`Credentials`]) only when they are about to be used, by the
-//! process that uses them, and stand in no error, log line or stored row.
+//! A specification names credentials ([`CredentialRefs`]) and uses them in headers and signing secrets
+//! ([`HeaderSources`], [`SecretSource`]). Submission checks both against the operator's rules ([`CredentialRules`]),
+//! which by default allow nothing. The process that uses a secret looks it up ([`Credentials`]) right before the use. No
+//! error, log line or stored row contains its value.
 
 mod error;
 mod kubernetes;

@@ -9,18 +9,18 @@ use crate::json::checked::{Cursor, Object, Spelling, choose, did_you_mean};
 /// Most credentials that a run may name.
 const MAX_CREDENTIALS: usize = 64;
 
-/// The credentials that a specification names, and where each is.
+/// The credentials that a specification names, each with its place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CredentialRefs(BTreeMap<String, Option<Reference>>);
 
-/// Where a credential is.
+/// The place of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
-    /// In an environment variable of the process that uses it.
+    /// An environment variable of the process that uses it.
     Env { name: String },
-    /// In a file below the directory of credentials.
+    /// A file below the directory of credentials.
     File { path: String },
-    /// In a secret of the Kubernetes cluster.
+    /// A key in a secret of the Kubernetes cluster.
     Kubernetes { secret: SecretName, key: String },
 }
 
@@ -43,16 +43,16 @@ impl CredentialRefs {
             return None;
         }
         let reference = |name: &str| cursor.member(name, |reference| Reference::read(reference, rules));
-        // A reference at fault is kept by its name, so that those who refer to it are not at fault too.
+        // The name of a faulty reference is kept, so that its uses are not reported as faults too.
         Some(Self(map.iter().map(|(name, _)| (name.to_string(), reference(name))).collect()))
     }
 
-    /// Where the credential of that name is.
+    /// The place of the credential of this name.
     pub(super) fn get(&self, name: &str) -> Option<&Reference> {
         self.0.get(name)?.as_ref()
     }
 
-    /// Checks that a credential is named.
+    /// Checks that the specification names this credential.
     pub(super) fn check(&self, name: &str) -> Result<(), String> {
         if self.0.contains_key(name) {
             return Ok(());
@@ -74,7 +74,7 @@ impl Reference {
             Kind::File => Self::read_file(&object, rules),
             Kind::Kubernetes => Self::read_kubernetes(cursor, &object, rules),
         };
-        // Whatever else stands here may be the secret itself.
+        // Unknown members are refused here, because one may be the secret itself.
         object.refuse_unknown();
         reference
     }

@@ -1,18 +1,18 @@
-//! What specifications may refer to.
+//! The operator's rules: credentials that specifications may refer to.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What specifications may refer to; nothing, unless the operator says so.
+/// Credentials that specifications may refer to; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CredentialRules {
-    /// Names of environment variables.
+    /// Names of environment variables that may be read.
     pub variables: BTreeSet<String>,
-    /// The directory that holds credential files.
+    /// The directory of files that may be read, if there is one.
     pub directory: Option<PathBuf>,
-    /// Secrets of the Kubernetes cluster.
+    /// Secrets of the Kubernetes cluster that may be read.
     pub secrets: BTreeSet<SecretName>,
 }
 
@@ -27,7 +27,7 @@ impl CredentialRules {
         }
     }
 
-    /// Checks that files may be read.
+    /// Checks that files may be read; returns their directory.
     pub(super) fn check_files(&self) -> Result<&PathBuf, String> {
         self.directory.as_ref().ok_or_else(|| {
             "credentials are not read from files here; an operator can set AGENTEVALS_CREDENTIAL_DIR"
@@ -71,7 +71,7 @@ impl FromStr for SecretName {
     }
 }
 
-/// Whether Kubernetes would take it as a name (a DNS subdomain, RFC 1123).
+/// Whether a text is a valid name in Kubernetes (a DNS subdomain, RFC 1123).
 fn is_name(text: &str) -> bool {
     let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_label = |label: &str| {

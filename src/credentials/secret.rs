@@ -1,20 +1,20 @@
-//! A value that is not shown.
+//! Secret values.
 
 use std::fmt;
 
-/// A value that can be used and not shown: neither printed nor serialised.
+/// A secret value, which is neither printed nor serialised.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a value; line breaks at its end, which files have, do not belong to it.
+    /// Wraps a value without the line breaks at its end, which most files have.
     pub fn new(value: impl Into<String>) -> Self {
         let mut value = value.into();
         value.truncate(value.trim_end_matches(['\r', '\n']).len());
         Self(value)
     }
 
-    /// The value, for where it is used.
+    /// The value itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Where the values of headers and signing secrets come from.
+//! Sources of the values of headers and signing secrets.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use super::rules::CredentialRules;
 use crate::json::Value;
 use crate::json::checked::{Cursor, Object, Spelling};
 
-/// Most headers that may be given.
+/// Most headers of a request that a specification may set.
 const MAX_HEADERS: usize = 64;
 
-/// Longest value of a header: what common servers accept in all.
+/// Longest value of a header: common servers accept so much for all headers together.
 pub(super) const MAX_VALUE_BYTES: usize = 8 << 10;
 
-/// Longest text before a credential in a header.
+/// Longest prefix of a credential in a header.
 const MAX_PREFIX_BYTES: usize = 16;
 
-/// Headers that belong to the connection or to the request as we make it.
+/// Headers of the connection and of the framing, which the HTTP client sets and specifications may not.
 const OURS: [&str; 12] = [
     "connection",
     "content-length",
@@ -34,20 +34,20 @@ const OURS: [&str; 12] = [
     "upgrade",
 ];
 
-/// Headers to send, each with where its value comes from.
+/// Headers of a request, each with the source of its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderSources(BTreeMap<String, HeaderSource>);
 
-/// Where the value of a header comes from.
+/// The source of a header's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HeaderSource {
-    /// From the specification itself; kept as sensitive, because it may be a secret all the same.
+    /// The specification itself; marked as sensitive, because users may write secrets there all the same.
     Literal(HeaderValue),
-    /// From elsewhere, behind a prefix.
+    /// A secret, after a prefix.
     Referred { prefix: String, source: SecretSource },
 }
 
-/// Where a secret comes from; never from the specification itself.
+/// The source of a secret, which is never the specification itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// An environment variable of the process that uses it.
@@ -57,13 +57,13 @@ pub enum SecretSource {
 }
 
 impl HeaderSources {
-    /// Reads an object of headers: `"value"`, `{"from_env": NAME}` or `{"credential_ref": NAME, "prefix": "Bearer "}`
-    /// by name.
+    /// Reads an object of headers by name; each is `"value"`, `{"from_env": NAME}` or
+    /// `{"credential_ref": NAME, "prefix": "Bearer "}`.
     pub fn read(cursor: &Cursor<'_, '_>, rules: &CredentialRules, refs: &CredentialRefs) -> Option<Self> {
         Self::read_each(cursor, |header| HeaderSource::read(header, rules, refs))
     }
 
-    /// Reads an object of names of variables by header, as the reference has `headers_from_env`.
+    /// Reads an object of headers by name; each is the name of a variable, as in the reference's `headers_from_env`.
     pub fn read_variables(cursor: &Cursor<'_, '_>, rules: &CredentialRules) -> Option<Self> {
         Self::read_each(cursor, |header| {
             let name = header.string()?;
@@ -95,18 +95,18 @@ impl HeaderSources {
         Some(Self(sources))
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Name and source of each.
+    /// Name and source of each header.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &HeaderSource)> {
         self.0.iter().map(|(name, source)| (&**name, source))
     }
 }
 
-/// Checks the name of a header; answers with it in lower case.
+/// Checks the name of a header and returns it in lower case.
 fn read_name(name: &str) -> Result<String, String> {
     let parsed = HeaderName::try_from(name).map_err(|_| format!("`{name}` is no name of a header"))?;
     match OURS.contains(&parsed.as_str()) {
@@ -120,7 +120,7 @@ impl HeaderSource {
         let Value::Str(text) = cursor.value() else {
             return Self::read_reference(cursor, rules, refs);
         };
-        // The value is not quoted in faults: it may be a secret.
+        // Faults do not quote the value, which may be a secret.
         match HeaderValue::from_str(text) {
             Ok(mut value) if value.len() <= MAX_VALUE_BYTES => {
                 value.set_sensitive(true);
@@ -168,14 +168,14 @@ impl HeaderSource {
     }
 }
 
-/// Whether a text may stand before a credential: a scheme such as `Bearer `, too short to be a secret.
+/// Whether a text may be the prefix of a credential: a scheme such as `Bearer `, too short to be a secret itself.
 pub(crate) fn is_prefix(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=: ".contains(&byte);
     text.len() <= MAX_PREFIX_BYTES && text.bytes().all(is_plain)
 }
 
 impl SecretSource {
-    /// Reads `{"from_env": NAME}` or `{"credential_ref": NAME}`; a secret that stands there itself is refused.
+    /// Reads `{"from_env": NAME}` or `{"credential_ref": NAME}`; a string, which would be the secret itself, is refused.
     pub fn read(cursor: &Cursor<'_, '_>, rules: &CredentialRules, refs: &CredentialRefs) -> Option<Self> {
         if let Value::Str(_) = cursor.value() {
             cursor.fault("a secret does not belong into a specification; refer to a credential: {\"credential_ref\": NAME}");

@@ -1,4 +1,4 @@
-//! What to evaluate, and how.
+//! The plan of an evaluation: its metrics, and how traces are grouped for them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The one way from traces that were read to a report, for runs from the queue and for uploads alike.
+//! The code path from loaded traces to a report, for runs of the queue and for uploads.
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -9,23 +9,22 @@ use crate::evaluation::config::Parameters;
 use crate::evaluation::{Observer, Plan, Report, Unmatched, evaluate};
 use crate::trace::Loaded;
 
-/// Traces, the golden that they are compared with, and how.
+/// The traces of an evaluation, its eval set and its configuration.
 pub(crate) struct EvaluationInput<'a> {
-    /// The traces, with all that could not be read of them.
+    /// The traces, with errors and warnings of reading them.
     pub(crate) loaded: Loaded<'a>,
-    /// The golden.
+    /// The eval set.
     pub(crate) eval_set: Option<&'a EvalSet>,
-    /// How to evaluate.
+    /// The configuration of the evaluation.
     pub(crate) parameters: Parameters,
-    /// Which code evaluators may run.
+    /// Code evaluators that may run.
     pub(crate) code: &'a CodePolicy,
 }
 
 impl EvaluationInput<'_> {
-    /// Evaluates on the calling thread, which may block; `None` when it was stopped before the end.
+    /// Evaluates on the calling thread, which must allow blocking; `None` if it was stopped before the end.
     ///
-    /// Evaluators outside this program end as soon as `stop` is cancelled, built-in metrics after the unit they are
-    /// at.
+    /// After `stop` is cancelled, evaluator processes are killed at once and built-in metrics end after the current unit.
     pub(crate) fn evaluate(
         self,
         observer: &dyn Observer,

@@ -1,7 +1,7 @@
-//! The loop of a process that sends messages: claims due ones, within its room, and starts a try for each.
+//! The loop that sends messages: claims due ones, as many as there is room for, and starts a try for each.
 //!
-//! The port decides which message may be sent next; this decides how many at a time. Evaluation never waits for it.
-//! Any number of processes can do this over one database.
+//! Storage decides which messages are due and in which order; the loop limits how many are sent at a time, in all and
+//! to each destination. Any number of processes can send over one database, and evaluations never wait for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,16 @@ use crate::pace::{Pace, about};
 use crate::runs::{Hint, HintReceiver, Hints, StoreError};
 use crate::shutdown::Stop;
 
-/// Pauses between attempts to reach storage that cannot be reached.
+/// Pauses between claims while storage is unavailable.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long giving back may take at the end.
+/// Longest wait for messages to be given back at the end.
 const GIVING_BACK: Duration = Duration::from_secs(5);
 
-/// Delivers until told to stop. Then what is due goes on being delivered, within the grace period, until `is_over`:
-/// nothing more will be written here. What is on the way after that is given back.
+/// Sends messages until told to stop, then goes on within the grace period: until `is_over`, which says that this
+/// process writes no more messages, and until the due ones are sent. Messages that are still on the way after the grace
+/// period are given back.
 pub async fn dispatch(
     outbox: Arc<dyn Outbox>,
     hints: &Hints,
@@ -50,12 +51,13 @@ pub async fn dispatch(
     };
     tokio::select! {
         () = dispatcher.run(&is_over) => {}
-        () = deadline(&stop, grace) => {}
+        () = end_of_grace(&stop, grace) => {}
     }
     give_back(&shared).await;
 }
 
-async fn deadline(stop: &Stop, grace: Duration) {
+/// Returns when the grace period after a stop is over.
+async fn end_of_grace(stop: &Stop, grace: Duration) {
     stop.soon.cancelled().await;
     tokio::select! {
         () = tokio::time::sleep(grace) => {}
@@ -63,7 +65,7 @@ async fn deadline(stop: &Stop, grace: Duration) {
     }
 }
 
-/// Gives back what was interrupted; claims that were lost with their answer end by themselves.
+/// Gives back the messages on the way. A claim whose answer was lost is not among them; its lease ends by itself.
 async fn give_back(shared: &Shared) {
     let left = std::mem::take(&mut *shared.on_the_way());
     if left.is_empty() {
@@ -77,20 +79,20 @@ async fn give_back(shared: &Shared) {
     };
     match tokio::time::timeout(GIVING_BACK, giving_back).await {
         Ok(Ok(())) => info!("gave back {} messages to sinks that were on the way", left.len()),
-        Ok(Err(error)) => warn!("messages to sinks could not be given back; their claims will end: {error}"),
-        Err(_) => warn!("messages to sinks could not be given back in time; their claims will end"),
+        Ok(Err(error)) => warn!("messages to sinks could not be given back; their leases will end: {error}"),
+        Err(_) => warn!("messages to sinks could not be given back in time; their leases will end"),
     }
 }
 
 struct Dispatcher<'a> {
     shared: &'a Arc<Shared>,
-    /// Registered before the first look, so that nothing falls between.
+    /// Subscribed before the first look, so that no message is missed.
     hints: HintReceiver,
-    /// Dropping it ends the tries.
+    /// Dropping it stops the tries.
     tries: JoinSet<()>,
     /// Whether a claim may find something.
     may_be_due: bool,
-    /// When to look although nothing was heard.
+    /// When to look although no hint came.
     look_at: Instant,
     pace: Pace,
 }
@@ -103,14 +105,14 @@ impl Dispatcher<'_> {
             if is_over.is_cancelled() && (is_idle || looked.is_err()) {
                 return;
             }
-            self.note_outcome(looked).await;
+            self.back_off(looked).await;
             if !self.may_be_due || self.shared.room().total == 0 {
                 self.wait(is_over).await;
             }
         }
     }
 
-    /// Claims as much as there is room for.
+    /// Claims as many due messages as there is room for.
     async fn look(&mut self) -> Result<(), StoreError> {
         let (shared, room) = (self.shared, self.shared.room());
         if self.look_at <= Instant::now() {
@@ -120,13 +122,13 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         let claimed = shared.outbox.claim_messages(&room, shared.settings.margin).await?;
-        // When there was room for more, what is left is not due, or its destination takes no more for now.
+        // With room to spare, the other messages are not due, or their destinations have no room.
         self.may_be_due = claimed.len() == room.total;
         claimed.into_iter().for_each(|claimed| self.start(claimed));
         if !self.may_be_due {
             let poll = about(shared.settings.poll);
             let next = shared.outbox.next_message().await?;
-            // A moment later than due, because it is due only after that instant.
+            // A moment later: `due_at < now()` is false at the very instant.
             let next = next.map_or(poll, |next| next + Duration::from_millis(5));
             self.look_at = Instant::now() + next.min(poll);
         }
@@ -149,10 +151,10 @@ impl Dispatcher<'_> {
         let was_over = is_over.is_cancelled();
         tokio::select! {
             hint = self.hints.next() => self.note(&hint),
-            // What was in line behind it can go, and there is room.
+            // There is room, and the message behind it in line can be claimed.
             Some(_) = self.tries.join_next() => self.may_be_due = true,
             () = tokio::time::sleep_until(self.look_at) => {}
-            // Once more for what was written last.
+            // Look once more: the last messages may have been written after the look before.
             () = is_over.cancelled(), if !was_over => self.may_be_due = true,
         }
         while let Some(hint) = self.hints.next().now_or_never() {
@@ -170,9 +172,9 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Logs an outage once and its end once; waits longer each time.
-    async fn note_outcome(&mut self, outcome: Result<(), StoreError>) {
-        let Err(error) = outcome else {
+    /// Pauses after a failed look, longer each time; logs an outage once and its end once.
+    async fn back_off(&mut self, looked: Result<(), StoreError>) {
+        let Err(error) = looked else {
             if self.pace.succeeded() {
                 info!("storage is back; sending messages to sinks again");
             }

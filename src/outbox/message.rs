@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pending ──answered──▶ delivered
-//!   ▲ │ └──refused, or out of attempts──▶ dead
+//!   ▲ │ └──refused, or out of tries──▶ dead
 //!   │ └──failed for now──▶ pending, after a wait
 //!   └──redeliver───────── delivered │ dead
 //! ```
@@ -16,50 +16,50 @@ use chrono::{DateTime, Utc};
 use crate::ids::{LeaseId, RunId};
 use crate::spec::{SinkKind, StoredSink};
 
-/// What a message tells of.
+/// The kind of a message, by the phase of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Results of a run that goes on.
+    /// New results of a run that goes on.
     Partial,
-    /// The end of a run that was evaluated.
+    /// The end of an evaluated run.
     Final,
-    /// The end of a run that failed or was cancelled.
+    /// The end of a failed or cancelled run.
     Error,
 }
 
 impl Phase {
-    /// The names used in messages, answers and SQL.
+    /// The names in messages, answers and SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("partial", Self::Partial), ("final", Self::Final), ("error", Self::Error)];
 }
 
-/// Where a message stands.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageState {
-    /// Waits for its turn, for another attempt, or for an answer.
+    /// Waits for its turn or for another try, or is being sent.
     Pending,
     /// The sink has it.
     Delivered,
-    /// Given up; it is kept and can be sent again.
+    /// Undeliverable; kept, and can be queued again.
     Dead,
 }
 
 impl MessageState {
-    /// The names used in answers and in SQL.
+    /// The names in answers and in SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("pending", Self::Pending), ("delivered", Self::Delivered), ("dead", Self::Dead)];
 }
 
-/// Names one message to one sink; the same over all attempts, so that a receiver knows what it has seen.
+/// Id of a message to one sink; the same over all tries, so that receivers can recognise duplicates.
 ///
 /// As text it is `RUN-EVENT-SINK`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId {
     /// The run.
     pub run: RunId,
-    /// Number of the event that it tells of, within the run.
+    /// Number of the event that it reports, within the run.
     pub event: u32,
-    /// Place of the sink in the specification, from 0.
+    /// Index of the sink in the specification, from 0.
     pub sink: u16,
 }
 
@@ -83,31 +83,31 @@ impl FromStr for MessageId {
         let id = (|| {
             Some(Self { run: run?.parse().ok()?, event: event?.parse().ok()?, sink: sink?.parse().ok()? })
         })();
-        // One spelling for each.
+        // Each id has one spelling: no leading zeros, no upper case.
         id.filter(|id| id.to_string() == text).ok_or(InvalidMessageId)
     }
 }
 
-/// A message to a sink as it stands, without what it says.
+/// A message to a sink in its current state, without its body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
-    /// What the sink is.
+    /// Kind of the sink.
     pub kind: SinkKind,
-    /// Where the sink leads.
+    /// Destination of the sink; of a URL only scheme, host and port.
     pub destination: String,
-    /// What it tells of.
+    /// Its kind.
     pub phase: Phase,
-    /// Where it stands.
+    /// Its state.
     pub state: MessageState,
-    /// How often it was tried, since it was last queued.
-    pub attempts: u32,
-    /// When it is tried again, if it waits for that.
-    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Tries since it was last queued.
+    pub tries: u32,
+    /// Time of the next try, if the message waits for one.
+    pub next_try_at: Option<DateTime<Utc>>,
     /// HTTP status of the last answer.
     pub last_status: Option<u16>,
-    /// Why the last attempt failed.
+    /// Why the last try failed.
     pub last_error: Option<String>,
     /// When it was written.
     pub created_at: DateTime<Utc>,
@@ -115,7 +115,7 @@ pub struct Message {
     pub settled_at: Option<DateTime<Utc>>,
 }
 
-/// The lease on a message that a process is sending; every write names it.
+/// The lease under which a process sends a message; every write names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageLease {
     /// The message.
@@ -129,14 +129,14 @@ pub struct MessageLease {
 pub struct ClaimedMessage {
     /// The lease.
     pub lease: MessageLease,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
+    /// Number of this try, from 1.
+    pub try_number: u32,
     /// The sink.
     pub sink: StoredSink,
-    /// What it tells of.
+    /// Its kind.
     pub phase: Phase,
-    /// What it says: the body of a webhook.
-    pub payload: String,
+    /// Its JSON, as webhooks get it.
+    pub body: String,
 }
 
 /// The fate of a message after one try to send it.
@@ -147,43 +147,43 @@ pub enum Settlement {
         /// HTTP status of the answer.
         status: Option<u16>,
     },
-    /// It failed for now; later messages to the sink wait with it.
+    /// The try failed for now; later messages to the sink wait with this one.
     Again {
-        /// How long until the next attempt.
+        /// Wait before the next try.
         after: Duration,
         /// HTTP status of the answer.
         status: Option<u16>,
         /// Why.
         error: String,
     },
-    /// It is refused; later messages to the sink go on.
+    /// The sink refused the message; later messages to the sink go on.
     Dead {
         /// HTTP status of the answer.
         status: Option<u16>,
         /// Why.
         error: String,
     },
-    /// The sink is given up after many attempts; so are the later messages that wait for this one, since each would be
-    /// tried as long again.
+    /// The message is out of tries. The messages that wait behind it become dead with it, since each would be tried for
+    /// as long again.
     GivenUp {
         /// HTTP status of the answer.
         status: Option<u16>,
         /// Why.
         error: String,
     },
-    /// It was not tried to the end; due at once, and the attempt does not count.
+    /// The try was interrupted; the message is due at once, and the try does not count.
     GivenBack,
 }
 
-/// A message to every sink of a run, to be written together with the change that it tells of.
+/// A message to every sink of a run, written in the transaction of the change that it reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// Number of the event that it tells of, among those of the record, from 1.
+    /// Number of the event that it reports, among those of the record, from 1.
     pub number: u32,
-    /// What it tells of.
+    /// Its kind.
     pub phase: Phase,
-    /// What it says, as JSON.
-    pub payload: String,
+    /// Its JSON.
+    pub body: String,
 }
 
 #[cfg(test)]

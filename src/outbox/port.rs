@@ -1,4 +1,4 @@
-//! The port to storage: messages that wait to be sent, and those under a lease.
+//! The port [`Outbox`]: messages that wait to be sent, and messages under a lease.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,37 +9,37 @@ use super::message::{ClaimedMessage, Message, MessageId, MessageLease, Settlemen
 use crate::ids::RunId;
 use crate::runs::StoreResult;
 
-/// How many messages a process can send now.
+/// Numbers of messages that a process can send now.
 #[derive(Debug, Clone, Default)]
 pub struct Room {
     /// Messages in all.
     pub total: usize,
     /// Messages to each destination that is not in `left`.
     pub per_destination: usize,
-    /// Messages to destinations that some are on the way to already.
+    /// Messages to each destination to which some are on the way already.
     pub left: HashMap<String, usize>,
 }
 
 impl Room {
-    /// How many more may go to a destination.
+    /// Number of messages that can be sent to a destination now.
     pub fn for_destination(&self, destination: &str) -> usize {
         self.left.get(destination).copied().unwrap_or(self.per_destination)
     }
 }
 
-/// Storage for messages to sinks. The calls that change runs write them.
+/// Storage for messages to sinks. The calls that change runs write the messages.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Claims messages that are due, the longest due first. A lease holds for the timeout of the sink and `margin`.
+    /// Claims due messages, the longest due first. A lease lasts for the timeout of the sink and `margin`.
     async fn claim_messages(&self, room: &Room, margin: Duration) -> StoreResult<Vec<ClaimedMessage>>;
 
-    /// Writes the fate of a message after a try; answers whether the lease was still held.
+    /// Writes the fate of a message after a try; returns whether the lease was still held.
     async fn settle_message(&self, lease: MessageLease, settlement: &Settlement) -> StoreResult<bool>;
 
-    /// The time until the next lease ends or the next wait is over, of those that have not.
+    /// Time until the next message becomes due, because its lease or its wait ends.
     async fn next_message(&self) -> StoreResult<Option<Duration>>;
 
-    /// Messages of a run after an event and sink, by event, then by sink.
+    /// A page of the messages of a run after an event and sink; by event, then by sink.
     async fn messages(
         &self,
         run: RunId,
@@ -47,7 +47,7 @@ pub trait Outbox: Send + Sync {
         limit: usize,
     ) -> StoreResult<Vec<Message>>;
 
-    /// Queues messages of a run again, without the attempts made: all that are dead, or those named unless they are
-    /// pending. Answers with the messages queued, by event, then by sink.
+    /// Queues messages of a run again, with no tries counted: all dead ones, or the named ones that are not pending.
+    /// Returns the queued messages, by event, then by sink.
     async fn redeliver(&self, run: RunId, named: Option<&[MessageId]>) -> StoreResult<Vec<Message>>;
 }

@@ -1,4 +1,4 @@
-//! One try to send a message, whatever its sink.
+//! One try to send a message to its sink.
 
 use std::fmt;
 use std::io::Write;
@@ -11,7 +11,7 @@ use super::sent::{SendError, Sent};
 use super::sinks::{FileSink, StdoutSink, Webhook};
 use crate::credentials::{CredentialRefs, Credentials};
 use crate::net::Outbound;
-use crate::spec::{DEFAULT_ATTEMPTS, Sink, SinkRules, SinkTarget};
+use crate::spec::{DEFAULT_TRIES, Sink, SinkRules, SinkTarget};
 
 /// Sends messages to sinks.
 pub struct Sender {
@@ -28,8 +28,8 @@ impl fmt::Debug for Sender {
 }
 
 impl Sender {
-    /// A sender that calls out by `outbound`, looks secrets up in `credentials`, appends to files in the folder
-    /// `files`, if there is one, and writes to `stdout` one message at a time.
+    /// A sender that calls webhooks by `outbound`, looks up their secrets in `credentials`, appends to files below the
+    /// folder `files`, if there is one, and writes to `stdout`.
     pub fn new(
         outbound: Outbound,
         credentials: Credentials,
@@ -39,16 +39,17 @@ impl Sender {
         Self { outbound, credentials, file: FileSink::new(files), stdout: StdoutSink::new(stdout) }
     }
 
-    /// Tries once, for no longer than `limit`: the sink's timeout, and the time for looking up credentials.
+    /// Tries once, for at most `limit`: the sink's timeout and time to look up credentials.
     pub(super) async fn send(&self, claimed: &ClaimedMessage, limit: Duration) -> Result<Sent, SendError> {
-        // It was accepted with the run: another process, or this one when it is configured anew, may do better.
+        // The sink was accepted with the run, so this process lacks the configuration; another process, or this one
+        // after a restart, may have it.
         let (sink, refs) = Sink::parse(&claimed.sink.document, &self.rules()).map_err(|fault| SendError {
-            max_attempts: DEFAULT_ATTEMPTS,
+            max_tries: DEFAULT_TRIES,
             ..SendError::for_now(format!("the sink cannot be used where results are delivered: {fault}"))
         })?;
         let sent = tokio::time::timeout(limit, self.send_to(claimed, &sink, &refs)).await;
         let late = |_| Err(SendError::for_now(format!("not done within {} s", limit.as_secs_f64())));
-        sent.unwrap_or_else(late).map_err(|failed| SendError { max_attempts: sink.max_attempts, ..failed })
+        sent.unwrap_or_else(late).map_err(|failed| SendError { max_tries: sink.max_tries, ..failed })
     }
 
     async fn send_to(
@@ -57,15 +58,15 @@ impl Sender {
         sink: &Sink,
         refs: &CredentialRefs,
     ) -> Result<Sent, SendError> {
-        let payload = &claimed.payload;
+        let body = &claimed.body;
         match &sink.target {
             SinkTarget::Webhook(target) => {
                 let webhook =
                     Webhook { target, outbound: &self.outbound, credentials: &self.credentials, refs };
-                webhook.post(&claimed.lease.message.to_string(), payload, sink.timeout).await
+                webhook.post(&claimed.lease.message.to_string(), body, sink.timeout).await
             }
-            SinkTarget::Stdout => self.stdout.print(payload, sink.timeout).await,
-            SinkTarget::File(path) => self.file.append(path, payload, sink.timeout).await,
+            SinkTarget::Stdout => self.stdout.print(body, sink.timeout).await,
+            SinkTarget::File(path) => self.file.append(path, body, sink.timeout).await,
         }
     }
 

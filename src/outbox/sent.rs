@@ -6,10 +6,10 @@ use reqwest::StatusCode;
 
 use crate::credentials::CredentialError;
 
-/// A message that arrived.
+/// A successful try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sent {
-    /// HTTP status of the answer.
+    /// HTTP status of the answer, from a webhook.
     pub(super) status: Option<u16>,
 }
 
@@ -19,37 +19,37 @@ impl Sent {
     }
 }
 
-/// A message that did not arrive, as far as we know.
+/// A failed try. The message may have arrived all the same, when the answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SendError {
-    /// HTTP status of the answer.
+    /// HTTP status of the answer, if there was one.
     pub(super) status: Option<u16>,
-    /// Why, without anything that may be secret.
+    /// Why, without secrets.
     pub(super) text: String,
-    /// Whether the next attempt may do better.
+    /// Whether another try may succeed.
     pub(super) is_transient: bool,
-    /// How long the receiver wants to be left alone.
+    /// Shortest wait before the next try, as the receiver asked for it.
     pub(super) retry_after: Option<Duration>,
-    /// How often a message to this sink is tried.
-    pub(super) max_attempts: u32,
+    /// Most tries of a message to this sink.
+    pub(super) max_tries: u32,
 }
 
 impl SendError {
-    /// A failure for good.
+    /// A permanent failure.
     pub(super) fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { status: None, text, is_transient: false, retry_after: None, max_attempts: 1 }
+        Self { status: None, text, is_transient: false, retry_after: None, max_tries: 1 }
     }
 
-    /// A failure for now.
+    /// A transient failure.
     pub(super) fn for_now(text: impl Into<String>) -> Self {
         Self { is_transient: true, ..Self::new(text) }
     }
 }
 
 impl From<CredentialError> for SendError {
-    /// Every failure to look a secret up may pass: a file may be exchanged at this moment, and another process may
-    /// have the secret that this one lacks.
+    /// Every failed look-up of a secret is transient: its file may be in the middle of an exchange, and another process
+    /// may have a secret that this one lacks.
     fn from(error: CredentialError) -> Self {
         Self::for_now(error.to_string())
     }

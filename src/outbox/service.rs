@@ -1,4 +1,4 @@
-//! What can be asked of the messages of a run.
+//! The service for messages, which the API calls: list them, queue them again.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::port::Outbox;
 use crate::ids::RunId;
 use crate::runs::{RunService, StoreResult};
 
-/// The messages of one process's storage.
+/// Messages in the storage of this process.
 #[derive(Clone)]
 pub struct OutboxService {
     outbox: Arc<dyn Outbox>,
@@ -20,7 +20,8 @@ impl OutboxService {
         Self { outbox, runs }
     }
 
-    /// Messages of a run to its sinks, by event, then by sink; `None` when there is no such run.
+    /// A page of the messages of a run after an event and sink; by event, then by sink. `None` when there is no such
+    /// run.
     ///
     /// # Errors
     /// Those of the storage.
@@ -34,8 +35,8 @@ impl OutboxService {
         self.runs.unless_unknown(run, messages).await
     }
 
-    /// Queues messages of a run to its sinks again: all that are dead, or those named unless they are pending.
-    /// Answers with the messages queued; `None` when there is no such run.
+    /// Queues messages of a run again: all dead ones, or the named ones that are not pending. Returns the queued
+    /// messages; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.

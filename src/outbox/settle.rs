@@ -1,4 +1,4 @@
-//! One try at a message, from its claim to its fate.
+//! Sends a claimed message and settles it: writes its fate after the try.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use super::shared::Shared;
 use crate::pace::{Pace, about};
 use crate::runs::{StoreError, StoreResult};
 
-/// Longest wait between attempts. With a first one of a second, twelve attempts take six to seven hours.
+/// Longest wait between tries. With a first wait of a second, twelve tries take six to seven hours.
 const MAX_WAIT: Duration = Duration::from_secs(2 * 3600);
 
-/// Pauses between attempts to write the fate of a message while storage cannot be reached.
+/// Pauses between writes of a message's fate while storage is unavailable.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// Sends a message and writes its fate.
 pub(super) async fn send_and_settle(shared: &Shared, claimed: ClaimedMessage) {
     let sent = send(shared, &claimed).await;
-    let settlement = settle(sent, claimed.attempt, shared.settings.first_pause);
-    // Within the lease: afterwards another process may be sending it.
+    let settlement = settlement(sent, claimed.try_number, shared.settings.first_pause);
+    // The second half of the margin, after which the lease ends and another process may send the message.
     let patience = shared.settings.margin / 2;
-    match write(shared, &claimed, &settlement, patience).await {
-        Ok(true) => tell(&claimed, &settlement),
+    match settle(shared, &claimed, &settlement, patience).await {
+        Ok(true) => log(&claimed, &settlement),
         Ok(false) => {
             let id = claimed.lease.message;
             debug!(run.id = %id.run, "the lease on message `{id}` is not held any more");
@@ -39,8 +39,8 @@ pub(super) async fn send_and_settle(shared: &Shared, claimed: ClaimedMessage) {
     }
 }
 
-/// Writes the fate of a message, again while storage cannot be reached, at most for `patience`.
-async fn write(
+/// Writes the fate of a message, again and again while storage is unavailable, at most for `patience`.
+async fn settle(
     shared: &Shared,
     claimed: &ClaimedMessage,
     settlement: &Settlement,
@@ -59,59 +59,59 @@ async fn write(
     }
 }
 
-/// Sends, within the time that the lease allows.
+/// Tries once, within the part of the lease that is meant for it.
 async fn send(shared: &Shared, claimed: &ClaimedMessage) -> Result<Sent, SendError> {
     let limit = claimed.sink.timeout + shared.settings.margin / 2;
-    let carrying = AssertUnwindSafe(shared.sender.send(claimed, limit)).catch_unwind();
-    carrying.await.unwrap_or_else(|_| {
-        // The panic hook has said where.
-        error!("delivering message `{}` panicked", claimed.lease.message);
+    let sending = AssertUnwindSafe(shared.sender.send(claimed, limit)).catch_unwind();
+    sending.await.unwrap_or_else(|_| {
+        // The panic hook has logged the place and the text.
+        error!("sending message `{}` panicked", claimed.lease.message);
         Err(SendError::new("internal error; see the server's log"))
     })
 }
 
-/// What follows from the outcome of attempt `attempt`, from 1.
-fn settle(sent: Result<Sent, SendError>, attempt: u32, first_pause: Duration) -> Settlement {
-    let SendError { status, text, is_transient, retry_after, max_attempts } = match sent {
+/// The fate of a message after try `number`, from 1.
+fn settlement(sent: Result<Sent, SendError>, number: u32, first_pause: Duration) -> Settlement {
+    let SendError { status, text, is_transient, retry_after, max_tries } = match sent {
         Ok(Sent { status }) => return Settlement::Delivered { status },
         Err(failed) => failed,
     };
     if !is_transient {
         return Settlement::Dead { status, error: text };
     }
-    if attempt >= max_attempts {
-        return Settlement::GivenUp { status, error: format!("given up after {attempt} attempts: {text}") };
+    if number >= max_tries {
+        return Settlement::GivenUp { status, error: format!("given up after {number} attempts: {text}") };
     }
-    let after = wait(attempt, first_pause).max(retry_after.unwrap_or_default()).min(MAX_WAIT);
+    let after = wait(number, first_pause).max(retry_after.unwrap_or_default()).min(MAX_WAIT);
     Settlement::Again { after, status, error: text }
 }
 
-/// Wait after attempt `attempt` failed: three times as long with each, give or take a fifth, so that messages that
-/// failed together do not come back together.
-fn wait(attempt: u32, first_pause: Duration) -> Duration {
-    let tripled = first_pause.saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1)));
+/// Wait after try `number` failed: three times the wait before, give or take a fifth, so that messages that failed
+/// together do not come back together.
+fn wait(number: u32, first_pause: Duration) -> Duration {
+    let tripled = first_pause.saturating_mul(3_u32.saturating_pow(number.saturating_sub(1)));
     about(tripled.min(MAX_WAIT))
 }
 
-/// Says once that a message is failing, and how that ended.
-fn tell(claimed: &ClaimedMessage, settlement: &Settlement) {
-    let (id, attempt) = (claimed.lease.message, claimed.attempt);
+/// Logs the first failure of a message and how it ended; the tries in between only at debug level.
+fn log(claimed: &ClaimedMessage, settlement: &Settlement) {
+    let (id, number) = (claimed.lease.message, claimed.try_number);
     let destination = &claimed.sink.destination;
     match settlement {
-        Settlement::Delivered { .. } if attempt > 1 => {
-            info!(run.id = %id.run, "message `{id}` was delivered to {destination} at attempt {attempt}");
+        Settlement::Delivered { .. } if number > 1 => {
+            info!(run.id = %id.run, "message `{id}` was delivered to {destination} at attempt {number}");
         }
         Settlement::Delivered { .. } => {
             debug!(run.id = %id.run, "message `{id}` was delivered to {destination}");
         }
-        Settlement::Again { error, .. } if attempt == 1 => {
+        Settlement::Again { error, .. } if number == 1 => {
             info!(run.id = %id.run, "message `{id}` could not be delivered to {destination}, trying again: {error}");
         }
         Settlement::Again { error, after, .. } => {
             let seconds = after.as_secs_f64();
             debug!(
                 run.id = %id.run,
-                "message `{id}` failed at attempt {attempt} and is tried again in {seconds:.1} s: {error}"
+                "message `{id}` failed at attempt {number} and is tried again in {seconds:.1} s: {error}"
             );
         }
         Settlement::Dead { error, .. } | Settlement::GivenUp { error, .. } => {
@@ -131,11 +131,11 @@ mod tests {
 
     fn failed(is_transient: bool, retry_after: Option<u64>) -> Result<Sent, SendError> {
         let retry_after = retry_after.map(Duration::from_secs);
-        Err(SendError { is_transient, retry_after, max_attempts: 12, ..SendError::new("why") })
+        Err(SendError { is_transient, retry_after, max_tries: 12, ..SendError::new("why") })
     }
 
-    fn after(attempt: u32, retry_after: Option<u64>) -> Duration {
-        match settle(failed(true, retry_after), attempt, Duration::from_secs(1)) {
+    fn after(number: u32, retry_after: Option<u64>) -> Duration {
+        match settlement(failed(true, retry_after), number, Duration::from_secs(1)) {
             Settlement::Again { after, .. } => after,
             other => panic!("{other:?}"),
         }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_will_not_be_different_and_what_was_tried_often_is_given_up() {
-        let settled = |sent, attempt| settle(sent, attempt, Duration::from_secs(1));
+        let settled = |sent, number| settlement(sent, number, Duration::from_secs(1));
         assert_eq!(settled(Ok(Sent { status: Some(204) }), 1), Settlement::Delivered { status: Some(204) });
         let dead = Settlement::Dead { status: None, error: "why".to_owned() };
         assert_eq!(settled(failed(false, Some(1)), 1), dead);

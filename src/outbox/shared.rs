@@ -1,4 +1,4 @@
-//! The messages that a process is sending, and the rest of what its tries share.
+//! The list of messages on the way and the rest of the state that tries share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,31 +8,32 @@ use super::message::MessageLease;
 use super::port::{Outbox, Room};
 use super::send::Sender;
 
-/// How a process sends messages.
+/// Settings of sending.
 #[derive(Debug, Clone)]
 pub struct DispatchSettings {
-    /// What a claim holds beyond the timeout of its sink: for looking up credentials and for writing the fate of the message.
+    /// Length of a lease beyond the timeout of the sink: one half to look up credentials, one to write the message's
+    /// fate.
     pub margin: Duration,
-    /// How often the outbox is looked at although no hint came.
+    /// Interval of looking at the outbox although no hint came.
     pub poll: Duration,
-    /// How long attempts may go on after a stop was asked for.
+    /// Time that tries get to finish after a stop was requested.
     pub grace: Duration,
-    /// Wait before the second attempt; three times as long with each further one.
+    /// Wait before the second try; three times as long before each further one.
     pub first_pause: Duration,
 }
 
 impl DispatchSettings {
-    /// Wait before the second attempt unless a test wants another: a receiver that is being restarted is soon back.
+    /// The wait outside tests: a receiver that is being restarted is soon back.
     pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
 }
 
-/// Messages on the way at a time.
+/// Most messages on the way at a time.
 const TOTAL: usize = 32;
 
-/// Of which so many to one destination, so that one that is slow leaves room for others.
+/// Most of them to one destination, so that a slow one leaves room for others.
 const PER_DESTINATION: usize = 8;
 
-/// What the tries share.
+/// State that tries share.
 pub(super) struct Shared {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) sender: Sender,
@@ -49,11 +50,11 @@ impl Shared {
 
     /// Messages on the way, with their destinations.
     pub(super) fn on_the_way(&self) -> MutexGuard<'_, Vec<(MessageLease, String)>> {
-        // Single insertions and removals leave the list whole.
+        // A panic cannot leave the list half changed: each change is one insertion or removal.
         self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much more can be sent now.
+    /// The numbers of messages that can be sent besides those on the way.
     pub(super) fn room(&self) -> Room {
         let on_the_way = self.on_the_way();
         let mut left: HashMap<String, usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! The table of runs that a process holds, and the rest of what the tasks of its worker share.
+//! The table of active runs and the rest of the state that the tasks of a worker share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,22 @@ use super::writer::Writer;
 use crate::ids::RunId;
 use crate::pace::at_most;
 
-/// How a worker works; checked by `config`.
+/// Settings of a worker; checked by `config`.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Name in runs and events, unique among the processes.
     pub name: String,
     /// Runs executed at a time.
     pub slots: usize,
-    /// How long a claim holds without a heartbeat.
+    /// Length of a lease from its last heartbeat.
     pub lease: Duration,
-    /// How often leases are extended; at most half of `lease`.
+    /// Interval of heartbeats; at most half of `lease`.
     pub heartbeat: Duration,
-    /// How often the queue is looked at although no hint came.
+    /// Interval of looking at the queue although no hint came.
     pub poll: Duration,
-    /// How long runs may go on after a stop was asked for, before they are given back.
+    /// Time that runs get to finish after a stop was requested, before they are given back.
     pub grace: Duration,
-    /// Wait before the second attempt after a transient failure; doubles with each.
+    /// Wait before the second attempt after a transient failure; doubles with each attempt.
     pub first_backoff: Duration,
 }
 
@@ -37,50 +37,50 @@ impl WorkerSettings {
     /// Longest wait between attempts.
     const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-    /// Wait after attempt `attempt` (from 1) failed, between half of it and all of it so that runs that failed
-    /// together do not come back together.
+    /// Wait after attempt number `attempt` failed, with jitter, so that runs that failed together do not come back
+    /// together.
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
         let doubled = self.first_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
         at_most(doubled.min(Self::MAX_BACKOFF))
     }
 }
 
-/// Why an active run is stopped before its end.
+/// Why an attempt is stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Interruption {
-    /// Somebody asked for it.
+    /// Cancellation of the run was requested.
     Cancelled,
-    /// Another worker may have it.
+    /// The lease is lost; another worker may execute the run.
     LeaseLost,
-    /// This process ends.
+    /// The process ends.
     Shutdown,
 }
 
-/// A run that this process holds.
+/// A run that this process executes.
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) lease: Lease,
-    /// Ends the execution.
+    /// Stops the attempt.
     pub(super) cancel: CancellationToken,
     pub(super) interruption: Option<Interruption>,
 }
 
-/// What the tasks of a worker share.
+/// State that the tasks of a worker share.
 pub(super) struct Shared {
     pub(super) settings: WorkerSettings,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) writer: Writer,
     pub(super) active: Mutex<HashMap<RunId, Active>>,
-    /// Told when a slot becomes free.
+    /// Notified when a slot becomes free.
     pub(super) freed: Notify,
-    /// Told when a run that is on the table by now was to be stopped while it was being claimed.
+    /// Notified when the cancellation of an active run was requested, maybe before the answer to its claim had come.
     pub(super) cancelled: Notify,
 }
 
 impl Shared {
     pub(super) fn active(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
-        // Single insertions and removals leave the table whole.
+        // A panic cannot leave the table half changed: each change is one insertion or removal.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,6 +88,7 @@ impl Shared {
         self.settings.slots.saturating_sub(self.active().len())
     }
 
+    /// Stops the attempt under a lease; of several reasons the first one counts.
     pub(super) fn interrupt(&self, lease: Lease, why: Interruption) {
         if let Some(active) = self.active().get_mut(&lease.run).filter(|active| active.lease == lease) {
             active.interruption.get_or_insert(why);
@@ -95,13 +96,15 @@ impl Shared {
         }
     }
 
+    /// Why the attempt under a lease was stopped, if it was.
     pub(super) fn interruption(&self, lease: Lease) -> Option<Interruption> {
         self.active().get(&lease.run).filter(|active| active.lease == lease)?.interruption
     }
 
-    /// Takes a run off the table; its slot is free.
-    pub(super) fn let_go(&self, lease: Lease) {
+    /// Removes a run from the table, which frees its slot.
+    pub(super) fn remove(&self, lease: Lease) {
         let mut active = self.active();
+        // The run may have been claimed here again, under a new lease, and that entry stays.
         if active.get(&lease.run).is_some_and(|active| active.lease == lease) {
             active.remove(&lease.run);
         }

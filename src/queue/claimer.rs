@@ -1,4 +1,4 @@
-//! Claims runs for free slots: at once when hinted, and by a scan for what hints missed.
+//! Claims runs for free slots: at once after a hint, and after scans, which find runs whose hints were lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,18 @@ use super::model::Claimed;
 use crate::pace::{Pace, about};
 use crate::runs::{Hint, HintReceiver, StoreError};
 
-/// Waits between attempts to reach storage that cannot be reached.
+/// Pauses between claims while storage is unavailable.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Wait before the next look when lost leases were left: there were too many, or another process is at it.
+/// Wait before the next scan after lost leases were seen: there may be more than one call reaps, or another process has
+/// locked them.
 const MORE_TO_REAP: Duration = Duration::from_millis(50);
 
-/// How long a look under way may go on when the worker has to stop.
+/// Longest wait for a claim under way when the worker has to stop.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Claims until `stop`; each run is executed by a task of `attempts`.
+/// Claims runs until `stop`; a task of `attempts` executes each.
 pub(super) async fn claim_until(
     shared: &Arc<Shared>,
     hints: HintReceiver,
@@ -45,12 +46,12 @@ pub(super) async fn claim_until(
 
 struct Claimer<'a> {
     shared: &'a Arc<Shared>,
-    /// Registered before the first look, so that nothing falls between.
+    /// Subscribed before the first look, so that no run is missed.
     hints: HintReceiver,
     attempts: &'a TaskTracker,
     /// Whether a claim may find something.
     may_be_due: bool,
-    /// When to look at the whole queue.
+    /// When to scan the queue.
     scan_at: Instant,
     pace: Pace,
 }
@@ -58,7 +59,8 @@ struct Claimer<'a> {
 impl Claimer<'_> {
     async fn run(mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            // Not dropped half-way, unless storage is frozen: nobody would hold what a claim had got.
+            // A stop does not drop a claim half-way, unless storage hangs: the runs it got would be executed by nobody
+            // until their leases end.
             let looked = tokio::select! {
                 looked = self.look() => looked,
                 () = async { (stop.cancelled().await, tokio::time::sleep(LAST_LOOK).await).1 } => return,
@@ -72,12 +74,13 @@ impl Claimer<'_> {
 
     /// Waits until another look is worth it.
     async fn rest(&mut self, looked: Result<(), StoreError>) {
-        self.note_outcome(looked).await;
+        self.back_off(looked).await;
         if !(self.may_be_due && self.shared.free_slots() > 0) {
             self.wait().await;
         }
     }
 
+    /// Scans if it is time to, then claims runs for the free slots.
     async fn look(&mut self) -> Result<(), StoreError> {
         if self.scan_at <= Instant::now() {
             self.scan().await?;
@@ -86,45 +89,45 @@ impl Claimer<'_> {
         if self.may_be_due && free > 0 {
             let Shared { queue, settings, .. } = &**self.shared;
             let claimed = queue.claim(&settings.name, free, settings.lease).await?;
-            // As many as asked for: there may be more.
-            self.may_be_due = claimed.len() == free;
+            self.may_be_due = claimed.len() == free; // with fewer, no others are due
             claimed.into_iter().for_each(|claimed| self.start(claimed));
         }
         Ok(())
     }
 
-    /// Reaps lost leases and learns when to look again.
+    /// Scans the queue, reaps lost leases and sets the time of the next scan.
     async fn scan(&mut self) -> Result<(), StoreError> {
         let mut scan = self.shared.queue.scan().await?;
         if scan.has_lost {
-            let reaped = self.shared.queue.reap().await?; // as many as fit into one group
+            let reaped = self.shared.queue.reap().await?; // as many as one call takes
             scan = self.shared.queue.scan().await?;
             info!(runs = reaped, "took back {reaped} runs whose leases had ended");
         }
         self.may_be_due |= scan.has_due;
         let poll = about(self.shared.settings.poll);
-        // A moment later than due, because it is due only after that instant.
+        // A moment later: `lease_until < now()` is false at the very instant.
         let due = scan.next_due.map_or(poll, |due| due + Duration::from_millis(5));
         let due = if scan.has_lost { MORE_TO_REAP } else { due };
         self.scan_at = Instant::now() + due.min(poll);
         Ok(())
     }
 
-    /// Starts the attempt. The run is on the table before its task exists, so a heartbeat never misses it.
+    /// Starts an attempt. The run is on the table before its task exists, so that heartbeats extend its lease from the
+    /// beginning.
     fn start(&self, claimed: Claimed) {
         let cancel = CancellationToken::new();
         let active = Active { lease: claimed.lease, cancel: cancel.clone(), interruption: None };
         if let Some(earlier) = self.shared.active().insert(claimed.lease.run, active) {
-            earlier.cancel.cancel(); // its lease was lost before a heartbeat could tell
+            earlier.cancel.cancel(); // its lease ended, and this process claimed the run before a heartbeat noticed
         }
         self.attempts.spawn(attempt::execute(self.shared.clone(), claimed, cancel));
     }
 
     async fn wait(&mut self) {
-        let has_work = self.may_be_due;
+        let needs_slot = self.may_be_due;
         tokio::select! {
             hint = self.hints.next() => self.note(&hint),
-            () = self.shared.freed.notified(), if has_work => {}
+            () = self.shared.freed.notified(), if needs_slot => {}
             () = tokio::time::sleep_until(self.scan_at) => {}
         }
         while let Some(hint) = self.hints.next().now_or_never() {
@@ -137,15 +140,16 @@ impl Claimer<'_> {
             Hint::Due(Duration::ZERO) => self.may_be_due = true,
             Hint::Due(delay) => self.scan_at = self.scan_at.min(Instant::now() + *delay),
             Hint::All => (self.may_be_due, self.scan_at) = (true, Instant::now()),
-            // The heartbeat was told too, but maybe before the answer to the claim had come.
+            // The heartbeat task has this hint too, but may have ignored it: the run was not on the table until the
+            // answer to its claim came.
             Hint::Cancel(run) if self.shared.active().contains_key(run) => self.shared.cancelled.notify_one(),
             Hint::Events(_) | Hint::Cancel(_) | Hint::Messages => {}
         }
     }
 
-    /// Logs an outage once and its end once; waits longer each time.
-    async fn note_outcome(&mut self, outcome: Result<(), StoreError>) {
-        let Err(error) = outcome else {
+    /// Pauses after a failed look, longer each time; logs an outage once and its end once.
+    async fn back_off(&mut self, looked: Result<(), StoreError>) {
+        let Err(error) = looked else {
             if self.pace.succeeded() {
                 info!("storage is back; claiming runs again");
             }

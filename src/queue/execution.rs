@@ -1,6 +1,6 @@
-//! What a worker does with a run it has claimed: get its traces and evaluate them by the one path there is.
+//! Executes a claimed run: loads or fetches its traces and evaluates them, on the code path of `run` and uploads.
 //!
-//! [`Executor`] is the port; workers are tested with others than [`Evaluation`], the real one.
+//! [`Executor`] is the port of attempts, [`Evaluation`] its implementation; tests of workers use others.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,43 +23,43 @@ use crate::sources::{BAD_TRACE, FetchError, FetchLimits, Fetcher, Unusable, inli
 use crate::spec::{RunSpec, RunTarget, SpecRules};
 use crate::trace::Document;
 
-/// What came out of a run.
+/// The outcome of an evaluated run.
 #[derive(Debug, Clone)]
 pub struct ExecutedRun {
-    /// What the agent's behaviour was worth.
+    /// Whether the agent passed.
     pub verdict: Verdict,
     /// Counts and averages.
     pub summary: Summary,
-    /// All results by place, those that were observed before included.
+    /// All results by place, including those that the observer got.
     pub results: Vec<ResultRecord>,
-    /// Evaluation units.
+    /// Number of evaluation units.
     pub total: u32,
 }
 
-/// The results of an evaluation unit whose metrics are all done.
+/// The results of a finished evaluation unit.
 #[derive(Debug, Clone)]
 pub struct UnitResults {
     /// One per metric.
     pub results: Vec<ResultRecord>,
-    /// How far the run has come with this unit.
+    /// Progress of the run, this unit included.
     pub progress: Progress,
 }
 
-/// Why nothing came out of a run.
+/// Why a run was not evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionError {
-    /// It could not be evaluated, and another attempt would only repeat that.
+    /// Another attempt would fail in the same way.
     #[error("{}", .0.message)]
     Permanent(Failure),
-    /// It could not be evaluated now.
+    /// Another attempt may succeed.
     #[error("{}", failure.message)]
     Transient {
         /// Why.
         failure: Failure,
-        /// How long to wait at least, when somebody asked for that.
+        /// Shortest wait before the next attempt, as the source of the traces asked for it.
         retry_after: Option<Duration>,
     },
-    /// It was stopped.
+    /// The attempt was stopped.
     #[error("the run was cancelled")]
     Cancelled,
 }
@@ -83,10 +83,9 @@ impl From<FetchError> for ExecutionError {
 /// Evaluates claimed runs.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Evaluates a run; `observer` is told of each unit as soon as it is done.
+    /// Evaluates a run; `observer` gets the results of each unit as soon as it is done.
     ///
-    /// Cancelling or dropping the future ends evaluators outside this program at once. A panic of the evaluation is
-    /// passed on.
+    /// Cancelling or dropping the future kills evaluator processes at once. A panic of the evaluation is passed on.
     ///
     /// # Errors
     /// The run could not be evaluated, or `cancel` was cancelled before it was.
@@ -98,20 +97,20 @@ pub trait Executor: Send + Sync {
     ) -> Result<ExecutedRun, ExecutionError>;
 }
 
-/// What runs may use of this process and the world around it.
+/// Access of runs to code evaluators, the network and secrets.
 #[derive(Clone)]
 pub struct Resources {
-    /// Which code evaluators may run.
+    /// Code evaluators that may run.
     pub code: CodePolicy,
-    /// Calls others.
+    /// The client for HTTP calls.
     pub outbound: Outbound,
-    /// Looks secrets up.
+    /// Looks up secrets.
     pub credentials: Credentials,
-    /// Limits on getting a trace.
+    /// Limits on fetching a trace.
     pub fetch: FetchLimits,
 }
 
-/// Evaluates runs in this process, on a thread for blocking work.
+/// Evaluates runs in this process, each on a blocking thread.
 #[derive(Clone)]
 pub struct Evaluation {
     code: CodePolicy,
@@ -137,7 +136,7 @@ impl Executor for Evaluation {
         let stop = cancel.child_token();
         let _stops_when_dropped = stop.clone().drop_guard();
         let (sender, mut finished) = mpsc::unbounded_channel();
-        let job = Job {
+        let evaluation = BlockingEvaluation {
             run: claimed.lease.run,
             spec: claimed.spec.clone(),
             code: self.code.clone(),
@@ -146,14 +145,14 @@ impl Executor for Evaluation {
             finished: sender,
         };
         let runtime = Handle::current();
-        let mut work = tokio::task::spawn_blocking(move || job.run(&runtime));
+        let mut working = tokio::task::spawn_blocking(move || evaluation.run(&runtime));
         let ended = loop {
             tokio::select! {
                 biased;
-                // Built-in metrics end after the unit they are at; the result of their thread is dropped.
+                // The thread stops after its current unit; nobody takes its outcome.
                 () = cancel.cancelled() => return Err(ExecutionError::Cancelled),
                 Some(unit) = finished.recv() => observer(unit),
-                ended = &mut work => break ended,
+                ended = &mut working => break ended,
             }
         };
         while let Ok(unit) = finished.try_recv() {
@@ -169,8 +168,8 @@ impl Executor for Evaluation {
     }
 }
 
-/// One run being evaluated on a thread of its own.
-struct Job {
+/// The evaluation of one run on a blocking thread.
+struct BlockingEvaluation {
     run: RunId,
     spec: String,
     code: CodePolicy,
@@ -179,10 +178,11 @@ struct Job {
     finished: mpsc::UnboundedSender<UnitResults>,
 }
 
-impl Job {
+impl BlockingEvaluation {
     fn run(self, runtime: &Handle) -> Result<ExecutedRun, ExecutionError> {
         let text = repaired(&self.spec);
-        // Whether code evaluators run here is asked when they do, so that other metrics are computed all the same.
+        // The spec may name code evaluators even if this worker does not run them: their own results say so, and the
+        // other metrics are computed.
         let rules = SpecRules {
             code: CodeRule::BelowDirectory,
             credentials: self.fetcher.credential_rules(),
@@ -214,7 +214,7 @@ impl Job {
         Ok(ExecutedRun { verdict: report.verdict, total: summary.trace_count, summary, results })
     }
 
-    /// The document with the traces, wherever it is.
+    /// The document with the traces: part of the specification, or fetched.
     fn document(&self, spec: &RunSpec, inline: &str, runtime: &Handle) -> Result<Document, ExecutionError> {
         match &spec.target {
             RunTarget::Inline => {
@@ -229,7 +229,7 @@ impl Job {
     }
 }
 
-/// Keeps the results of each unit that is done and passes them on.
+/// Collects the results of finished units and sends them to the attempt.
 struct UnitReporter<'a> {
     recorder: Recorder,
     units: Mutex<Vec<Vec<ResultRecord>>>,
@@ -243,7 +243,7 @@ impl Observer for UnitReporter<'_> {
         let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         units.push(results.clone());
         let progress = Progress { done: count(units.len()), total: count(place.total) };
-        // Sent under the lock, so that progress only grows. Nobody listens any more after a cancellation.
+        // Sent under the lock, so that progress only grows. The receiver is gone after a cancellation.
         let _ = self.finished.send(UnitResults { results, progress });
     }
 }

@@ -1,4 +1,4 @@
-//! Extends all leases of a process in one call and learns which runs it lost and which are to be stopped.
+//! Extends all leases of a process in one call, and stops attempts whose lease is lost or whose run is to be cancelled.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use super::active::{Interruption, Shared};
 use crate::runs::{Hint, HintReceiver, StoreError};
 
-/// Runs until `done`.
+/// Extends leases until `done`.
 pub(super) async fn keep(shared: Arc<Shared>, hints: HintReceiver, done: CancellationToken) {
     tokio::select! {
         () = done.cancelled() => {}
@@ -23,15 +23,15 @@ async fn beat_on(shared: &Shared, mut hints: HintReceiver) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = concerns(shared, &mut hints) => {}
+            () = cancellation(shared, &mut hints) => {}
             () = shared.cancelled.notified() => {}
         }
         beat(shared).await;
     }
 }
 
-/// Waits for a hint that a run held here is to be stopped.
-async fn concerns(shared: &Shared, hints: &mut HintReceiver) {
+/// Waits for a hint that an active run is to be cancelled.
+async fn cancellation(shared: &Shared, hints: &mut HintReceiver) {
     loop {
         match hints.next().await {
             Hint::Cancel(run) if shared.active().contains_key(&run) => return,
@@ -41,12 +41,13 @@ async fn concerns(shared: &Shared, hints: &mut HintReceiver) {
     }
 }
 
+/// Extends all leases once.
 async fn beat(shared: &Shared) {
     let leases = shared.leases();
     if leases.is_empty() {
         return;
     }
-    // One that hangs is given up while there is time for others.
+    // A call that hangs is given up early, so that others can still extend the leases before they end.
     let patience = shared.settings.lease / 3;
     let beating =
         tokio::time::timeout(patience, shared.queue.heartbeat(&leases, shared.settings.lease)).await;
@@ -54,7 +55,7 @@ async fn beat(shared: &Shared) {
     let held = match beating.unwrap_or_else(late) {
         Ok(held) => held,
         Err(error) => {
-            // Runs go on: unless another worker claims them, their leases can still be used.
+            // Attempts go on: even an expired lease is valid until a process reaps it.
             warn!("leases could not be extended; trying again: {error}");
             return;
         }

@@ -1,11 +1,11 @@
-//! Who executes which run, and for how long.
+//! The queue: claims runs under leases, executes them, writes how they end, and reaps lost leases.
 //!
-//! The worker of a process ([`work()`]) consists of tasks that share a table of active runs: `claimer` asks for as many
-//! runs as there are free slots and reaps lost leases, `attempt` runs each in a task of its own, `heartbeat` extends
-//! all leases and learns of cancellations, `writer` stores results and endings in groups. [`Executor`] is what an
-//! attempt does; [`Evaluation`] is the real one.
+//! The worker of a process ([`work()`]) consists of tasks that share a table of active runs: `claimer` claims as many
+//! runs as there are free slots and reaps lost leases, `attempt` executes each run in a task of its own, `heartbeat`
+//! extends all leases and learns of cancellations, `writer` stores results and endings in groups. Attempts execute runs
+//! through the port [`Executor`], which [`Evaluation`] implements.
 //!
-//! Storage decides everything through the port [`Queue`]: a worker that has lost a lease can write nothing.
+//! Storage fences every write through the port [`Queue`]: a worker that has lost a lease can write nothing.
 
 mod active;
 mod attempt;
@@ -14,6 +14,7 @@ mod execution;
 mod heartbeat;
 mod model;
 mod port;
+mod unsaved;
 mod work;
 mod writer;
 

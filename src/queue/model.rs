@@ -1,4 +1,4 @@
-//! A run in the hands of a worker.
+//! A claimed run: its lease, and the records that a worker writes under it.
 
 use std::time::Duration;
 
@@ -9,62 +9,62 @@ use crate::ids::{LeaseId, RunId};
 use crate::outbox::NewMessage;
 use crate::runs::{Ending, EventData, EventKind, Progress, ResultDigest, ResultRecord};
 
-/// The claim on a run that a worker holds; every write names it.
+/// The lease under which a worker executes a run; every write names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The run.
     pub run: RunId,
-    /// The claim.
+    /// Random; each claim makes a new one.
     pub id: LeaseId,
 }
 
 /// A run that a worker has just claimed.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// The claim.
+    /// The lease.
     pub lease: Lease,
-    /// Which attempt this is, from 1.
+    /// Number of this attempt, from 1.
     pub attempt: u32,
-    /// How many there may be.
+    /// Number of the last attempt that the run may have.
     pub max_attempts: u32,
-    /// How long it may take.
+    /// Longest duration of the attempt.
     pub deadline: Duration,
     /// The specification as JSON text.
     pub spec: String,
-    /// Whether there are sinks to be told of it.
+    /// Whether the run has sinks.
     pub has_sinks: bool,
 }
 
-/// Something a worker has to write about a run it holds; fenced by the lease.
+/// News of a claimed run for storage, written under its lease: results, progress, the end.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The claim under which it is written.
+    /// The lease.
     pub lease: Lease,
-    /// Tells a write from its repetition after an answer that was lost; random.
+    /// Random; by it storage recognises a write that is repeated because its answer was lost.
     pub write: Uuid,
-    /// Which attempt it is; results of earlier ones are replaced.
+    /// Number of the attempt; its results replace those of earlier ones.
     pub attempt: u32,
-    /// How far it has come.
+    /// Progress of the attempt; `None` if it has not changed.
     pub progress: Option<Progress>,
     /// Results not written before.
     pub results: Vec<ResultRecord>,
-    /// How it ended, if it has.
+    /// The end of the run; `None` while it goes on.
     pub ending: Option<Ending>,
     /// Whether the run has sinks.
     pub has_sinks: bool,
-    /// What its sinks are told of this; see [`Self::add_messages`].
+    /// Messages to its sinks about this record; see [`Self::add_messages`].
     pub messages: Vec<NewMessage>,
 }
 
 impl Record {
-    /// Takes up what was written later under the same claim.
+    /// Adds a later record of the same lease, so that both are written as one.
     pub(crate) fn extend(&mut self, later: Self) {
         self.progress = later.progress.or(self.progress);
         self.results.extend(later.results);
         self.ending = later.ending.or(self.ending.take());
     }
 
-    /// Adds the messages that tell sinks of it: new results, then the end. None, for a run without sinks.
+    /// Makes the messages to sinks: one about new results, then one about the end; none for a run without sinks.
     ///
     /// # Errors
     /// A result cannot be written as JSON.
@@ -74,8 +74,8 @@ impl Record {
         }
         let (run, attempt) = (self.lease.run, self.attempt);
         let results = self.results.len() as u32;
-        // In the order of the events: one per result, then the end.
-        self.messages = Vec::new();
+        // A message has the number of its last event: the record's events are one per result, then the end.
+        self.messages = Vec::new(); // a record that could not be written is prepared again
         if results > 0 {
             self.messages.push(NewMessage::of_results(results, run, attempt, &self.results, at)?);
         }
@@ -85,7 +85,7 @@ impl Record {
         Ok(())
     }
 
-    /// The events that writing this record adds, in order: one per result, progress, the end.
+    /// The events of this record, in order: one per result, then progress or the end.
     pub fn events(&self) -> Vec<(EventKind, EventData)> {
         let created = self.results.iter().map(|result| ResultDigest::created(self.lease.run, result));
         let mut events: Vec<_> = created.collect();

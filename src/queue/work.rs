@@ -1,4 +1,4 @@
-//! The worker of a process, from its start until it has given back what it could not finish.
+//! The worker of a process, from its start until it has given back unfinished runs.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{claimer, heartbeat};
 use crate::runs::Hints;
 use crate::shutdown::Stop;
 
-/// Works until told to stop, then finishes or gives back what it holds.
+/// Claims and executes runs until told to stop, then finishes them within the grace period or gives them back.
 pub async fn work(
     queue: Arc<dyn Queue>,
     hints: &Hints,
@@ -39,9 +39,10 @@ pub async fn work(
     info!(worker = %name, "worker `{name}` has stopped");
 }
 
-/// How long interrupted runs get to end; they only have to notice.
+/// Time that interrupted attempts get to end; they only have to notice. Also the longest wait for giving back.
 const INTERRUPTED_GRACE: Duration = Duration::from_secs(5);
 
+/// Waits for attempts to finish within the grace period, then interrupts them and gives their runs back.
 async fn wind_down(shared: &Shared, attempts: &TaskTracker, stop: &Stop) {
     let held = attempts.len();
     if held > 0 {
@@ -59,10 +60,10 @@ async fn wind_down(shared: &Shared, attempts: &TaskTracker, stop: &Stop) {
     }
     leases.iter().for_each(|lease| shared.interrupt(*lease, Interruption::Shutdown));
     let _ = tokio::time::timeout(INTERRUPTED_GRACE, attempts.wait()).await;
-    // Those that finished meanwhile have lost their lease and are not touched.
+    // Runs that finished meanwhile have no lease any more, so the call leaves them alone.
     let release = tokio::time::timeout(INTERRUPTED_GRACE, shared.queue.release(&leases));
     match release.await {
-        Ok(Ok(())) => info!("gave back to the queue what was not finished"),
+        Ok(Ok(())) => info!("gave unfinished runs back to the queue"),
         Ok(Err(error)) => warn!("runs could not be given back; their leases will end: {error}"),
         Err(_) => warn!("runs could not be given back in time; their leases will end"),
     }

@@ -1,4 +1,4 @@
-//! Stores results and endings; what coincides is committed as a group.
+//! Writes records of attempts; records that coincide are committed as a group.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::batch::Batcher;
 use crate::pace::Pace;
 use crate::runs::{Ending, Failure, ResultRecord, StoreError};
 
-/// Waits between attempts to reach storage that cannot be reached.
+/// Pauses between writes while storage is unavailable.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
@@ -23,25 +23,25 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Writer(Batcher<Record, bool>);
 
 impl Writer {
-    /// Starts the task; it ends when the last handle is gone and everything sent is written.
+    /// Starts the task, which ends when the last handle is gone and all records are written.
     pub(super) fn spawn(queue: Arc<dyn Queue>) -> Self {
         Self(Batcher::spawn(weight, move |records| write(queue.clone(), records)))
     }
 
-    /// Sends a record; the answer says whether its lease was still held.
+    /// Sends a record; the receiver gets whether its lease was still held.
     pub(super) async fn send(&self, record: Record) -> oneshot::Receiver<bool> {
         self.0.send(record).await
     }
 }
 
-/// About the bytes of a record.
+/// Approximate size of a record in bytes.
 fn weight(record: &Record) -> usize {
     let details =
         |result: &ResultRecord| result.details.as_ref().map_or(0, |details| details.get().len()) + 200;
     record.results.iter().map(details).sum()
 }
 
-/// Writes a group, what belongs to one claim together.
+/// Writes a group; records of one lease are merged into one.
 async fn write(queue: Arc<dyn Queue>, records: Vec<Record>) -> Vec<bool> {
     let mut places: HashMap<Lease, usize> = HashMap::with_capacity(records.len());
     let mut merged: Vec<Record> = Vec::with_capacity(records.len());
@@ -58,9 +58,10 @@ async fn write(queue: Arc<dyn Queue>, records: Vec<Record>) -> Vec<bool> {
     order.into_iter().map(|place| held.get(place).copied().unwrap_or(false)).collect()
 }
 
-/// Writes a group; when it cannot be stored, each record on its own, so that one does not cost the others.
+/// Writes a group. If that fails, writes each record on its own, so that a record that cannot be stored does not fail
+/// the others.
 async fn write_group(queue: &dyn Queue, records: &mut [Record]) -> Vec<bool> {
-    // A run that this process lost and claimed again is here twice, and one call takes one record per run.
+    // A call takes one record per run, but a run that this process lost and claimed again is here under two leases.
     let runs: HashSet<_> = records.iter().map(|record| record.lease.run).collect();
     if runs.len() == records.len()
         && let Ok(held) = write_with_messages(queue, records).await
@@ -77,7 +78,7 @@ async fn write_group(queue: &dyn Queue, records: &mut [Record]) -> Vec<bool> {
     held
 }
 
-/// Writes records and what their sinks are told of them.
+/// Writes records together with the messages to their sinks.
 async fn write_with_messages(queue: &dyn Queue, records: &mut [Record]) -> anyhow::Result<Vec<bool>> {
     let now = Utc::now();
     for record in &mut *records {
@@ -86,7 +87,8 @@ async fn write_with_messages(queue: &dyn Queue, records: &mut [Record]) -> anyho
     write_persistently(queue, records).await
 }
 
-/// Writes records for as long as storage cannot be reached. Each is fenced, so repeating is safe.
+/// Writes records, again and again while storage is unavailable. Repeating is safe: a write takes effect once, and only
+/// under its lease.
 async fn write_persistently(queue: &dyn Queue, records: &[Record]) -> anyhow::Result<Vec<bool>> {
     let mut pace = Pace::new(FIRST_PAUSE, MAX_PAUSE);
     loop {
@@ -108,7 +110,7 @@ async fn write_persistently(queue: &dyn Queue, records: &[Record]) -> anyhow::Re
     }
 }
 
-/// Ends a run whose results cannot be stored; without this it would be tried again for ever.
+/// Fails a run whose results cannot be stored. Otherwise its lease would end and another attempt would fail likewise.
 async fn give_up(queue: &dyn Queue, record: &Record, cause: &anyhow::Error) -> bool {
     let Record { lease, write, attempt, has_sinks, .. } = *record;
     error!(run.id = %lease.run, "results of run `{}` cannot be stored: {cause:#}", lease.run);

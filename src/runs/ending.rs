@@ -1,16 +1,16 @@
-//! How a run ends.
+//! The end of a run: succeeded, failed or cancelled.
 
 use super::event::{EventData, EventKind};
 use super::model::{Failure, RunStatus};
 use super::result::Summary;
 use crate::evaluation::Verdict;
 
-/// How a claimed run ended.
+/// The end of a run.
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// Evaluated.
     Succeeded {
-        /// What the agent's behaviour was worth.
+        /// Whether the agent passed.
         verdict: Verdict,
         /// Counts and averages.
         summary: Box<Summary>,
@@ -22,7 +22,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The status it leads to.
+    /// The status of a run that ended like this.
     pub fn status(&self) -> RunStatus {
         match self {
             Self::Succeeded { .. } => RunStatus::Succeeded,
@@ -31,17 +31,14 @@ impl Ending {
         }
     }
 
-    /// The event that tells of it, of an attempt.
+    /// The event of an attempt that ended like this.
     pub fn event(&self, attempt: u32) -> (EventKind, EventData) {
         let data = EventData { attempt: Some(attempt), ..EventData::default() };
         match self {
             Self::Succeeded { verdict, .. } => {
                 (EventKind::Succeeded, EventData { verdict: Some(*verdict), ..data })
             }
-            Self::Failed(Failure { code, message }) => {
-                let (code, message) = (Some(code.clone()), Some(message.clone()));
-                (EventKind::Failed, EventData { code, message, ..data })
-            }
+            Self::Failed(failure) => (EventKind::Failed, EventData::failure(attempt, failure)),
             Self::Cancelled => (EventKind::Cancelled, data),
         }
     }

@@ -1,15 +1,15 @@
-//! Why storage did not do what it was asked.
+//! Failures of storage.
 
-/// Why storage did not do what was asked.
+/// Why a call to storage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached now; the same call may succeed later.
+    /// Storage cannot be reached now; the same call may succeed later.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
-    /// It holds as much as it may.
+    /// A limit on stored runs or bytes is reached.
     #[error("storage is full: {0}")]
     Full(String),
-    /// A fault of ours or of the database.
+    /// A fault of this program or of the database; repeating the call does not help.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }

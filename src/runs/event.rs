@@ -1,21 +1,21 @@
-//! What happens to a run.
+//! Events of a run: each change of its status, its progress and each new result.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Progress, RunStatus};
+use super::model::{Failure, Progress, RunStatus};
 use super::result::{ResultRecord, ResultStatus};
 use crate::evaluation::Verdict;
 use crate::ids::RunId;
 
-/// What happened to a run.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// It was submitted, or retried.
+    /// The run was submitted, or retried.
     Queued,
     /// A worker claimed it.
     Started,
-    /// More of its units are done.
+    /// More of its evaluation units are done.
     Progress,
     /// A result was stored.
     ResultCreated,
@@ -30,7 +30,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The names used in streams and in SQL.
+    /// The names in streams and in SQL.
     pub const NAMES: [(&'static str, Self); 8] = [
         ("run.queued", Self::Queued),
         ("run.started", Self::Started),
@@ -42,7 +42,7 @@ impl EventKind {
         ("run.cancelled", Self::Cancelled),
     ];
 
-    /// The status it puts the run in.
+    /// The status of the run after this event.
     pub fn status(self) -> RunStatus {
         match self {
             Self::Queued | Self::Requeued => RunStatus::Queued,
@@ -54,23 +54,23 @@ impl EventKind {
     }
 }
 
-/// What an event says besides its kind; members that do not apply are left out.
+/// The data of an event; members that do not apply to its kind are left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventData {
     /// The attempt that started, ended or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// `run.started`: who claimed it.
+    /// `run.started`: name of the worker that claimed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// `run.progress`: how far it has come.
+    /// `run.progress`: evaluation units done so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// `result.created`: which result.
+    /// `result.created`: the result, without its details.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultDigest>,
-    /// `run.succeeded`: what the agent's behaviour was worth.
+    /// `run.succeeded`: whether the agent passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
     /// `run.failed` and `run.requeued`: stable code of the reason.
@@ -81,7 +81,15 @@ pub struct EventData {
     pub message: Option<String>,
 }
 
-/// A result as an event tells of it: enough to show, without the details.
+impl EventData {
+    /// The data of an event with a reason: the attempt failed, or the run went back to the queue.
+    pub fn failure(attempt: u32, failure: &Failure) -> Self {
+        let Failure { code, message } = failure.clone();
+        Self { attempt: Some(attempt), code: Some(code), message: Some(message), ..Self::default() }
+    }
+}
+
+/// A result as events carry it: enough to show, without the details.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "see ResultRecord")]
@@ -97,7 +105,7 @@ pub struct ResultDigest {
 }
 
 impl ResultDigest {
-    /// The event that tells of a result of a run.
+    /// The `result.created` event of a result.
     pub fn created(run: RunId, result: &ResultRecord) -> (EventKind, EventData) {
         let digest = Self {
             result_id: result.id(run),
@@ -113,17 +121,17 @@ impl ResultDigest {
     }
 }
 
-/// Something that happened to a run; numbered from 1 without gaps.
+/// An event of a run; the events of a run are numbered from 1 without gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEvent {
     /// The run.
     pub run: RunId,
     /// Number within the run, from 1.
     pub seq: u32,
-    /// What happened.
+    /// Its kind.
     pub kind: EventKind,
-    /// When.
+    /// When it happened, by the clock of storage.
     pub at: DateTime<Utc>,
-    /// More about it.
+    /// Its data.
     pub data: EventData,
 }

@@ -1,4 +1,4 @@
-//! The port to storage: events of single runs, and the feed of the events of all runs.
+//! The port [`Events`]: events of single runs, and the feed, which has the events of all runs in one order.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use super::error::StoreResult;
 use super::event::RunEvent;
 use crate::ids::RunId;
 
-/// Order of events over all runs: events are handed out only when no earlier one can still appear.
+/// A position in the feed. The feed withholds an event while one with a smaller position can still be committed, so
+/// readers that go on from the last position they saw miss nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedPosition {
     /// The transaction that wrote the event.
@@ -20,42 +21,42 @@ pub struct FeedPosition {
 }
 
 impl FeedPosition {
-    /// Before everything.
+    /// The position before all events.
     pub const START: Self = Self { transaction: 0, run: RunId(uuid::Uuid::nil()), seq: 0 };
 }
 
-/// An event as the feed over all runs has it.
+/// An event in the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedEvent {
-    /// Its place in the feed.
+    /// Its position.
     pub position: FeedPosition,
     /// The event.
     pub event: RunEvent,
-    /// Labels of its run, for filters.
+    /// The labels of its run, by which readers filter.
     pub labels: BTreeMap<String, String>,
 }
 
-/// A part of the feed over all runs.
+/// A page of the feed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeedPage {
     /// Events after the position asked for, in order.
     pub events: Vec<FeedEvent>,
-    /// Whether there are more, now or as soon as transactions in flight have ended.
+    /// Whether more follow, now or as soon as running transactions have ended.
     pub has_more: bool,
 }
 
 /// Storage for events.
 #[async_trait]
 pub trait Events: Send + Sync {
-    /// Events of runs, each after a number; by run and number, at most `limit` in all.
+    /// Events of the given runs, each after the given number; by run, then by number, at most `limit` in all.
     async fn events(&self, after: &[(RunId, u32)], limit: usize) -> StoreResult<Vec<RunEvent>>;
 
     /// Events of all runs after a position.
     async fn feed(&self, after: FeedPosition, limit: usize) -> StoreResult<FeedPage>;
 
-    /// The position after everything that has happened so far.
+    /// The position after all events so far.
     async fn feed_end(&self) -> StoreResult<FeedPosition>;
 
-    /// The runs among these that do not exist, because they were deleted, say.
+    /// Those of the given runs that do not exist, for instance because they were deleted.
     async fn missing(&self, runs: &[RunId]) -> StoreResult<Vec<RunId>>;
 }

@@ -1,4 +1,7 @@
-//! Hints that something may have changed. The row is the truth; a hint lost costs time, never a run.
+//! Hints that stored rows may have changed.
+//!
+//! A hint only says when to look: receivers act on the rows alone, and also look from time to time. So a lost hint costs
+//! time and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,14 +11,14 @@ use tokio::sync::broadcast;
 
 use crate::ids::RunId;
 
-/// What may have changed.
+/// A change that may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// A run can be claimed, now or after a while.
     Due(Duration),
     /// These runs have new events.
     Events(Arc<BTreeSet<RunId>>),
-    /// Somebody asked for this run to be stopped.
+    /// Cancellation of this running run was requested.
     Cancel(RunId),
     /// A message to a sink was written.
     Messages,
@@ -23,11 +26,11 @@ pub enum Hint {
     All,
 }
 
-/// Carries hints from storage to those who wait.
+/// Broadcasts hints from storage to all receivers of the process.
 #[derive(Debug, Clone)]
 pub struct Hints(broadcast::Sender<Hint>);
 
-/// How many hints a slow receiver may fall behind before it is told to look at everything.
+/// Hints that a slow receiver may fall behind; beyond that it gets [`Hint::All`] instead.
 const CAPACITY: usize = 1024;
 
 impl Default for Hints {
@@ -37,13 +40,12 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Tells everyone who waits.
+    /// Sends a hint to all receivers.
     pub fn send(&self, hint: Hint) {
-        // Nobody waiting is no fault.
-        let _ = self.0.send(hint);
+        let _ = self.0.send(hint); // an error means that there is no receiver
     }
 
-    /// Registers interest; hints sent from now on are received.
+    /// A receiver of the hints sent from now on. Subscribe before looking at the rows, so that no change is missed.
     pub fn subscribe(&self) -> HintReceiver {
         HintReceiver(self.0.subscribe())
     }
@@ -54,8 +56,8 @@ impl Hints {
 pub struct HintReceiver(broadcast::Receiver<Hint>);
 
 impl HintReceiver {
-    /// Waits for the next hint; hints that were missed become one [`Hint::All`]. Waits for ever when no more can
-    /// come. Cancel safe.
+    /// Waits for the next hint; missed hints become one [`Hint::All`]. Waits for ever once the sender is gone. Cancel
+    /// safe.
     pub async fn next(&mut self) -> Hint {
         match self.0.recv().await {
             Ok(hint) => hint,

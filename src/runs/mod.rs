@@ -1,8 +1,8 @@
-//! Durable runs: what a run is ([`Run`], [`RunEvent`], [`ResultRecord`]), what can be asked of runs ([`RunService`]),
-//! and how watchers hear of changes.
+//! Durable runs: the model ([`Run`], [`RunEvent`], [`ResultRecord`]), the service of the API and the command line
+//! ([`RunService`]), the streams of events (`watch`), and the deletion of old runs ([`keep_for`]).
 //!
-//! Nothing here knows a database. [`Runs`], [`Events`] and [`Retention`] are the ports, `storage` has the adapters;
-//! they tell of changes by [`Hints`].
+//! Nothing here knows a database. [`Runs`], [`Events`] and [`Retention`] are the ports; `storage` has the adapters,
+//! which announce changes by [`Hints`].
 
 mod ending;
 mod error;

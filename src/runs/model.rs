@@ -8,8 +8,8 @@
 //!   └──retry────────────────────────── failed │ cancelled
 //! ```
 //!
-//! `status` says whether the machine did its work; `verdict` what the agent's behaviour was worth. SQL holds the
-//! same rules as CHECK constraints (`sql/migrations/000001_runs.up.sql`).
+//! `status` says whether the run was evaluated, `verdict` whether the agent passed. SQL has the same rules as CHECK
+//! constraints (`sql/migrations/000001_runs.up.sql`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::evaluation::Verdict;
 use crate::ids::RunId;
 use crate::spec::{Submission, TargetKind};
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Waits for a worker, for the first time or again.
     Queued,
-    /// A worker holds it.
+    /// Is executed by a worker under a lease.
     Running,
     /// Was evaluated; the verdict says how well the agent did.
     Succeeded,
@@ -39,7 +39,7 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// The names used in answers and in SQL.
+    /// The names in answers and in SQL.
     pub const NAMES: [(&'static str, Self); 5] = [
         ("queued", Self::Queued),
         ("running", Self::Running),
@@ -54,20 +54,20 @@ impl RunStatus {
     }
 }
 
-/// Why a run failed or went back to the queue; API, CLI and webhooks tell the same story.
+/// Why a run failed or went back to the queue; API, CLI and webhooks show the same code and text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Stable, for programs.
     pub code: String,
-    /// For people: what happened and, where there is one, the remedy.
+    /// For people: the reason, and the remedy if there is one.
     pub message: String,
 }
 
 impl Failure {
-    /// Longest text that is kept: it is stored with the run and its events, logged, and sent to sinks.
+    /// Longest text of a failure, which is stored with the run and its events, logged, and sent to sinks.
     const MAX_MESSAGE_BYTES: usize = 8 << 10;
 
-    /// A failure with a stable code and a text, of which only the beginning is kept when it is very long.
+    /// A failure with a stable code and a text; a very long text is cut.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         let mut message = message.into();
         if message.len() > Self::MAX_MESSAGE_BYTES {
@@ -78,44 +78,44 @@ impl Failure {
     }
 }
 
-/// Code of the failure of a run that takes longer than it may.
+/// Code of the failure of a run that exceeds its deadline.
 pub(crate) const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
 
-/// How far a running run has come, in evaluation units.
+/// Progress of a running run, in evaluation units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Units whose results are stored.
     pub done: u32,
-    /// Units there are.
+    /// All units.
     pub total: u32,
 }
 
-/// A run as it stands, without its specification.
+/// A run in its current state, without its specification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
-    /// What the agent's behaviour was worth; `None` until it was evaluated.
+    /// Whether the agent passed; `None` until the run was evaluated.
     pub verdict: Option<Verdict>,
-    /// How often it was claimed; 0 until the first time.
+    /// Number of the current or last attempt; 0 before the first.
     pub attempt: u32,
-    /// How many claims there may be before a lost lease or a transient failure ends it.
+    /// Attempts after which a lost lease or a transient failure fails the run.
     pub max_attempts: u32,
     /// −100 to 100; higher ones are claimed first.
     pub priority: i16,
-    /// How long one attempt may take.
+    /// Longest duration of one attempt.
     pub deadline: Duration,
-    /// What the submitter called it.
+    /// The submitter's labels.
     pub labels: BTreeMap<String, String>,
     /// Where its traces come from.
     pub target_kind: TargetKind,
-    /// Id of the golden that it is compared with.
+    /// Id of the eval set that it is compared with.
     pub eval_set_id: Option<String>,
-    /// Who holds it, while it is running.
+    /// Name of the worker that executes it, while it is running.
     pub worker: Option<String>,
-    /// How far it has come, while it is running.
+    /// Its progress, while it is running.
     pub progress: Option<Progress>,
     /// Why it failed.
     pub failure: Option<Failure>,
@@ -127,12 +127,12 @@ pub struct Run {
     pub started_at: Option<DateTime<Utc>>,
     /// When it reached a terminal status.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Whether somebody asked for it to be stopped.
+    /// Whether its cancellation was requested.
     pub cancel_requested: bool,
 }
 
 impl Run {
-    /// A submission as it is stored: queued, never claimed.
+    /// The run of a new submission: queued, never claimed.
     pub fn queued(submission: &Submission, created_at: DateTime<Utc>) -> Self {
         Self {
             id: submission.id,
@@ -157,7 +157,7 @@ impl Run {
     }
 }
 
-/// What became of a submission.
+/// The answer to a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submitted {
     /// A new run was stored.
@@ -169,7 +169,7 @@ pub enum Submitted {
 }
 
 impl Submitted {
-    /// The answer to a submission whose id or key leads to `stored`, a run with that digest.
+    /// The answer to a submission whose id or key belongs to the run `stored`, whose specification has this digest.
     pub fn again(submission: &Submission, stored: Run, digest: &[u8]) -> Self {
         let is_other_run = submission.is_id_chosen && stored.id != submission.id;
         match digest == submission.digest && !is_other_run {

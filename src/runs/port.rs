@@ -1,4 +1,4 @@
-//! The port to storage: runs, their specifications and their results.
+//! The port [`Runs`]: runs, their specifications and their results.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,18 +10,18 @@ use crate::evaluation::Verdict;
 use crate::ids::RunId;
 use crate::spec::{Submission, TargetKind};
 
-/// Which runs to list; newest first.
+/// Selects a page of runs, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
-    /// In one of these; empty for any.
+    /// With one of these statuses; empty for any.
     pub statuses: Vec<RunStatus>,
-    /// With one of these; empty for any.
+    /// With one of these verdicts; empty for any.
     pub verdicts: Vec<Verdict>,
     /// With all of these labels.
     pub labels: Vec<(String, String)>,
     /// Compared with an eval set of one of these ids; empty for any.
     pub eval_set_ids: Vec<String>,
-    /// With traces from one of these; empty for any.
+    /// With traces from one of these kinds of targets; empty for any.
     pub target_kinds: Vec<TargetKind>,
     /// Of one of these agents, as the summary names them; empty for any.
     pub agents: Vec<String>,
@@ -29,42 +29,42 @@ pub struct RunFilter {
     pub created_from: Option<DateTime<Utc>>,
     /// Submitted before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Where the page before ended.
+    /// The last run of the page before.
     pub after: Option<(DateTime<Utc>, RunId)>,
-    /// How many at most.
+    /// Most runs of the page.
     pub limit: usize,
 }
 
-/// Which results of a run to list; by place.
+/// Selects a page of the results of a run, by place.
 #[derive(Debug, Clone, Default)]
 pub struct ResultFilter {
-    /// In one of these; empty for any.
+    /// With one of these statuses; empty for any.
     pub statuses: Vec<ResultStatus>,
     /// Of one of these evaluators; empty for any.
     pub evaluators: Vec<String>,
     /// Compared with one of these eval cases; empty for any.
     pub eval_cases: Vec<String>,
-    /// The place where the page before ended.
+    /// The last place of the page before.
     pub after: Option<u32>,
-    /// How many at most.
+    /// Most results of the page.
     pub limit: usize,
 }
 
-/// What became of a request to retry.
+/// The answer to a request to retry a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
-    /// It is queued again.
+    /// The run is queued again.
     Queued(Run),
-    /// It is not in a state from which it can be retried.
+    /// The run is in a status from which it cannot be retried, or its traces were uploaded.
     Refused(Run),
 }
 
-/// Storage for runs. Times are the storage's own clock.
+/// Storage for runs. Times are those of the storage's own clock.
 ///
-/// A call that ends a run with sinks writes the messages that tell of it in the same transaction.
+/// A call that ends a run also writes the messages to its sinks, in the same transaction.
 #[async_trait]
 pub trait Runs: Send + Sync {
-    /// Stores new runs together, each queued with its first event; answers in the order given.
+    /// Stores new runs, all or none, each queued with its first event; answers in the order given.
     async fn submit(&self, submissions: &[Submission]) -> StoreResult<Vec<Submitted>>;
 
     /// A run by its id.
@@ -73,19 +73,20 @@ pub trait Runs: Send + Sync {
     /// A run's specification, as it was submitted.
     async fn spec(&self, id: RunId) -> StoreResult<Option<String>>;
 
-    /// Runs, newest first.
+    /// A page of runs, newest first.
     async fn list(&self, filter: &RunFilter) -> StoreResult<Vec<Run>>;
 
-    /// Results of a run, by place.
+    /// A page of the results of a run, by place.
     async fn results(&self, id: RunId, filter: &ResultFilter) -> StoreResult<Vec<StoredResult>>;
 
-    /// Ends a queued run; marks a running one; leaves a finished one as it is. `None` when there is no such run.
+    /// Cancels a queued run at once and requests the cancellation of a running one; a finished one stays as it is.
+    /// `None` when there is no such run.
     async fn cancel(&self, id: RunId) -> StoreResult<Option<Run>>;
 
-    /// Queues a failed or cancelled run again, unless its traces were uploaded and thus not kept. `None` when there
-    /// is no such run.
+    /// Queues a failed or cancelled run again, unless its traces were uploaded, since those are not kept. `None` when
+    /// there is no such run.
     async fn retry(&self, id: RunId) -> StoreResult<Option<Retried>>;
 
-    /// Answers when storage can be used and has the schema that this program needs.
+    /// Succeeds if storage can be reached and has the schema that this program needs.
     async fn check(&self) -> StoreResult<()>;
 }

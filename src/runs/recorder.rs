@@ -1,4 +1,4 @@
-//! From reports to what is stored of a run: its results and its summary.
+//! Turns the reports of evaluations into stored results and summaries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use crate::evaluation::{Report, UnitReport};
 use crate::metrics::{EvalStatus, MetricResult};
 use crate::spec::storable;
 
-/// Makes result records of finished units.
+/// Makes the result records of evaluation units.
 pub(crate) struct Recorder {
     types: HashMap<String, EvaluatorType>,
 }
@@ -25,7 +25,7 @@ impl Recorder {
         Self { types: evaluators.iter().map(|spec| (spec.name.clone(), kind(spec))).collect() }
     }
 
-    /// The results of the unit at this index, by place among all of the run.
+    /// The results of the unit at this index; places count over all units of the run.
     pub(crate) fn record(&self, index: usize, unit: &UnitReport) -> Vec<ResultRecord> {
         let first = index * self.types.len();
         let metrics = unit.metrics.iter().enumerate();
@@ -39,7 +39,7 @@ impl Recorder {
             [only] => Some(storable(&only.span_id)),
             _ => None,
         };
-        let finite = |score: Option<f64>| score.filter(|score| score.is_finite());
+        let finite = |score: Option<f64>| score.filter(|score| score.is_finite()); // JSON has no NaN
         ResultRecord {
             ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
             item_name: item.clone(),
@@ -68,7 +68,7 @@ fn status_of(metric: &MetricResult) -> ResultStatus {
     }
 }
 
-/// The details as JSON; an empty object when there are none, as in the reference.
+/// The details as JSON; an empty object if there are none, as in the reference.
 fn details_of(metric: &MetricResult) -> Option<Box<RawValue>> {
     let details = match &metric.details {
         Some(details) => to_raw_value(details),
@@ -77,7 +77,7 @@ fn details_of(metric: &MetricResult) -> Option<Box<RawValue>> {
     details.ok()
 }
 
-/// Counts and averages of a run.
+/// Counts and averages over the results of a run.
 pub(crate) fn summarise(report: &Report, results: &[ResultRecord]) -> Summary {
     let mut summary = Summary {
         trace_count: u32::try_from(report.traces.len()).unwrap_or(u32::MAX),

@@ -1,4 +1,4 @@
-//! What comes out of a run: results and their summary.
+//! The results of a run and their summary.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::RunId;
 
-/// What came out for one metric on one evaluation unit.
+/// The result of one metric on one evaluation unit.
 #[derive(Debug, Clone)]
 pub struct ResultRecord {
     /// Place among the run's results: by unit, then by evaluator.
     pub ordinal: u32,
-    /// What the unit's traces were grouped by.
+    /// The unit: the key by which its traces were grouped, else its trace id.
     pub item_id: String,
     /// Name of the unit for people.
     pub item_name: String,
-    /// The eval case compared with; the same over all runs of the same golden.
+    /// The eval case that the unit was compared with; the same over all runs of one eval set.
     pub eval_case_id: Option<String>,
-    /// Which metric.
+    /// Name of the metric.
     pub evaluator_name: String,
-    /// What computes it.
+    /// The kind of program that computes the metric.
     pub evaluator_type: EvaluatorType,
-    /// What the score was worth.
+    /// How the score compares with the threshold.
     pub status: ResultStatus,
     /// Overall score.
     pub score: Option<f64>,
@@ -34,11 +34,11 @@ pub struct ResultRecord {
     pub trace_id: Option<String>,
     /// The turn's anchor span, when the unit has exactly one turn.
     pub span_id: Option<String>,
-    /// What stands behind the score, as JSON; user JSON in it is as the user wrote it.
+    /// Reasons for the score, as JSON; user JSON in it stays as the user wrote it.
     pub details: Option<Box<RawValue>>,
-    /// Why it could not be computed.
+    /// Why the metric could not be computed.
     pub error_text: Option<String>,
-    /// How long it took, milliseconds.
+    /// Duration of the computation in milliseconds.
     pub latency_ms: Option<i64>,
 }
 
@@ -50,7 +50,7 @@ impl ResultRecord {
     }
 }
 
-/// A result that was stored.
+/// A stored result.
 #[derive(Debug, Clone)]
 pub struct StoredResult {
     /// The result.
@@ -61,7 +61,7 @@ pub struct StoredResult {
     pub created_at: DateTime<Utc>,
 }
 
-/// What computes a metric.
+/// The kind of program that computes a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluatorType {
@@ -69,17 +69,17 @@ pub enum EvaluatorType {
     Builtin,
     /// A program that speaks the evaluator protocol.
     Code,
-    /// A downloaded one; kept for the reference's results.
+    /// A downloaded program; the reference's name, which this program never writes.
     Remote,
 }
 
 impl EvaluatorType {
-    /// The names used in answers and in SQL.
+    /// The names in answers and in SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("builtin", Self::Builtin), ("code", Self::Code), ("remote", Self::Remote)];
 }
 
-/// What a result was worth.
+/// How a result compares with its threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultStatus {
@@ -89,12 +89,12 @@ pub enum ResultStatus {
     Failed,
     /// Could not be computed.
     Errored,
-    /// Not compared, or a number that is only reported.
+    /// Not evaluated, or a metric without threshold, whose score is only reported.
     Skipped,
 }
 
 impl ResultStatus {
-    /// The names used in answers and in SQL.
+    /// The names in answers and in SQL.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("passed", Self::Passed),
         ("failed", Self::Failed),
@@ -103,7 +103,7 @@ impl ResultStatus {
     ];
 }
 
-/// How many results there are of each status.
+/// Number of results of each status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct ResultCounts {
@@ -113,20 +113,20 @@ pub struct ResultCounts {
     pub skipped: u32,
 }
 
-/// What one metric came to over a run.
+/// Counts and mean score of one metric over a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricSummary {
     /// Results by status.
     #[serde(flatten)]
     pub counts: ResultCounts,
-    /// Mean of the scores there are.
+    /// Mean of the scores; `None` if there are none.
     pub avg_score: Option<f64>,
 }
 
-/// Counts and averages of a run; members spelled as in the reference.
+/// Counts and averages of a run; members are named as in the reference.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Evaluation units.
+    /// Number of evaluation units.
     pub trace_count: u32,
     /// Results by status.
     pub result_counts: ResultCounts,
@@ -136,10 +136,10 @@ pub struct Summary {
     pub agents: Vec<String>,
     /// Inputs, or parts of inputs, that could not be read.
     pub errors: Vec<String>,
-    /// What was lost on the way and belongs to no unit, in words.
+    /// Losses while reading the input that belong to no unit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Eval cases that nothing was compared with.
+    /// Eval cases that no unit was compared with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmatched_eval_cases: Vec<String>,
     /// Latency, tokens and counts over all units.

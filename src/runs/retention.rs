@@ -1,7 +1,7 @@
-//! Deletes finished runs that are old enough, if the operator says how old that is.
+//! Deletion of finished runs: of one on request, and of all that are older than the operator keeps them.
 //!
-//! Every process with storage does it and none leads: each deletes what the others have not in hand, a few runs at a time
-//! with a pause in between, so that the queue never waits for it.
+//! Every process with storage deletes old runs, without a leader: a process skips runs that another has locked. It
+//! deletes a few at a time with pauses in between, so that the queue does not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,33 @@ use super::error::StoreResult;
 use super::model::RunStatus;
 use crate::ids::RunId;
 
-/// What became of a request to delete.
+/// The answer to a request to delete a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// There is no such run any more.
+    /// The run is deleted.
     Done,
-    /// It is not finished, but in this status.
+    /// The run is not finished; it has this status.
     Refused(RunStatus),
 }
 
-/// Storage that forgets runs.
+/// Storage that deletes runs.
 #[async_trait]
 pub trait Retention: Send + Sync {
-    /// Deletes a finished run with all that belongs to it. `None` when there is no such run.
+    /// Deletes a finished run with its results, events and messages. `None` when there is no such run.
     async fn delete(&self, id: RunId) -> StoreResult<Option<Deletion>>;
 
-    /// Deletes the oldest runs that finished longer ago than `age` and have no message on its way, at most `limit`;
-    /// answers how many.
+    /// Deletes the oldest runs that finished longer ago than `age` and have no pending message, at most `limit`;
+    /// returns their number.
     async fn purge(&self, age: Duration, limit: usize) -> StoreResult<usize>;
 }
 
 /// Runs deleted by one statement: their results and events may be thousands of rows each.
 const BATCH: usize = 50;
 
-/// Rest between two statements.
+/// Pause between two statements.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often there is a look for old runs: several times within their age, and no more than needed.
+/// Bounds of the interval between two searches for old runs, which is a tenth of their age.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -60,7 +60,7 @@ pub async fn keep_for(age: Duration, store: Arc<dyn Retention>, end: Cancellatio
     end.run_until_cancelled(cleaning).await;
 }
 
-/// Deletes all that are old by now; answers how many.
+/// Deletes all runs that are old by now; returns their number.
 async fn purge(store: &dyn Retention, age: Duration) -> StoreResult<usize> {
     let mut total = 0;
     loop {

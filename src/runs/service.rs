@@ -1,4 +1,4 @@
-//! What can be asked of runs: the API and the command line call this, whatever the storage.
+//! The service for runs, which the API and the command line call: submit, read, cancel, retry, delete, watch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const REPLAY_PAGE: usize = 1000;
 /// How soon a failed read of a replay is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The runs of one process's storage.
+/// Runs in the storage of this process.
 #[derive(Clone)]
 pub struct RunService {
     runs: Arc<dyn Runs>,
@@ -55,11 +55,11 @@ impl RunService {
         Self { runs, events, retention, submissions, hub }
     }
 
-    /// Stores a run durably and wakes a worker. The same work submitted again under the same id or key is the run
-    /// that was stored; other work under it is a conflict.
+    /// Stores a run durably and wakes a worker. Submitting the same work again under the same id or key returns the
+    /// stored run; other work under that id or key is a conflict.
     ///
     /// # Errors
-    /// `Unavailable`: it may or may not have been stored; submit it again. `Full`.
+    /// `Unavailable`: the run may or may not be stored; submit it again. `Full`.
     pub async fn submit(&self, submission: Submission) -> StoreResult<Submitted> {
         let answer = self.submissions.send(submission).await;
         answer
@@ -83,7 +83,7 @@ impl RunService {
         self.runs.spec(id).await
     }
 
-    /// Runs, newest first.
+    /// A page of runs, newest first.
     ///
     /// # Errors
     /// Those of the storage.
@@ -91,7 +91,7 @@ impl RunService {
         self.runs.list(filter).await
     }
 
-    /// Results of a run, by place; `None` when there is no such run.
+    /// A page of the results of a run, by place; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.
@@ -100,7 +100,7 @@ impl RunService {
         self.unless_unknown(id, results).await
     }
 
-    /// Ends a queued run at once and asks for a running one to be stopped; `None` when there is no such run.
+    /// Cancels a queued run at once and requests the cancellation of a running one; `None` when there is no such run.
     ///
     /// # Errors
     /// Those of the storage.
@@ -116,14 +116,14 @@ impl RunService {
         self.runs.retry(id).await
     }
 
-    /// The things `found` of a run; `None` when there are none because there is no such run.
+    /// The rows `found` of a run; `None` if there are none and there is no such run.
     pub(crate) async fn unless_unknown<T>(&self, id: RunId, found: Vec<T>) -> StoreResult<Option<Vec<T>>> {
         let is_known = !found.is_empty() || self.runs.run(id).await?.is_some();
         Ok(is_known.then_some(found))
     }
 
-    /// Deletes a finished run with all that belongs to it; `None` when there is no such run. Its id and key are free
-    /// again.
+    /// Deletes a finished run with its results, events and messages; `None` when there is no such run. Its id and key
+    /// can be used again.
     ///
     /// # Errors
     /// Those of the storage.
@@ -131,7 +131,8 @@ impl RunService {
         self.retention.delete(id).await
     }
 
-    /// The run once it is terminal, or as it stands when patience is over; `None` when there is no such run.
+    /// Waits until a run is terminal, at most for `patience`, and returns it in its state by then; `None` when there is
+    /// no such run.
     ///
     /// # Errors
     /// Those of the storage.
@@ -144,9 +145,9 @@ impl RunService {
         self.runs.run(id).await
     }
 
-    /// Events of a run after number `after`: those stored, then those to come. Ends after the last event of a
-    /// finished run or when it is deleted, and early when the reader does not keep up; it resumes with the number it saw
-    /// last.
+    /// Events of a run after number `after`: the stored ones, then new ones. The stream ends after the last event of a
+    /// finished run and when the run is deleted. It also ends when the reader does not keep up; such a reader watches
+    /// again from the last number it saw.
     pub fn watch(&self, run: &Run, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         match run.status.is_terminal() {
             true => self.replay(run.id, after).left_stream(),
@@ -154,8 +155,8 @@ impl RunService {
         }
     }
 
-    /// The stored events of a run; ends when they do. While they cannot be read it waits, since an end would say that
-    /// there are no more.
+    /// The stored events of a run. While they cannot be read the stream waits, because its end would mean that there
+    /// are no more.
     fn replay(&self, run: RunId, after: u32) -> impl Stream<Item = RunEvent> + Send + use<> {
         let events = self.events.clone();
         let pages = stream::unfold(Some(after), move |after| {
@@ -177,8 +178,8 @@ impl RunService {
         pages.flatten()
     }
 
-    /// Events of all runs: after a position, or from now on. A position that was never handed out, such as one from
-    /// before a service that keeps runs in memory was started again, means all events there are.
+    /// Events of all runs: after a position, or from now on. A position beyond the end of the feed means all events: a
+    /// service that keeps runs in memory handed it out before it was restarted.
     ///
     /// # Errors
     /// Those of the storage.
@@ -190,13 +191,12 @@ impl RunService {
         let after = match after {
             None => end,
             Some(after) if after <= end => after,
-            // Of another life of this storage: what was seen then says nothing about now.
-            Some(_) => FeedPosition::START,
+            Some(_) => FeedPosition::START, // the storage was emptied since; none of its events were seen
         };
         Ok(self.hub.watch_all(after))
     }
 
-    /// Answers when the storage can be used.
+    /// Succeeds if storage can be reached and has the schema that this program needs.
     ///
     /// # Errors
     /// Those of the storage.
@@ -205,8 +205,8 @@ impl RunService {
     }
 }
 
-/// Submits a group; when it fails for another reason than an outage, each on its own, so that one run that cannot
-/// be stored does not cost the others.
+/// Submits a group of runs. If that fails for another reason than an outage, submits each run on its own, so that one
+/// run that cannot be stored does not fail the others.
 async fn submit_together(store: &dyn Runs, submissions: Vec<Submission>) -> Vec<StoreResult<Submitted>> {
     match store.submit(&submissions).await {
         Ok(submitted) => submitted.into_iter().map(Ok).collect(),

@@ -1,9 +1,9 @@
-//! Tells watchers of events: replays from storage, then follows hints. No gap, no duplicate, whichever process the
-//! watcher was connected to before.
+//! Sends events to watchers: stored ones first, then new ones as hints announce them. A watcher gets every event once,
+//! also when it goes on at another process.
 //!
 //! One task per process serves all watchers. A hint marks runs as changed; one query reads the new events of all
-//! changed runs that somebody watches, and while it is under way further hints collect for the next. A watcher that
-//! does not keep up is let go; it resumes from the last event it saw. So is one whose run was deleted.
+//! changed runs that have watchers, while further hints collect for the next query. The task drops a watcher that does
+//! not keep up, which can watch again from the last event it saw, and watchers of a deleted run.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,10 +27,10 @@ const WATCHER_CAPACITY: usize = 4096;
 /// Events read by one query.
 const READ_LIMIT: usize = 4000;
 
-/// How soon a failed read is tried again, and how soon withheld events of the feed are looked for.
+/// Pause before a failed read is repeated, and before withheld events of the feed are looked for again.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Everything is looked at this often, should all hints be lost.
+/// Interval of looking at all watched runs, should all hints be lost.
 const FALLBACK: Duration = Duration::from_secs(15);
 
 /// Serves the watchers of one process.
@@ -44,7 +44,7 @@ enum Join {
     Feed(Watcher<FeedPosition, FeedEvent>),
 }
 
-/// Where a watcher stands and how it is told.
+/// The last position that a watcher was sent, and its channel.
 #[derive(Debug)]
 struct Watcher<P, E> {
     after: P,
@@ -52,8 +52,8 @@ struct Watcher<P, E> {
 }
 
 impl<P: PartialOrd + Copy, E> Watcher<P, E> {
-    /// Tells of an event unless it was told before; answers whether the watcher keeps up.
-    fn tell(&mut self, position: P, event: E) -> bool {
+    /// Sends an event unless it was sent before; returns whether the watcher keeps up.
+    fn send(&mut self, position: P, event: E) -> bool {
         if position <= self.after {
             return true;
         }
@@ -66,7 +66,7 @@ impl Hub {
     /// Starts the task; it ends when the last handle is gone.
     pub(super) fn spawn(store: Arc<dyn Events>, hints: &Hints) -> Self {
         let (sender, joins) = mpsc::unbounded_channel();
-        let task = Task {
+        let task = HubTask {
             store,
             hints: hints.subscribe(),
             joins,
@@ -84,8 +84,7 @@ impl Hub {
     /// Events of a run that is not finished, after number `after`; ends after the last one.
     pub(super) fn watch(&self, run: RunId, after: u32) -> ReceiverStream<RunEvent> {
         let (events, receiver) = mpsc::channel(WATCHER_CAPACITY);
-        // When the task has ended, so has the stream.
-        let _ = self.0.send(Join::Run(run, Watcher { after, events }));
+        let _ = self.0.send(Join::Run(run, Watcher { after, events })); // without the task, the stream ends at once
         ReceiverStream::new(receiver)
     }
 
@@ -97,7 +96,8 @@ impl Hub {
     }
 }
 
-struct Task {
+/// The task that serves the watchers of a [`Hub`].
+struct HubTask {
     store: Arc<dyn Events>,
     hints: HintReceiver,
     joins: mpsc::UnboundedReceiver<Join>,
@@ -106,13 +106,13 @@ struct Task {
     changed: HashSet<RunId>,
     feed: Vec<Watcher<FeedPosition, FeedEvent>>,
     has_feed_changed: bool,
-    /// When to look at everything although no hint came.
+    /// When to look at all watched runs although no hint came.
     look_at: Instant,
-    /// When to look again at what could not be read, or not yet.
+    /// When to repeat a failed read, or to look again for withheld events.
     retry_at: Option<Instant>,
 }
 
-impl Task {
+impl HubTask {
     async fn serve(mut self) {
         loop {
             tokio::select! {
@@ -134,7 +134,7 @@ impl Task {
                 self.look_at = Instant::now() + FALLBACK;
             }
             self.retry_at = None;
-            if let Err(error) = self.tell().await {
+            if let Err(error) = self.send_news().await {
                 warn!("events could not be read: {error}");
                 self.retry_at = Some(Instant::now() + RETRY);
             }
@@ -161,7 +161,7 @@ impl Task {
                 self.changed.extend(runs.iter().filter(|run| self.runs.contains_key(run)));
             }
             Hint::All => {
-                self.forget_the_gone();
+                self.drop_closed();
                 self.has_feed_changed = true;
                 self.changed.extend(self.runs.keys());
             }
@@ -169,7 +169,8 @@ impl Task {
         }
     }
 
-    fn forget_the_gone(&mut self) {
+    /// Drops watchers whose reader has gone away.
+    fn drop_closed(&mut self) {
         self.feed.retain(|watcher| !watcher.events.is_closed());
         self.runs.retain(|_, watchers| {
             watchers.retain(|watcher| !watcher.events.is_closed());
@@ -177,28 +178,29 @@ impl Task {
         });
     }
 
-    async fn tell(&mut self) -> Result<(), StoreError> {
+    /// Sends new events to all watchers.
+    async fn send_news(&mut self) -> Result<(), StoreError> {
         while !self.changed.is_empty() {
-            self.tell_of_runs().await?;
+            self.send_run_events().await?;
         }
         if self.has_feed_changed && !self.feed.is_empty() {
-            self.tell_of_all().await?;
+            self.send_feed().await?;
         }
         Ok(())
     }
 
-    /// Reads new events of the changed runs, in one query, and tells the watchers of each.
-    async fn tell_of_runs(&mut self) -> Result<(), StoreError> {
+    /// Reads new events of the changed runs, in one query, and sends them to the watchers of each.
+    async fn send_run_events(&mut self) -> Result<(), StoreError> {
         let earliest = |run: &RunId| self.runs.get(run)?.iter().map(|watcher| watcher.after).min();
         let wanted: Vec<_> = self.changed.iter().filter_map(|run| Some((*run, earliest(run)?))).collect();
         if wanted.is_empty() {
             self.changed.clear();
             return Ok(());
         }
-        // One more than are told, to see whether the last one told is the last of its run.
+        // One more than are sent, to see whether the last one sent is the last of its run.
         let events = self.store.events(&wanted, READ_LIMIT + 1).await?;
         let is_whole = events.len() <= READ_LIMIT;
-        let told: HashSet<RunId> = events.iter().map(|event| event.run).collect();
+        let with_news: HashSet<RunId> = events.iter().map(|event| event.run).collect();
         let mut events = events.into_iter().peekable();
         for _ in 0..READ_LIMIT {
             let Some(event) = events.next() else { break };
@@ -206,22 +208,24 @@ impl Task {
             let is_end =
                 event.kind.status().is_terminal() && events.peek().is_none_or(|next| next.run != run);
             let Some(watchers) = self.runs.get_mut(&run) else { continue };
-            watchers.retain_mut(|watcher| watcher.tell(event.seq, event.clone()));
+            watchers.retain_mut(|watcher| watcher.send(event.seq, event.clone()));
             if is_end || watchers.is_empty() {
                 self.runs.remove(&run);
             }
         }
         if is_whole {
-            // Whoever has nothing new may have been deleted.
-            self.changed = wanted.into_iter().map(|(run, _)| run).filter(|run| !told.contains(run)).collect();
-            self.let_go_of_the_missing().await?;
+            // A changed run without new events may have been deleted. It stays in `changed` until that is known, so
+            // that the question is repeated when it fails.
+            self.changed =
+                wanted.into_iter().map(|(run, _)| run).filter(|run| !with_news.contains(run)).collect();
+            self.drop_deleted().await?;
             self.changed.clear();
         }
         Ok(())
     }
 
-    /// Ends the watching of those changed runs that there are not.
-    async fn let_go_of_the_missing(&mut self) -> Result<(), StoreError> {
+    /// Drops the watchers of those changed runs that do not exist any more.
+    async fn drop_deleted(&mut self) -> Result<(), StoreError> {
         if self.changed.is_empty() {
             return Ok(());
         }
@@ -232,15 +236,17 @@ impl Task {
         Ok(())
     }
 
-    async fn tell_of_all(&mut self) -> Result<(), StoreError> {
+    /// Reads a page of the feed and sends it to its watchers.
+    async fn send_feed(&mut self) -> Result<(), StoreError> {
         let Some(after) = self.feed.iter().map(|watcher| watcher.after).min() else { return Ok(()) };
         let page = self.store.feed(after, READ_LIMIT).await?;
         self.has_feed_changed = page.has_more;
         for event in &page.events {
-            self.feed.retain_mut(|watcher| watcher.tell(event.position, event.clone()));
+            self.feed.retain_mut(|watcher| watcher.send(event.position, event.clone()));
         }
         if page.has_more {
-            // The next page after whatever else is to be told; or what is withheld until older transactions have ended.
+            // After an empty page, wait: older transactions still run, whose events come first. Else read on at once,
+            // but from the loop, so that watchers of single runs get their turn.
             let pause = if page.events.is_empty() { RETRY } else { Duration::ZERO };
             self.retry_at = Some(Instant::now() + pause);
         }

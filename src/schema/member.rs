@@ -1,6 +1,6 @@
-//! The macro by which a type of a member describes itself.
+//! The macro that describes the type of a member to poem-openapi.
 
-/// Implements what poem-openapi asks of a member's type, from its name and its schema.
+/// Implements the traits that poem-openapi requires of a member's type, from its name and its schema.
 macro_rules! impl_member {
     ([$($generics:tt)*] $type:ty, $name:expr, $schema:expr, $register:expr) => {
         impl<$($generics)*> Type for $type {

@@ -1,7 +1,7 @@
-//! Types of the members of JSON documents whose schema poem-openapi cannot express by itself.
+//! Types of members of JSON answers whose schema poem-openapi cannot derive.
 //!
-//! Answers are encoded by serde; poem-openapi's derive only describes them in the OpenAPI document. So these types
-//! describe themselves there and are never parsed.
+//! Serde encodes answers; poem-openapi only describes them in the OpenAPI document. So these types implement
+//! poem-openapi's traits for the description, and are never parsed.
 
 mod member;
 mod shapes;

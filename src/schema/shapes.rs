@@ -14,14 +14,14 @@ use super::member::impl_member;
 
 /// A member that is always present and may be null.
 ///
-/// Present, because clients of the reference read it without asking; documented as required and nullable, because
-/// poem-openapi's own `Option` is written as null and documented as if it were never null.
+/// It is always present because clients of the reference rely on that. It is documented as required and nullable;
+/// poem-openapi documents its own `Option`, which is written as null too, as if it were never null.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Nullable<T>(pub(crate) Option<T>);
 
 impl<T> Nullable<T> {
-    /// Takes over a domain value that may be missing.
+    /// The member of an optional domain value.
     pub(crate) fn from<S: Into<T>>(value: Option<S>) -> Self {
         Self(value.map(Into::into))
     }
@@ -59,7 +59,7 @@ impl Serialize for Time {
 
 impl_member! { [] Time, "time", <DateTime<Utc> as Type>::schema_ref(), |_| {} }
 
-/// JSON that is handed on as it was written.
+/// A JSON object that is passed on byte for byte.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub(crate) struct RawObject(pub(crate) Box<RawValue>);
@@ -72,7 +72,7 @@ impl PartialEq for RawObject {
 
 impl_member! { [] RawObject, "raw_object", free_object(), |_| {} }
 
-/// An object whose members are not described.
+/// An object whose members the document does not describe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct FreeObject(pub(crate) Value);
@@ -91,5 +91,5 @@ fn free_object() -> MetaSchemaRef {
     MetaSchemaRef::Inline(Box::new(schema))
 }
 
-/// Marks a type that is only part of the document.
+/// Marks a type that appears only in the OpenAPI document.
 pub(crate) type Described<T> = PhantomData<fn() -> T>;

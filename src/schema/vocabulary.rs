@@ -1,4 +1,4 @@
-//! Enums of ours as members, written by their names.
+//! Domain enums as members, encoded by their names.
 
 use std::borrow::Cow;
 
@@ -11,15 +11,15 @@ use super::member::impl_member;
 
 /// A domain type with a name for each of its values.
 pub(crate) trait Vocabulary: Copy + PartialEq + Send + Sync + 'static {
-    /// What the schema is called.
+    /// Name of the schema.
     const SCHEMA: &'static str;
-    /// What the values mean, for the document.
+    /// Description of the values in the OpenAPI document.
     const ABOUT: &'static str;
     /// Every value with its name.
     const NAMES: &'static [(&'static str, Self)];
 }
 
-/// Declares the names of a domain type that has a table `NAMES` of them.
+/// Implements [`Vocabulary`] for a domain type that has a table `NAMES`.
 macro_rules! vocabulary {
     ($type:ty, $schema:literal, $about:literal) => {
         impl $crate::schema::Vocabulary for $type {
@@ -31,7 +31,7 @@ macro_rules! vocabulary {
 }
 pub(crate) use vocabulary;
 
-/// A domain value, written by its name.
+/// A domain value, encoded by its name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Named<T>(pub(crate) T);
 

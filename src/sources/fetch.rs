@@ -1,4 +1,4 @@
-//! Asks for a trace and tells what may pass from what will not.
+//! Fetches a trace and sorts failures into transient and permanent ones.
 
 use std::time::{Duration, Instant};
 
@@ -13,20 +13,20 @@ use crate::ids::RunId;
 use crate::net::{Answer, Call, CallError, Outbound, OutboundRules};
 use crate::trace::{Document, LoadError};
 
-/// Redirects that are followed: more than any sensible set-up has.
+/// Most redirects that are followed: more than any sensible set-up has.
 const MAX_REDIRECTS: usize = 5;
 
-/// Limits on getting a trace.
+/// Limits on fetching a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// How long it may take.
+    /// Longest duration of the whole exchange.
     pub timeout: Duration,
-    /// How large the answer may be, before and after decompression.
+    /// Largest answer, before and after decompression.
     pub max_bytes: usize,
 }
 
 impl Default for FetchLimits {
-    /// The reference's time; the size of the largest request that is read.
+    /// The timeout of the reference, and the default limit on request bodies.
     fn default() -> Self {
         Self { timeout: Duration::from_secs(30), max_bytes: 64 << 20 }
     }
@@ -37,11 +37,11 @@ impl Default for FetchLimits {
 pub(crate) struct FetchError {
     /// Stable code of the reason.
     pub(crate) code: &'static str,
-    /// The reason in words, without anything that may be secret.
+    /// The reason in words, without secrets.
     pub(crate) message: String,
     /// Whether the same call may succeed later.
     pub(crate) is_transient: bool,
-    /// How long the server wants to be left alone.
+    /// Shortest wait before the next call, as the server asked for it.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -55,7 +55,7 @@ impl FetchError {
     }
 }
 
-/// Gets traces.
+/// Fetches traces.
 #[derive(Clone)]
 pub(crate) struct Fetcher {
     outbound: Outbound,
@@ -64,22 +64,22 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that calls out by `outbound`, with secrets from `credentials` in the headers.
+    /// A fetcher that calls by `outbound`, with secrets from `credentials` in the headers.
     pub(crate) fn new(outbound: Outbound, credentials: Credentials, limits: FetchLimits) -> Self {
         Self { outbound, credentials, limits }
     }
 
-    /// Which credentials a target may refer to.
+    /// The credentials that a target may refer to.
     pub(crate) fn credential_rules(&self) -> &CredentialRules {
         self.credentials.rules()
     }
 
-    /// Which addresses a target may name.
+    /// The addresses that a target may name.
     pub(crate) fn outbound_rules(&self) -> &OutboundRules {
         self.outbound.rules()
     }
 
-    /// Gets the trace of a run; dropping the future ends the exchange.
+    /// Fetches the trace of a run; dropping the future ends the exchange.
     pub(crate) async fn fetch(
         &self,
         run: RunId,
@@ -151,7 +151,7 @@ fn no_answer(from: &str, error: &CallError) -> FetchError {
     }
 }
 
-/// Checks that the answer is a trace's; the body of another is not shown, because it may be anything.
+/// Checks the status of an answer. The body of a failure is not quoted, because it may hold secrets.
 fn check_status(from: &str, answer: &Answer) -> Result<(), FetchError> {
     let status = answer.status;
     let message = format!("fetching {from}: the answer was {status}");

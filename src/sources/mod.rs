@@ -1,8 +1,8 @@
-//! Where the traces of a run come from: out of its specification, or from a URL.
+//! Sources of the traces of a run: its specification, or a URL.
 //!
-//! A trace is asked for by its id at any URL that answers with trace JSON, as the query APIs of Jaeger and Tempo do.
-//! The call goes out under the guard of [`net`](crate::net). Failures that may pass are told apart from those that
-//! will not, so that the run is tried again or fails at once.
+//! Traces are fetched by id from any URL that answers with trace JSON, such as the query APIs of Jaeger and Tempo. The
+//! calls go through the address guard of [`net`](crate::net). After a transient failure the run is tried again; after a
+//! permanent one it fails at once.
 
 mod fetch;
 mod target;

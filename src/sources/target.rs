@@ -1,4 +1,4 @@
-//! Where a trace is to be fetched from.
+//! The target `http`: the URL of a trace.
 
 use reqwest::Url;
 
@@ -6,20 +6,20 @@ use crate::credentials::HeaderSources;
 use crate::json::checked::{Cursor, Object};
 use crate::net::{MAX_URL_BYTES, OutboundRules};
 
-/// What may stand in the URL for the id of the trace; where none does, the id follows the path.
+/// Placeholders for the id of the trace in `base_url`; without one, the id is appended to the path.
 const PLACEHOLDERS: [&str; 2] = ["{trace_id}", "{traceId}"];
 
-/// A trace behind a URL.
+/// A trace at a URL.
 #[derive(Debug)]
 pub(crate) struct HttpTarget {
-    /// Where it is; user information and query may be secrets.
+    /// Its URL; user information and query may be secrets.
     pub(crate) url: Url,
-    /// Sent along.
+    /// Headers of the request.
     pub(crate) headers: HeaderSources,
 }
 
 impl HttpTarget {
-    /// Reads the members `base_url` and `trace_id`; there are no headers yet.
+    /// Reads the members `base_url` and `trace_id`; the headers are in another part of the specification.
     pub(crate) fn read(object: &Object<'_, '_>, rules: &OutboundRules) -> Option<Self> {
         let trace = object.required("trace_id", |id| {
             let text = id.string()?;
@@ -29,14 +29,14 @@ impl HttpTarget {
             }
             is_id.then_some(text)
         });
-        // Checked whatever became of the id, so that all faults are reported at once.
+        // The URL is checked even without a usable id, so that all faults are reported at once.
         let url =
             object.required("base_url", |base| read_url(base, trace.as_deref().unwrap_or("0"), rules))?;
         trace.map(|_| Self { url, headers: HeaderSources::default() })
     }
 }
 
-/// The URL of a trace. Faults do not quote the text, which may hold a password.
+/// Reads the URL of a trace. Faults do not quote the text, which may hold a password.
 fn read_url(cursor: &Cursor<'_, '_>, trace: &str, rules: &OutboundRules) -> Option<Url> {
     let text = cursor.string()?;
     let Some(url) = url_of(&text, trace).filter(|_| text.len() <= MAX_URL_BYTES) else {
@@ -47,7 +47,7 @@ fn read_url(cursor: &Cursor<'_, '_>, trace: &str, rules: &OutboundRules) -> Opti
     Some(url)
 }
 
-/// Puts the id in place of a placeholder, else behind the path and before the query.
+/// Replaces the placeholder by the id, or appends the id to the path.
 fn url_of(base: &str, trace: &str) -> Option<Url> {
     let filled = PLACEHOLDERS.iter().fold(base.to_owned(), |text, name| text.replace(name, trace));
     let mut url = Url::parse(&filled).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;

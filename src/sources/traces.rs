@@ -1,21 +1,21 @@
-//! The traces of a document, or why it holds none that can be evaluated.
+//! Reads the traces of a document, or tells why none can be evaluated.
 
 use crate::trace::{Document, Format, Join, Loaded, load};
 
-/// The member of a target that holds its traces, and their name in messages.
+/// The member of a target that holds its traces, and the name of their document in errors.
 pub(crate) const INLINE: &str = "inline";
 
-/// Takes the text of an inline trace as a document.
+/// The document of an inline trace.
 pub(crate) fn inline_document(text: &str) -> Result<Document, String> {
     Document::from_bytes(INLINE, text.as_bytes().to_vec(), u64::MAX).map_err(|error| error.to_string())
 }
 
-/// Why nothing can be evaluated.
+/// Why a document has no trace that can be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// Nothing could be read.
+    /// It cannot be read.
     Unreadable(Vec<String>),
-    /// There is nothing in it.
+    /// It can be read and holds no spans.
     NoTraces(String),
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn load_document(document: &Document, format: Option<Format>) -> Resu
 pub(crate) const BAD_TRACE: &str = "bad_trace";
 
 impl Unusable {
-    /// Code of the failure of a run that comes to this.
+    /// Code of the failure of a run with such a document.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => BAD_TRACE,
@@ -48,7 +48,7 @@ impl Unusable {
         }
     }
 
-    /// Why what was read cannot be evaluated; `None` when at least one span can.
+    /// Why loaded documents cannot be evaluated; `None` if they have at least one readable span.
     pub(crate) fn of(loaded: &Loaded<'_>) -> Option<Self> {
         if !loaded.traces.is_empty() {
             return None;

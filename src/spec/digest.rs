@@ -1,4 +1,4 @@
-//! The digest of a specification: equal for the same work, however it is written.
+//! The digest of a specification: equal for the same work, regardless of spelling and formatting.
 
 use sha2::{Digest, Sha256};
 
@@ -7,10 +7,10 @@ use crate::json::{Map, Value};
 /// SHA-256 of a specification's canonical form; equal digests mean the same work.
 pub type SpecDigest = [u8; 32];
 
-/// Changes when the canonical form does, so that digests of two forms are never taken for each other.
+/// Prefix of the canonical form, changed together with it, so that digests of two forms never match by accident.
 const FORM: &[u8] = b"agentevals run spec 1\n";
 
-/// Known members of a specification: both spellings, and the value that equals leaving the member out.
+/// Known members of a specification: both spellings, and the default, which equals leaving the member out.
 const SPEC_MEMBERS: [(&str, &str, Absent); 7] = [
     ("approach", "approach", Absent::Text("trace_replay")),
     ("target", "target", Absent::Null),
@@ -32,7 +32,7 @@ const TARGET_MEMBERS: [(&str, &str, Absent); 7] = [
     ("trace_files", "traceFiles", Absent::Null),
 ];
 
-/// Besides null: what equals leaving a member out.
+/// A default besides null that equals leaving the member out.
 #[derive(Clone, Copy)]
 enum Absent {
     Null,
@@ -53,8 +53,8 @@ impl Absent {
 
 /// Digests a specification.
 ///
-/// Order of members, white space, escapes, the spelling of known members, and members that say what is assumed
-/// anyway make no difference; `1` equals `1.0`, as in Python.
+/// Order of members, white space, escapes, the spelling of known members, and members with default values make no
+/// difference; `1` equals `1.0`, as in Python.
 pub(crate) fn digest(spec: &Value<'_>) -> SpecDigest {
     let mut hash = Sha256::new_with_prefix(FORM);
     match spec {
@@ -99,7 +99,7 @@ fn write_entries(
     }
 }
 
-/// Writes a value so that different ones never look the same: a letter for its kind, lengths before contents.
+/// Hashes a value so that different values never hash the same bytes: a letter for its kind, lengths before contents.
 fn write(value: &Value<'_>, hash: &mut Sha256) {
     match value {
         Value::Null => hash.update(b"n"),

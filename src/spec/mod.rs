@@ -1,9 +1,8 @@
-//! The work that a run is asked to do: its specification (`RunSpec`), and the request that submits it
-//! ([`Submission`]).
+//! Specifications of runs (`RunSpec`) and the requests that submit them ([`Submission`]).
 //!
 //! A specification is stored as it was submitted. Known members may be spelled in snake or camel case; unknown ones
-//! are kept and mean nothing. Everything that can be checked at submission is checked then, by the rules of the
-//! operator. `digest` tells whether two specifications ask for the same work, `redaction` hides secrets in answers.
+//! are kept and have no effect. Submission checks everything that can be checked then, by the operator's rules. `digest`
+//! compares specifications, `redaction` hides secrets in answers, `sinks` has the receivers of results.
 
 mod digest;
 mod redaction;
@@ -20,5 +19,5 @@ pub use target::TargetKind;
 
 pub(crate) use digest::digest;
 pub(crate) use run_spec::{RunSpec, RunTarget, SpecRules};
-pub(crate) use sinks::{DEFAULT_ATTEMPTS, Sink, SinkRules, SinkTarget, WebhookTarget, path_below};
+pub(crate) use sinks::{DEFAULT_TRIES, Sink, SinkRules, SinkTarget, WebhookTarget, path_below};
 pub(crate) use submission::storable;

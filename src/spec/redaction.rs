@@ -1,26 +1,27 @@
-//! Specifications as answers show them: without secrets, otherwise byte for byte as submitted.
+//! Removes secrets from specifications for answers; everything else stays byte for byte as submitted.
 
 use std::ops::Range;
 
 use crate::credentials::is_prefix;
 use crate::json::{Map, Reader, SyntaxError, Value, repaired};
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const REDACTED: &str = "REDACTED";
 
-/// Parts of the names under which secrets are kept; compared in lower case without `_` and `-`.
+/// Parts of the names of members that hold secrets; compared in lower case without `_` and `-`.
 const SECRET_NAMES: [&str; 7] =
     ["authorization", "password", "secret", "token", "apikey", "privatekey", "dsn"];
 
-/// The specification for answers.
+/// The specification without secrets, for answers.
 ///
-/// Below `context` and `sinks`, header values and scalars with a telling name are replaced and `url`s cut to scheme
-/// and host; the target's `base_url` loses user information, query and fragment. References to secrets stay.
+/// Below `context` and `sinks`, values of headers and scalars with the name of a secret are replaced, and each `url` is
+/// cut to scheme and host. The target's `base_url` loses user information, query and fragment. References to secrets
+/// stay.
 ///
 /// # Errors
 /// The text is not JSON, which a stored specification always is.
 pub fn redacted(spec: &str) -> Result<String, SyntaxError> {
-    let repaired = repaired(spec); // keeps the length, so that places found in it are places in `spec`
+    let repaired = repaired(spec); // keeps the length, so that offsets in it are offsets in `spec`
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     Reader::new(&repaired).object(|reader, key| match key {
         "context" | "sinks" => edit(reader, &mut edits, |value| Some(without_secrets(value))),
@@ -45,13 +46,13 @@ pub fn redacted(spec: &str) -> Result<String, SyntaxError> {
     Ok(out)
 }
 
-/// Reads the next value and notes what takes its place, if anything does.
+/// Reads the next value and adds the edit that changes it, if `change` does.
 fn edit(
     reader: &mut Reader<'_>,
     edits: &mut Vec<(Range<usize>, String)>,
     change: impl FnOnce(&Value<'_>) -> Option<Value<'static>>,
 ) -> Result<(), SyntaxError> {
-    reader.peek()?; // passes white space
+    reader.peek()?; // skips white space, which is not part of the value
     let start = reader.offset();
     let value = reader.value()?;
     if let Some(changed) = change(&value).filter(|changed| *changed != value) {
@@ -89,7 +90,7 @@ fn each_member(map: &Map<'_>, change: impl Fn(&str, &Value<'_>) -> Value<'static
     Value::Map(Map::from_entries(changed.collect()))
 }
 
-/// A header's value; a reference to one is no secret.
+/// Hides the value of a header unless it is a reference to a secret.
 fn hidden_header(header: &Value<'_>) -> Value<'static> {
     match header {
         Value::Map(map) if is_reference(map) => header.clone().into_owned(),
@@ -107,7 +108,7 @@ fn is_reference(map: &Map<'_>) -> bool {
     map.iter().all(|(key, value)| is_harmless(key, value)) && map.iter().any(|(key, _)| key != "prefix")
 }
 
-/// Scheme, host and port of a URL; whatever follows may be a secret.
+/// Scheme, host and port of a URL; path and query may be secrets.
 fn origin(url: &str) -> String {
     match reqwest::Url::parse(url) {
         Ok(parsed) if parsed.has_host() => format!("{}/{REDACTED}", parsed.origin().ascii_serialization()),

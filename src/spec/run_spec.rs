@@ -1,4 +1,4 @@
-//! The specification itself, read and checked.
+//! A specification, read and checked.
 
 use super::sinks::{self, SinkRules, StoredSink};
 use super::target::TargetKind;
@@ -14,41 +14,41 @@ use crate::trace::Format;
 /// The only approach there is.
 const APPROACH: &str = "trace_replay";
 
-/// What specifications are held to.
+/// Rules for specifications.
 pub(crate) struct SpecRules<'r> {
-    /// Which code evaluators they may name.
+    /// Code evaluators that they may name.
     pub(crate) code: CodeRule,
-    /// Which credentials they may refer to.
+    /// Credentials that they may refer to.
     pub(crate) credentials: &'r CredentialRules,
-    /// Which addresses they may name.
+    /// Addresses that they may name.
     pub(crate) outbound: &'r OutboundRules,
-    /// What their sinks may use; `None` for whoever has no use for sinks and passes them over.
+    /// Rules for their sinks; with `None`, sinks are skipped.
     pub(crate) sinks: Option<SinkRules<'r>>,
 }
 
-/// A specification, checked; the inline trace stands beside it as text.
+/// A checked specification, without the inline trace, which is kept as text.
 #[derive(Debug)]
 pub(crate) struct RunSpec {
     /// Where the traces come from.
     pub(crate) target: RunTarget,
-    /// Format to assume of the trace.
+    /// Format of the trace; detected if `None`.
     pub(crate) format: Option<Format>,
     /// Credentials that it names.
     pub(crate) credentials: CredentialRefs,
-    /// The golden.
+    /// The eval set.
     pub(crate) eval_set: Option<EvalSet>,
-    /// How to evaluate.
+    /// The configuration of the evaluation.
     pub(crate) parameters: Parameters,
-    /// Where results go, as it is stored beside the run.
+    /// The sinks, as they are stored beside the run.
     pub(crate) sinks: Vec<StoredSink>,
 }
 
 /// Where the traces come from.
 #[derive(Debug)]
 pub(crate) enum RunTarget {
-    /// They are part of the specification.
+    /// From the specification itself.
     Inline,
-    /// They are fetched.
+    /// From a URL.
     Http(HttpTarget),
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum SpecError {
 impl RunSpec {
     /// Reads a specification that is part of a document; faults are located in that document.
     ///
-    /// The inline trace is only required to be an object; see [`load_document`](crate::sources::load_document).
+    /// The inline trace only has to be an object; [`load_document`](crate::sources::load_document) reads it.
     pub(crate) fn read(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<Self> {
         let object = cursor.object(Spelling::SnakeOrCamel)?;
         object.optional("approach", |approach| {
@@ -89,7 +89,7 @@ impl RunSpec {
             Some("http") => context
                 .object(Spelling::SnakeOrCamel)?
                 .optional("headers", |headers| HeaderSources::read(headers, rules.credentials, &credentials)),
-            // Kept, and means nothing.
+            // Of other targets the context has no effect.
             _ => context.map().map(|_| HeaderSources::default()),
         });
         let (target, format) = target?;
@@ -98,7 +98,7 @@ impl RunSpec {
         Some(Self { target, format, credentials, eval_set, parameters, sinks })
     }
 
-    /// Reads a stored specification, and the text of its inline trace without building it; empty if there is none.
+    /// Reads a stored specification; also returns the text of its inline trace, which is empty if there is none.
     pub(crate) fn parse<'t>(text: &'t str, rules: &SpecRules<'_>) -> Result<(Self, &'t str), SpecError> {
         let (value, inline) = without_inline(text)?;
         let faults = Faults::default();
@@ -112,7 +112,7 @@ impl RunSpec {
 }
 
 impl RunTarget {
-    /// The name of what it is.
+    /// The kind of the target.
     pub(crate) fn kind(&self) -> TargetKind {
         match self {
             Self::Inline => TargetKind::Inline,
@@ -128,7 +128,7 @@ impl RunTarget {
     }
 }
 
-/// Reads where the traces come from, and the format to assume.
+/// Reads the target and the format of its traces.
 fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(RunTarget, Option<Format>)> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     let format = object.optional("trace_format", |format| {
@@ -151,7 +151,8 @@ fn read_target(cursor: &Cursor<'_, '_>, rules: &SpecRules<'_>) -> Option<(RunTar
     Some((target?, format))
 }
 
-/// Parses a specification with an empty object in place of its inline trace, whose text is answered.
+/// Parses a specification with an empty object in place of its inline trace, whose text is returned. The trace, by far
+/// the largest member, is not built in memory twice.
 fn without_inline(text: &str) -> Result<(Value<'_>, Option<&str>), SyntaxError> {
     let mut inline = None;
     let mut reader = Reader::new(text);

@@ -1,4 +1,4 @@
-//! From the body of a request to a submission that can be stored.
+//! Reads the body of a request into a submission, which can be stored as a run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,30 +16,30 @@ use crate::json::{self, SyntaxError, Value, member_text, repaired};
 use crate::net::OutboundRules;
 use crate::sources::{INLINE, inline_document, load_document};
 
-/// What submissions may ask for, and what they get when they ask for nothing.
+/// Rules and defaults for submissions.
 #[derive(Debug, Clone)]
 pub struct SubmissionRules {
-    /// Which code evaluators they may name.
+    /// Code evaluators that submissions may name.
     pub code: CodeRule,
-    /// Which credentials they may refer to.
+    /// Credentials that submissions may refer to.
     pub credentials: CredentialRules,
-    /// Which addresses they may name.
+    /// Addresses that submissions may name.
     pub outbound: OutboundRules,
-    /// The folder of files that results may be appended to, if there is one.
+    /// The folder of file sinks, if there is one.
     pub file_sinks: Option<PathBuf>,
-    /// How long an attempt may take when nothing is said.
+    /// Longest duration of an attempt, unless the submission sets another.
     pub default_deadline: Duration,
-    /// How long an attempt may take at most.
+    /// Longest duration of an attempt that a submission may set.
     pub max_deadline: Duration,
-    /// How many claims there may be when nothing is said.
+    /// Attempts at a run, unless the submission sets another number.
     pub default_attempts: u32,
-    /// How many claims may be asked for.
+    /// Most attempts that a submission may set.
     pub max_attempts: u32,
 }
 
 impl Default for SubmissionRules {
-    /// The reference's deadline and attempts; limits that keep one run from occupying a worker for hours; nothing
-    /// that only an operator can allow.
+    /// The reference's deadline and attempts, limits that keep one run from occupying a worker for hours, and no
+    /// permission that an operator has to give.
     fn default() -> Self {
         Self {
             code: CodeRule::Refused,
@@ -60,7 +60,7 @@ pub enum SubmissionError {
     /// The body is not JSON.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// The body says something that cannot be done; at least one fault.
+    /// The body has faults, at least one.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Fault>),
 }
@@ -74,14 +74,14 @@ const MAX_LABEL_NAME_BYTES: usize = 63;
 /// Longest value of a label.
 const MAX_LABEL_VALUE_BYTES: usize = 255;
 
-/// A run as it is submitted.
+/// A run to be stored.
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// Its id.
     pub id: RunId,
-    /// Whether the submitter chose the id; a key that leads to another run is a conflict then.
+    /// Whether the submitter chose the id; then a key that belongs to another run is a conflict.
     pub is_id_chosen: bool,
-    /// The submitter's key that makes repeating a submission safe without an id.
+    /// The submitter's `Idempotency-Key`, which makes repeating a submission safe without an id.
     pub idempotency_key: Option<String>,
     /// The specification as JSON text.
     pub spec: String,
@@ -89,25 +89,25 @@ pub struct Submission {
     pub digest: SpecDigest,
     /// −100 to 100; higher ones are claimed first.
     pub priority: i16,
-    /// How long one attempt may take, whole seconds.
+    /// Longest duration of one attempt, whole seconds.
     pub deadline: Duration,
-    /// How many claims there may be.
+    /// Attempts after which a lost lease or a transient failure fails the run.
     pub max_attempts: u32,
-    /// What the submitter calls it.
+    /// The submitter's labels.
     pub labels: BTreeMap<String, String>,
     /// Where its traces come from.
     pub target_kind: TargetKind,
-    /// Id of the golden that it is compared with.
+    /// Id of the eval set that it is compared with.
     pub eval_set_id: Option<String>,
-    /// Where its results go besides storage.
+    /// Receivers of its results besides storage.
     pub sinks: Vec<StoredSink>,
 }
 
 impl Submission {
     /// Reads the body of a submission: `{runId?, spec, labels?, priority?, deadlineS?, maxAttempts?}` in either spelling.
     ///
-    /// Unknown members are accepted, as in the reference. Reads the inline trace to see that it can be read, which takes
-    /// as long as that takes.
+    /// Unknown members are accepted, as in the reference. The inline trace is read too, to refuse an unusable one; that
+    /// takes time in proportion to its size.
     ///
     /// # Errors
     /// The body is not JSON, or all its faults at once.
@@ -125,16 +125,16 @@ impl Submission {
         let faults = faults.into_vec();
         match (fields, read, document.get("spec")) {
             (Some(fields), Some(read), Some(spec)) if faults.is_empty() => {
-                // The repaired text has the same length, so that a place in it is a place in the body.
+                // The repaired text has the same length, so an offset in it is an offset in the body.
                 let start = spec_text.as_ptr().addr() - text.as_ptr().addr();
-                Ok(fields.into_run(read, &body[start..start + spec_text.len()], spec, rules))
+                Ok(fields.into_submission(read, &body[start..start + spec_text.len()], spec, rules))
             }
             _ => Err(SubmissionError::Invalid(faults)),
         }
     }
 }
 
-/// What is said about a run besides its specification.
+/// The members of a submission besides the specification.
 struct Fields {
     id: Option<RunId>,
     labels: Option<BTreeMap<String, String>>,
@@ -144,8 +144,14 @@ struct Fields {
 }
 
 impl Fields {
-    /// The run of a specification: as it was `read`, the text, and the value that it was read from.
-    fn into_run(self, read: RunSpec, text: &str, spec: &Value<'_>, rules: &SubmissionRules) -> Submission {
+    /// The submission of a specification, given as read, as text, and as the value for its digest.
+    fn into_submission(
+        self,
+        read: RunSpec,
+        text: &str,
+        spec: &Value<'_>,
+        rules: &SubmissionRules,
+    ) -> Submission {
         Submission {
             id: self.id.unwrap_or_else(RunId::new_v7),
             is_id_chosen: self.id.is_some(),
@@ -163,7 +169,7 @@ impl Fields {
     }
 }
 
-/// Reads what is said about a run, and its specification.
+/// Reads the specification and the other members.
 fn read_fields(root: &Cursor<'_, '_>, rules: &SubmissionRules) -> Option<(Fields, Option<RunSpec>)> {
     let object = root.object(Spelling::SnakeOrCamel)?;
     let SubmissionRules { code, credentials, outbound, file_sinks, .. } = rules;
@@ -221,7 +227,7 @@ fn read_labels(cursor: &Cursor<'_, '_>) -> Option<BTreeMap<String, String>> {
     Some(map.iter().filter_map(|(name, _)| label(name)).collect())
 }
 
-/// Reads the inline trace and reports, where it stands, what makes it of no use.
+/// Reads the inline trace, and adds faults at its place if it cannot be evaluated.
 fn check_inline(root: &Cursor<'_, '_>, spec: &RunSpec, spec_text: &str) -> Result<(), SyntaxError> {
     let target = member_text(spec_text, "target")?.unwrap_or_default();
     let Some(inline) = member_text(target, INLINE)? else {

@@ -1,18 +1,18 @@
-//! Where the traces of a run come from.
+//! The kinds of targets.
 
-/// Where the traces of a run come from.
+/// The kind of a target: where the traces of a run come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TargetKind {
-    /// They are part of the specification.
+    /// From the specification itself.
     Inline,
-    /// They are fetched from a URL.
+    /// From a URL.
     Http,
-    /// They were uploaded, evaluated at once and not kept; such a run cannot be executed again.
+    /// From an upload, which was evaluated at once and not kept; such a run cannot be executed again.
     Uploaded,
 }
 
 impl TargetKind {
-    /// The names used in specifications, answers and SQL.
+    /// The names in specifications, answers and SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("inline", Self::Inline), ("http", Self::Http), ("uploaded", Self::Uploaded)];
 }

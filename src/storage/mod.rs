@@ -1,5 +1,5 @@
-//! Where everything is kept: adapters of the ports [`Runs`], [`Queue`], [`Events`], [`Retention`], [`Outbox`] and
-//! [`FinishedRuns`].
+//! Storage: adapters of the ports [`Runs`], [`Queue`], [`Events`], [`Retention`], [`Outbox`] and [`FinishedRuns`], in
+//! memory and over PostgreSQL.
 
 pub mod memory;
 pub mod postgres;
@@ -9,7 +9,7 @@ use crate::queue::Queue;
 use crate::runs::{Events, Retention, Runs};
 use crate::uploads::FinishedRuns;
 
-/// Every port of one storage, from which each consumer is handed those that it needs.
+/// All ports of one storage; each consumer gets only those that it needs.
 pub trait Storage: Runs + Queue + Events + Retention + Outbox + FinishedRuns {}
 
 impl<S: Runs + Queue + Events + Retention + Outbox + FinishedRuns> Storage for S {}

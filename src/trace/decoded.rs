@@ -6,7 +6,7 @@ use super::ids::{Id, SPAN_ID_BYTES, TRACE_ID_BYTES};
 use super::integer::Integer;
 use super::model::{LogRecord, Span};
 
-/// What lenient decoding of one item mended or left out; the builder makes warnings of it.
+/// Repairs and omissions of lenient decoding in one item; the builder turns them into warnings.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Notes {
     pub(super) base64_ids: bool,

@@ -1,4 +1,4 @@
-//! Reads an upload that is one JSON body: `{traces, config?, evalSet?, credentialRefs?, traceFormat?}`.
+//! Reads uploads that are one JSON body: `{traces, config?, evalSet?, credentialRefs?, traceFormat?}`.
 
 use super::fault::{Refusal, UploadError, UploadFault};
 use super::form::TraceFiles;
@@ -10,10 +10,10 @@ use crate::json::checked::{Cursor, Fault, Faults, Spelling};
 use crate::json::{Map, Reader, SyntaxError, Token, Value, members_of, repaired};
 use crate::trace::{Document, Format};
 
-/// The member with the traces, and their name in messages.
+/// The member with the traces, and the name of their document in errors.
 pub(super) const TRACES: &str = "traces";
 
-/// Reads a body; the traces in it are not looked into yet.
+/// Reads a body except for its traces, whose text is kept.
 pub(super) fn read(body: &str, rules: &UploadRules) -> Result<Upload, UploadError> {
     let text = repaired(body);
     let members = Members::read(&text).map_err(|error| {
@@ -50,7 +50,7 @@ fn refuse(refusal: Refusal, faults: Vec<Fault>) -> Result<(), UploadError> {
     UploadError::unless_empty(refusal, faults.collect())
 }
 
-/// Reads all but golden and credentials, whose faults weigh less.
+/// Reads everything but the eval set and the credentials, whose faults are reported only if there are none here.
 fn read_shape(cursor: &Cursor<'_, '_>, rules: &UploadRules) -> Option<(Parameters, Option<Format>)> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     object.required(TRACES, |traces| traces.map());
@@ -71,16 +71,16 @@ fn read_shape(cursor: &Cursor<'_, '_>, rules: &UploadRules) -> Option<(Parameter
     Some((parameters, given.or(configured)))
 }
 
-/// Reads the golden and checks the credentials.
+/// Reads the eval set and checks the credentials.
 fn read_content(cursor: &Cursor<'_, '_>, rules: &UploadRules) -> Option<EvalSet> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     object.optional("credential_refs", |refs| CredentialRefs::read(refs, &rules.credentials));
     object.optional("eval_set", EvalSet::read)
 }
 
-/// The members of a body, the traces as text only.
+/// The members of a body; large ones also as text.
 struct Members<'a> {
-    /// The body with an empty object in place of the traces.
+    /// The body with an empty object in place of the traces, which are not parsed twice.
     value: Value<'a>,
     traces: Option<&'a str>,
     eval_set: Option<&'a str>,

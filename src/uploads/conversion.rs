@@ -1,4 +1,4 @@
-//! Uploads that are only looked into: traces to conversations, golden eval sets to what is wrong with them.
+//! Uploads that are read and not evaluated: traces are converted to conversations, eval sets are validated.
 
 use super::fault::{Refusal, UploadError, UploadFault};
 use super::form::{Part, TRACE_FILES, TraceFiles, UploadForm};
@@ -8,18 +8,18 @@ use crate::json::checked::{Fault, choose};
 use crate::sources::Unusable;
 use crate::trace::{self, Document, Format, Join, Warning};
 
-/// What was extracted from uploaded traces.
+/// The conversations in uploaded traces.
 #[derive(Debug)]
 pub struct Conversion {
-    /// A conversation for each group of traces.
+    /// One conversation for each group of traces.
     pub converted: Vec<Converted>,
     /// Files, or parts of files, that could not be read.
     pub errors: Vec<String>,
-    /// What was lost on the way and belongs to no conversation.
+    /// Losses that belong to no conversation.
     pub warnings: Vec<Warning>,
 }
 
-/// The part that says what belongs together.
+/// The part that selects how traces are grouped.
 const GROUP_BY: &str = "group_by";
 
 /// Extracts the conversations from the parts `trace_files`, `trace_format?` and `group_by?` of a form.
@@ -54,18 +54,18 @@ fn convert_files(
     Ok(Conversion { converted, errors, warnings: loaded.warnings })
 }
 
-/// What a golden eval set was found to be.
+/// The outcome of validating an eval set.
 #[derive(Debug)]
 pub struct ValidatedEvalSet {
-    /// The set, if it can be used.
+    /// The eval set, if it can be used.
     pub eval_set: Option<EvalSet>,
-    /// Why it cannot: what is wrong and where, as JSON pointers.
+    /// Faults that make it unusable, each with its JSON pointer.
     pub errors: Vec<String>,
-    /// What can be used and will not do what its writer hoped, likewise.
+    /// Members that are accepted but probably mistakes, each with its JSON pointer.
     pub warnings: Vec<String>,
 }
 
-/// Checks the golden in the part `eval_set_file` of a form.
+/// Validates the eval set in the part `eval_set_file` of a form.
 ///
 /// # Errors
 /// The form has no such part, or others.
@@ -88,7 +88,7 @@ pub fn validate_eval_set(parts: Vec<Part>) -> Result<ValidatedEvalSet, UploadErr
     })
 }
 
-/// `/eval_cases/0/eval_id: missing`.
+/// A fault as text, such as `/eval_cases/0/eval_id: missing`.
 fn located(fault: &Fault) -> String {
     match &*fault.pointer {
         "" => fault.message.clone(),

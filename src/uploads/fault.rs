@@ -3,26 +3,26 @@
 use crate::json::SyntaxError;
 use crate::json::checked::Fault;
 
-/// Why an upload is refused: all its faults, at least one.
+/// A refused upload: all its faults of one kind, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .faults.iter().map(|fault| &*fault.detail).collect::<Vec<_>>().join("; "))]
 pub struct UploadError {
-    /// In which way.
+    /// The kind of refusal, which decides the HTTP status.
     pub refusal: Refusal,
-    /// What is wrong.
+    /// The faults.
     pub faults: Vec<UploadFault>,
 }
 
-/// In which way an upload is refused.
+/// The kind of a refusal, which decides the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The body is not JSON.
     Malformed,
     /// Parts of the form are missing.
     Incomplete,
-    /// The body does not have the members that it should have.
+    /// The body lacks members, or has some of the wrong type.
     Misshapen,
-    /// Something in it cannot be used.
+    /// A value cannot be used.
     Unusable,
     /// No trace could be read.
     NoTraces,
@@ -33,11 +33,11 @@ pub enum Refusal {
 /// One fault of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UploadFault {
-    /// Which part of the form.
+    /// The part of the form.
     pub part: Option<&'static str>,
-    /// Where in that part, or in the body: a JSON pointer.
+    /// JSON pointer to its place in that part, or in the body.
     pub pointer: Option<String>,
-    /// What is wrong and what was expected.
+    /// The fault and what was expected, in words.
     pub detail: String,
 }
 
@@ -52,14 +52,14 @@ impl UploadFault {
         Self::of(part, format!("is not JSON: {error}"))
     }
 
-    /// A fault at a place of a part, or of the body when there are no parts.
-    pub(super) fn located(part: Option<&'static str>, problem: Fault) -> Self {
-        Self { part, pointer: Some(problem.pointer), detail: problem.message }
+    /// A fault at a place in a part, or in the body if there are no parts.
+    pub(super) fn located(part: Option<&'static str>, fault: Fault) -> Self {
+        Self { part, pointer: Some(fault.pointer), detail: fault.message }
     }
 }
 
 impl UploadError {
-    /// The upload is refused in this way if there is a fault.
+    /// Succeeds if there are no faults.
     pub(super) fn unless_empty(refusal: Refusal, faults: Vec<UploadFault>) -> Result<(), Self> {
         if faults.is_empty() { Ok(()) } else { Err(Self { refusal, faults }) }
     }

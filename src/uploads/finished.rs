@@ -1,4 +1,4 @@
-//! A run that was evaluated without waiting in the queue, and the port that stores it.
+//! Runs that were evaluated outside the queue, and the port [`FinishedRuns`] that stores them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,34 +9,34 @@ use crate::ids::RunId;
 use crate::runs::{Ending, EventData, EventKind, ResultDigest, ResultRecord, StoreResult};
 use crate::spec::{SpecDigest, Submission, TargetKind};
 
-/// A run of uploaded traces, evaluated while its submitter waited; it is stored when it is over.
+/// A run of uploaded traces, which is stored when it is over.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
     /// Its id, a new one.
     pub id: RunId,
-    /// The specification as JSON text; says what was uploaded, without the traces.
+    /// The specification as JSON text: the upload without its traces.
     pub spec: String,
     /// Digest of the canonical form of the specification.
     pub digest: SpecDigest,
-    /// How long it might have taken, whole seconds.
+    /// Longest duration of its evaluation, whole seconds.
     pub deadline: Duration,
-    /// Id of the golden that it was compared with.
+    /// Id of the eval set that it was compared with.
     pub eval_set_id: Option<String>,
-    /// Who evaluated it.
+    /// Name for the endpoint that evaluated it.
     pub worker: String,
-    /// How long that took, until now.
+    /// Duration of its evaluation.
     pub elapsed: Duration,
     /// All results.
     pub results: Vec<ResultRecord>,
-    /// How it ended.
+    /// Its end.
     pub ending: Ending,
 }
 
 impl FinishedRun {
-    /// How often it was taken up: once, and never again.
+    /// Number of its only attempt.
     pub const ATTEMPT: u32 = 1;
 
-    /// Everything that happened to it, in order: the start, one event per result, the end.
+    /// Its events, in order: the start, one per result, the end.
     pub fn events(&self) -> Vec<(EventKind, EventData)> {
         let (attempt, worker_id) = (Some(Self::ATTEMPT), Some(self.worker.clone()));
         let started = (EventKind::Started, EventData { attempt, worker_id, ..EventData::default() });
@@ -44,7 +44,7 @@ impl FinishedRun {
         std::iter::once(started).chain(created).chain([self.ending.event(Self::ATTEMPT)]).collect()
     }
 
-    /// What it would have been as a submission.
+    /// The submission that would have made this run.
     pub fn submission(&self) -> Submission {
         Submission {
             id: self.id,
@@ -63,10 +63,10 @@ impl FinishedRun {
     }
 }
 
-/// Storage for runs that are over when they are stored.
+/// Storage for finished runs.
 #[async_trait]
 pub trait FinishedRuns: Send + Sync {
-    /// Stores a run with its results and events, all or nothing; a second time it does nothing. Nobody can ever claim
-    /// it.
+    /// Stores a run with its results and events in one transaction; repeating the call changes nothing. The run never
+    /// enters the queue.
     async fn record_finished(&self, finished: &FinishedRun) -> StoreResult<()>;
 }

@@ -1,17 +1,17 @@
-//! The parts of a form: each is asked for by name, what is wrong with them is collected.
+//! Reads the parts of a form by name and collects all faults.
 
 use super::fault::{Refusal, UploadError, UploadFault};
 use crate::json::checked::{Faults, did_you_mean};
 use crate::json::{self, Value, repaired};
 use crate::trace::{Document, Format};
 
-/// The part with the traces, which may be repeated.
+/// The part with a file of traces, which may be repeated.
 pub(super) const TRACE_FILES: &str = "trace_files";
 
-/// The part that says how the traces are written.
+/// The part with the format of the traces.
 const TRACE_FORMAT: &str = "trace_format";
 
-/// How the names of files with traces end.
+/// Allowed endings of the names of trace files.
 const SUFFIXES: [&str; 2] = [".json", ".jsonl"];
 
 /// One part of a form.
@@ -19,20 +19,20 @@ const SUFFIXES: [&str; 2] = [".json", ".jsonl"];
 pub struct Part {
     /// Its name.
     pub name: String,
-    /// The name of the file that it holds.
+    /// Name of the file that it holds.
     pub file_name: Option<String>,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
 impl Part {
-    /// Whether a browser sent it for a field in which nothing was chosen.
+    /// Whether the part is empty and has no file name, as browsers send a file field without a chosen file.
     fn is_blank(&self) -> bool {
         self.bytes.is_empty() && self.file_name.as_deref().unwrap_or_default().is_empty()
     }
 }
 
-/// The parts of a form that is being read.
+/// A form that is being read.
 pub(super) struct UploadForm {
     parts: Vec<Part>,
     asked: Vec<&'static str>,
@@ -45,7 +45,7 @@ impl UploadForm {
         Self { parts, asked: Vec::new(), missing: Vec::new(), faults: Vec::new() }
     }
 
-    /// Notes something that cannot be used.
+    /// Adds a fault.
     pub(super) fn fault(&mut self, fault: UploadFault) {
         self.faults.push(fault);
     }
@@ -65,7 +65,7 @@ impl UploadForm {
         parts.pop()
     }
 
-    /// The part of this name, which has to be there.
+    /// The part of this name; it is a fault if there is none.
     pub(super) fn required(&mut self, name: &'static str) -> Option<Part> {
         let part = self.optional(name);
         if part.is_none() {
@@ -74,13 +74,13 @@ impl UploadForm {
         part
     }
 
-    /// The text of a part that may be left out.
+    /// The text of the part of this name, if there is one.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         let part = self.optional(name)?;
         self.decoded(name, part)
     }
 
-    /// The text of a part that has to be there.
+    /// The text of the part of this name; it is a fault if there is none.
     pub(super) fn required_text(&mut self, name: &'static str) -> Option<String> {
         let part = self.required(name)?;
         self.decoded(name, part)
@@ -95,7 +95,7 @@ impl UploadForm {
         text.ok()
     }
 
-    /// Reads the JSON of a part by `read`, which locates what is wrong.
+    /// Parses the text of a part as JSON and reads it by `read`, which locates faults.
     pub(super) fn read_json<T>(
         &mut self,
         name: &'static str,
@@ -112,13 +112,13 @@ impl UploadForm {
         found
     }
 
-    /// The format of the traces, if it is given.
+    /// The format of the traces, if the form has one.
     pub(super) fn trace_format(&mut self) -> Option<Format> {
         let text = self.text(TRACE_FORMAT)?;
         text.parse().map_err(|error: String| self.fault(UploadFault::of(TRACE_FORMAT, error))).ok()
     }
 
-    /// The files with traces, of which at least one has to be there.
+    /// The files with traces; it is a fault if there is none.
     pub(super) fn trace_files(&mut self) -> TraceFiles {
         let parts = self.take_all(TRACE_FILES);
         if parts.is_empty() {
@@ -141,7 +141,7 @@ impl UploadForm {
         files
     }
 
-    /// Refuses the form if anything was wrong with it, or if it has parts that nobody asked for.
+    /// Refuses the form if there was a fault, or if it has parts that were not read.
     pub(super) fn finish(mut self) -> Result<(), UploadError> {
         UploadError::unless_empty(Refusal::Incomplete, std::mem::take(&mut self.missing))?;
         for Part { name, .. } in std::mem::take(&mut self.parts) {
@@ -156,10 +156,10 @@ impl UploadForm {
 /// The files with traces.
 #[derive(Debug, Default)]
 pub(super) struct TraceFiles {
-    /// Those that are text.
+    /// The files that are text.
     pub(super) documents: Vec<Document>,
-    /// What is wrong with the others.
+    /// Why the other files cannot be read.
     pub(super) errors: Vec<String>,
-    /// The names of all.
+    /// The names of all files.
     pub(super) names: Vec<String>,
 }

@@ -1,8 +1,8 @@
-//! Traces that are sent along and evaluated while their sender waits.
+//! Uploads: traces that are evaluated at once, while their sender waits.
 //!
-//! An upload comes as a form ([`Part`]s) or as one JSON body ([`Source`]); [`UploadService`] reads it, evaluates it by
-//! the one path there is, and stores it as a run that is over ([`FinishedRun`], port [`FinishedRuns`]). The traces
-//! themselves are not kept.
+//! An upload is a form ([`Part`]s) or one JSON body ([`Source`]). [`UploadService`] reads it, evaluates it on the code
+//! path of all evaluations, and stores the report as a finished run ([`FinishedRun`], port [`FinishedRuns`]). The traces
+//! are not kept. [`convert`] and [`validate_eval_set`] only read uploads.
 
 mod body;
 mod conversion;

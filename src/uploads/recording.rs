@@ -1,4 +1,4 @@
-//! From the report on an upload to the run that is stored of it.
+//! Turns the report on an upload into the finished run that is stored.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::json;
 use crate::runs::{Ending, Failure, Recorder, ResultRecord, summarise};
 use crate::spec::digest;
 
-/// What is known of an upload apart from its report.
+/// The facts about an upload that its run needs besides the report.
 pub(super) struct Uploaded {
     /// Names of the files with traces.
     pub(super) files: Vec<String>,
-    /// How many traces were read.
+    /// Number of traces that were read.
     pub(super) trace_count: usize,
-    /// Golden and configuration as they were written.
+    /// Eval set and configuration as they were written.
     pub(super) texts: Texts,
-    /// Id of the golden.
+    /// Id of the eval set.
     pub(super) eval_set_id: Option<String>,
-    /// Knows the evaluators.
+    /// Makes the results of the upload's evaluators.
     pub(super) recorder: Recorder,
-    /// Why there was nothing to evaluate.
+    /// Why there was nothing to evaluate, if so.
     pub(super) failure: Option<Failure>,
 }
 
-/// Who evaluated an upload, and how long that took and may take.
+/// The worker of an upload's evaluation, its duration and its deadline.
 pub(super) struct Effort<'a> {
     pub(super) worker: &'a str,
     pub(super) elapsed: Duration,
@@ -34,7 +34,7 @@ pub(super) struct Effort<'a> {
 }
 
 impl Uploaded {
-    /// The run to store of a report.
+    /// The run of an upload with a report.
     pub(super) fn reported(self, report: &Report, effort: &Effort<'_>) -> FinishedRun {
         let units = report.traces.iter().enumerate();
         let results: Vec<_> = units.flat_map(|(index, unit)| self.recorder.record(index, unit)).collect();
@@ -48,7 +48,7 @@ impl Uploaded {
         self.into_run(results, ending, effort)
     }
 
-    /// The run to store when there is no report.
+    /// The run of an upload without a report.
     pub(super) fn failed(self, failure: Failure, effort: &Effort<'_>) -> FinishedRun {
         self.into_run(Vec::new(), Ending::Failed(failure), effort)
     }
@@ -68,7 +68,7 @@ impl Uploaded {
         }
     }
 
-    /// The specification: what was uploaded, with golden and configuration as they were written.
+    /// The specification: number and names of the uploaded traces, eval set and configuration as they were written.
     fn spec(&self) -> String {
         let target = serde_json::json!({
             "kind": "uploaded",

@@ -1,4 +1,4 @@
-//! Evaluating uploads while their senders wait, a bounded number at a time, and storing what came out.
+//! The service for uploads, which the API calls: evaluates them, a bounded number at a time, and stores their runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::sources::{BAD_TRACE, Unusable};
 use crate::spec::storable;
 use crate::trace::{Join, Warning, load};
 
-/// How long a result is held back for storage.
+/// Longest wait for storage; the sender gets its report after that even if it is not stored.
 const RECORDING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Evaluates uploads.
@@ -34,17 +34,17 @@ pub struct UploadService {
     slots: Arc<Semaphore>,
 }
 
-/// What came of an upload.
+/// The outcome of an evaluated upload.
 #[derive(Debug)]
 pub struct EvaluatedUpload {
-    /// The report; its warnings say so if it could not be stored.
+    /// The report; a warning says so if it could not be stored.
     pub report: Report,
-    /// The run that was stored of it.
+    /// Its stored run.
     pub run: Option<RunId>,
 }
 
-/// An evaluation under way. Dropping it stops the evaluation: evaluators outside this program at once, built-in
-/// metrics after the unit they are at.
+/// An evaluation under way. Dropping it stops the evaluation: evaluator processes at once, built-in metrics after the
+/// current unit.
 #[derive(Debug)]
 pub struct UploadEvaluation {
     task: JoinHandle<Option<Result<EvaluatedUpload, UploadError>>>,
@@ -52,31 +52,31 @@ pub struct UploadEvaluation {
 }
 
 impl UploadEvaluation {
-    /// What came of it; `None` when the process is ending.
+    /// Waits for the outcome; `None` when the process is ending.
     ///
     /// # Errors
-    /// The upload cannot be used.
+    /// The upload cannot be used, or its evaluation took too long.
     ///
     /// # Panics
-    /// The evaluation did.
+    /// If the evaluation panicked.
     pub async fn finish(mut self) -> Option<Result<EvaluatedUpload, UploadError>> {
         unwound((&mut self.task).await)?
     }
 }
 
 impl UploadService {
-    /// A service that evaluates so many uploads at a time and stores them as runs.
+    /// A service that evaluates at most `at_a_time` uploads at a time and stores them as runs.
     pub fn new(finished: Arc<dyn FinishedRuns>, rules: UploadRules, at_a_time: usize) -> Self {
         Self { finished, rules: Arc::new(rules), slots: Arc::new(Semaphore::new(at_a_time)) }
     }
 
-    /// Waits for the permission to work on an upload; `None` when none becomes free within `patience`.
+    /// Waits for a slot to evaluate an upload; `None` if none becomes free within `patience`.
     pub async fn slot(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
         tokio::time::timeout(patience, self.slots.clone().acquire_owned()).await.ok()?.ok()
     }
 
-    /// Starts to evaluate an upload that came to `endpoint`; `observer` is told how it goes on. What is `held`, such
-    /// as a slot, is released when it is over or has stopped.
+    /// Starts to evaluate an upload that came to `endpoint`; `observer` is told of its progress. `held`, such as a slot,
+    /// is dropped when the evaluation has ended or stopped.
     pub fn start(
         &self,
         source: Source,
@@ -85,8 +85,9 @@ impl UploadService {
         held: impl Send + 'static,
     ) -> UploadEvaluation {
         let stop = CancellationToken::new();
-        let work = Work { rules: self.rules.clone(), stop: stop.clone() };
-        let task = Task { finished: self.finished.clone(), worker: format!("sync:{endpoint}"), work };
+        let evaluation = BlockingUpload { rules: self.rules.clone(), stop: stop.clone() };
+        let (finished, worker) = (self.finished.clone(), format!("sync:{endpoint}"));
+        let task = UploadTask { finished, worker, evaluation };
         UploadEvaluation {
             task: tokio::spawn(task.run(source, observer, held)),
             _stops_when_dropped: stop.drop_guard(),
@@ -94,39 +95,26 @@ impl UploadService {
     }
 }
 
-/// An upload from its beginning until it is stored.
-struct Task {
+/// The evaluation of an upload, from its start until its run is stored.
+struct UploadTask {
     finished: Arc<dyn FinishedRuns>,
     worker: String,
-    work: Work,
+    evaluation: BlockingUpload,
 }
 
-impl Task {
-    /// What came of it; `None` when nobody waits any more.
+impl UploadTask {
+    /// Evaluates and stores; `None` when nobody waits for the outcome any more, or when the process is ending.
     async fn run(
         self,
         source: Source,
         observer: impl Observer + Send + 'static,
         held: impl Send + 'static,
     ) -> Option<Result<EvaluatedUpload, UploadError>> {
-        let Self { finished, worker, work } = self;
-        let (began, stop, deadline) = (Instant::now(), work.stop.clone(), work.rules.deadline);
-        let runtime = Handle::current();
-        let mut working = tokio::task::spawn_blocking(move || {
-            let _held = held;
-            work.run(source, &observer, &runtime)
-        });
-        let in_time = tokio::time::timeout(deadline, &mut working).await;
-        let is_late = in_time.is_err();
-        let worked = match in_time {
-            Ok(worked) => worked,
-            Err(_) => {
-                stop.cancel();
-                working.await
-            }
-        };
-        let (report, uploaded) = match unwound(worked)? {
-            Ok(done) => done,
+        let Self { finished, worker, evaluation } = self;
+        let (began, deadline) = (Instant::now(), evaluation.rules.deadline);
+        let (evaluated, is_late) = evaluation.run_in_time(source, observer, held).await;
+        let (report, uploaded) = match unwound(evaluated)? {
+            Ok(evaluated) => evaluated,
             Err(error) => return Some(Err(error)),
         };
         let effort = Effort { worker: &worker, elapsed: began.elapsed(), deadline };
@@ -138,7 +126,7 @@ impl Task {
             None if is_late => {
                 let error = late(deadline);
                 let run = uploaded.failed(Failure::new(DEADLINE_EXCEEDED, error.to_string()), &effort);
-                let _ = record(&*finished, &run).await; // the sender is told the same either way
+                let _ = record(&*finished, &run).await; // the sender gets the same error either way
                 Some(Err(error))
             }
             None => None,
@@ -146,7 +134,7 @@ impl Task {
     }
 }
 
-/// What a task came to; passes a panic on. `None` when the process is ending.
+/// The value of a task, whose panic is passed on; `None` when the process is ending.
 fn unwound<T>(joined: Result<T, JoinError>) -> Option<T> {
     match joined.map_err(JoinError::try_into_panic) {
         Ok(value) => Some(value),
@@ -155,14 +143,14 @@ fn unwound<T>(joined: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-/// Stores a run of a report, which says so when that fails: what came out is worth as much.
+/// Stores the run of a report. If that fails, the report says so in a warning and is returned all the same.
 async fn recorded(finished: &dyn FinishedRuns, run: &FinishedRun, mut report: Report) -> EvaluatedUpload {
     let stored = record(finished, run).await;
     report.warnings.extend(stored.as_ref().err().cloned());
     EvaluatedUpload { report, run: stored.is_ok().then_some(run.id) }
 }
 
-/// Stores a run, or warns why not.
+/// Stores a run; the error is a warning for its report.
 async fn record(finished: &dyn FinishedRuns, run: &FinishedRun) -> Result<(), Warning> {
     let stored = tokio::time::timeout(RECORDING_PATIENCE, finished.record_finished(run)).await;
     let late =
@@ -171,7 +159,7 @@ async fn record(finished: &dyn FinishedRuns, run: &FinishedRun) -> Result<(), Wa
     warn!(run.id = %run.id, "an evaluation could not be stored as run `{}`: {error:#}", run.id);
     let why = match error {
         StoreError::Unavailable(_) => "storage is unavailable".to_owned(),
-        StoreError::Full(what) => format!("storage is full: {what}"),
+        StoreError::Full(limit) => format!("storage is full: {limit}"),
         StoreError::Other(_) => "internal error".to_owned(),
     };
     let text = format!("the evaluation was not stored as a run: {why}");
@@ -190,20 +178,40 @@ fn late(deadline: Duration) -> UploadError {
     }
 }
 
-/// One upload being evaluated on a thread of its own.
-struct Work {
+/// The evaluation of one upload on a blocking thread.
+struct BlockingUpload {
     rules: Arc<UploadRules>,
     stop: CancellationToken,
 }
 
-impl Work {
-    /// The report, unless it was stopped, and what is stored with it.
-    fn run(
+/// The report, unless the evaluation was stopped, and the facts that are stored with it.
+type Evaluated = Result<(Option<Report>, Uploaded), UploadError>;
+
+impl BlockingUpload {
+    /// Evaluates on a blocking thread, and stops that at the deadline; also returns whether it did.
+    async fn run_in_time(
         self,
         source: Source,
-        observer: &dyn Observer,
-        runtime: &Handle,
-    ) -> Result<(Option<Report>, Uploaded), UploadError> {
+        observer: impl Observer + Send + 'static,
+        held: impl Send + 'static,
+    ) -> (Result<Evaluated, JoinError>, bool) {
+        let (stop, deadline) = (self.stop.clone(), self.rules.deadline);
+        let runtime = Handle::current();
+        let mut working = tokio::task::spawn_blocking(move || {
+            let _held = held; // the thread may outlive the task that waits for it
+            self.run(source, &observer, &runtime)
+        });
+        match tokio::time::timeout(deadline, &mut working).await {
+            Ok(evaluated) => (evaluated, false),
+            Err(_) => {
+                stop.cancel();
+                (working.await, true)
+            }
+        }
+    }
+
+    /// Reads the upload and evaluates it on the calling thread.
+    fn run(self, source: Source, observer: &dyn Observer, runtime: &Handle) -> Evaluated {
         let upload = source.read(&self.rules)?;
         let Upload { files, format, eval_set, parameters, eval_set_error, texts, needs_traces } = upload;
         let join = if parameters.lenient { Join::WithinDocuments } else { Join::AcrossDocuments };
@@ -215,7 +223,7 @@ impl Work {
         let failure = unusable.as_ref().map(|unusable| failure(unusable, &files.errors));
         let mut errors = files.errors;
         if let Some(Unusable::NoTraces(why)) = unusable {
-            errors.push(why); // what could not be read is listed by the report
+            errors.push(why); // an `Unreadable` needs no entry: the report lists the errors of `loaded`
         }
         errors.extend(eval_set_error);
         let uploaded = Uploaded {
@@ -236,7 +244,7 @@ impl Work {
     }
 }
 
-/// Why nothing was evaluated; `unread` are files that are no text.
+/// The failure of an upload without a readable trace; `unread` has the errors of files that are no text.
 fn failure(unusable: &Unusable, unread: &[String]) -> Failure {
     let code = if unread.is_empty() { unusable.code() } else { BAD_TRACE };
     Failure::new(code, [unread, &unusable.faults()].concat().join("; "))

@@ -1,4 +1,4 @@
-//! Reads an upload in either of its two forms.
+//! Reads an upload, either a form or a JSON body.
 
 use super::body;
 use super::fault::{UploadError, UploadFault};
@@ -10,7 +10,7 @@ use crate::evaluation::config::Parameters;
 use crate::json::checked::Cursor;
 use crate::trace::Document;
 
-/// An upload as it came.
+/// An upload as it was received.
 #[derive(Debug)]
 pub enum Source {
     /// The parts of a form.
@@ -20,7 +20,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads the upload; the traces are not looked into yet.
+    /// Reads the upload except for its traces.
     pub(super) fn read(self, rules: &UploadRules) -> Result<Upload, UploadError> {
         match self {
             Self::Form(parts) => read_form(parts, rules),
@@ -32,7 +32,7 @@ impl Source {
 /// The part with the configuration.
 const CONFIG: &str = "config";
 
-/// The part with the golden.
+/// The part with the eval set.
 const EVAL_SET_FILE: &str = "eval_set_file";
 
 /// The part that names credentials.
@@ -57,40 +57,42 @@ fn read_form(parts: Vec<Part>, rules: &UploadRules) -> Result<Upload, UploadErro
     if let Some(fault) = contradiction(format, configured) {
         form.fault(UploadFault::of(CONFIG, fault));
     }
-    let golden = form.optional(EVAL_SET_FILE).map(read_eval_set).unwrap_or_default();
+    let uploaded = form.optional(EVAL_SET_FILE).map(read_eval_set).unwrap_or_default();
     form.finish()?;
     Ok(Upload {
         files,
         format: format.or(configured),
-        eval_set: golden.eval_set,
+        eval_set: uploaded.eval_set,
         parameters,
-        eval_set_error: golden.error,
-        texts: Texts { eval_set: golden.text, config },
+        eval_set_error: uploaded.error,
+        texts: Texts { eval_set: uploaded.text, config },
         needs_traces: false,
     })
 }
 
-/// A golden, or what is wrong with it.
+/// An eval set, or why it cannot be used.
 #[derive(Default)]
-struct Golden {
+struct UploadedEvalSet {
     eval_set: Option<EvalSet>,
     text: Option<String>,
     error: Option<String>,
 }
 
-fn read_eval_set(Part { file_name, bytes, .. }: Part) -> Golden {
+fn read_eval_set(Part { file_name, bytes, .. }: Part) -> UploadedEvalSet {
     let name = file_name.unwrap_or_else(|| EVAL_SET_FILE.to_owned());
     let document = match Document::from_bytes(name, bytes, u64::MAX) {
         Ok(document) => document,
-        Err(error) => return Golden { error: Some(error.to_string()), ..Golden::default() },
+        Err(error) => {
+            return UploadedEvalSet { error: Some(error.to_string()), ..UploadedEvalSet::default() };
+        }
     };
     match EvalSet::parse(document.text()) {
         Ok(eval_set) => {
-            Golden { eval_set: Some(eval_set), text: Some(document.text().to_owned()), error: None }
+            UploadedEvalSet { eval_set: Some(eval_set), text: Some(document.text().to_owned()), error: None }
         }
         Err(error) => {
             let error = Some(format!("eval set `{}`: {error}", document.name()));
-            Golden { error, ..Golden::default() }
+            UploadedEvalSet { error, ..UploadedEvalSet::default() }
         }
     }
 }

@@ -9,44 +9,44 @@ use crate::evaluation::config::Parameters;
 use crate::evaluators::CodePolicy;
 use crate::trace::Format;
 
-/// What uploads may ask for.
+/// Rules for uploads.
 #[derive(Debug, Clone)]
 pub struct UploadRules {
-    /// Which code evaluators they may name, and which of them run.
+    /// Code evaluators that uploads may name, and those that run.
     pub code: CodePolicy,
-    /// Which credentials they may refer to.
+    /// Credentials that uploads may refer to.
     pub credentials: CredentialRules,
-    /// How long their evaluation may take, as it is stored.
+    /// Longest duration of an evaluation, which is also stored with its run.
     pub deadline: Duration,
 }
 
-/// An upload whose traces are not looked into yet.
+/// An upload whose traces are not read yet.
 #[derive(Debug)]
 pub(super) struct Upload {
-    /// The traces, unread; what is wrong with those that are no text; the names of all.
+    /// The traces as documents.
     pub(super) files: TraceFiles,
-    /// Format to assume of the traces.
+    /// Format of the traces; detected if `None`.
     pub(super) format: Option<Format>,
-    /// The golden.
+    /// The eval set.
     pub(super) eval_set: Option<EvalSet>,
-    /// How to evaluate.
+    /// The configuration of the evaluation.
     pub(super) parameters: Parameters,
-    /// What is wrong with the golden, if it is left out for that.
+    /// Why the eval set cannot be used, if so; the evaluation goes on without it.
     pub(super) eval_set_error: Option<String>,
-    /// Golden and configuration as they were written.
+    /// Eval set and configuration as they were written.
     pub(super) texts: Texts,
-    /// Whether it is refused when no trace can be read; else that is what is reported.
+    /// Whether an upload without a readable trace is refused; otherwise its report lists the errors.
     pub(super) needs_traces: bool,
 }
 
-/// Golden and configuration as they were written.
+/// Eval set and configuration as they were written.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     pub(super) eval_set: Option<String>,
     pub(super) config: Option<String>,
 }
 
-/// What is wrong when the format is given twice.
+/// The fault of two different formats, one given beside the configuration and one in it.
 pub(super) fn contradiction(given: Option<Format>, configured: Option<Format>) -> Option<String> {
     let (given, configured) = given.zip(configured)?;
     let text = || format!("says the traces are {configured}, but they are said to be {given}; leave one out");

@@ -96,7 +96,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::outbox::ResultPayload;
+    use crate::outbox::MessageResult;
     use crate::runs::ResultRecord;
 
     fn record() -> ResultRecord {
@@ -137,9 +137,9 @@ mod tests {
         let (run, attempt) = (RunId(Uuid::from_u128(7)), 2);
         let at: DateTime<Utc> = "2026-11-28T12:00:00.123456789Z".parse().unwrap();
         for record in [record(), empty()] {
-            let payload = serde_json::to_string(&ResultPayload::new(run, attempt, &record, at)).unwrap();
+            let body = serde_json::to_string(&MessageResult::new(run, attempt, &record, at)).unwrap();
             let stored = StoredResult { record, attempt, created_at: at };
-            assert_eq!(payload, serde_json::to_string(&ResultAnswer::new(run, stored)).unwrap());
+            assert_eq!(body, serde_json::to_string(&ResultAnswer::new(run, stored)).unwrap());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lines at the end of a file, below the folder that an operator has set aside.
+//! File sinks: lines appended to a file below the operator's folder for file sinks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -11,10 +11,10 @@ use super::turns::Turns;
 use crate::outbox::sent::{SendError, Sent};
 use crate::spec::path_below;
 
-/// Threads that may be busy with files; a file system that hangs must not take them all.
+/// Most threads that write files at a time: a file system that hangs must not take all blocking threads.
 const THREADS: usize = 8;
 
-/// Files below a folder, if the operator has set one aside.
+/// Appends to files below the folder, if the operator has set one.
 #[derive(Debug)]
 pub(in crate::outbox) struct FileSink {
     folder: Option<PathBuf>,
@@ -35,13 +35,13 @@ impl FileSink {
     pub(in crate::outbox) async fn append(
         &self,
         path: &str,
-        payload: &str,
+        body: &str,
         timeout: Duration,
     ) -> Result<Sent, SendError> {
         let folder = self.folder.clone();
         let folder =
             folder.ok_or_else(|| SendError::for_now("files are not written where results are delivered"))?;
-        let (path, text) = (path.to_owned(), lines(payload)?);
+        let (path, text) = (path.to_owned(), lines(body)?);
         let append = move || {
             append(&folder, &path, &text, timeout).map_err(|error| match error {
                 AppendError::Refused(why) => SendError::new(why),
@@ -55,19 +55,19 @@ impl FileSink {
 /// Why nothing was appended.
 #[derive(Debug)]
 enum AppendError {
-    /// It will not be different later.
+    /// The path cannot be used.
     Refused(String),
-    /// It may be: a full disk, a folder that is not there yet.
+    /// It may succeed later: the disk is full, or the folder does not exist yet.
     Failed(std::io::Error),
 }
 
-/// How often a file that somebody else has locked is tried.
+/// Pause before a file that is locked is tried again.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Appends text in one write, while no other process of ours does; a part that was written is taken back.
+/// Appends text under the file's lock, so that processes do not mix their lines; a partial write is undone.
 ///
 /// # Errors
-/// See [`AppendError`]; also when somebody else has the file locked for longer than `patience`.
+/// See [`AppendError`]; also if the file stays locked for longer than `patience`.
 fn append(folder: &Path, path: &str, text: &str, patience: Duration) -> Result<(), AppendError> {
     let mut file = open(folder, path)?;
     lock(&file, patience).map_err(AppendError::Failed)?;
@@ -75,14 +75,14 @@ fn append(folder: &Path, path: &str, text: &str, patience: Duration) -> Result<(
     match file.write_all(text.as_bytes()) {
         Ok(()) => Ok(()),
         Err(error) => {
-            // No line of somebody else can have come behind it.
+            // Nobody else has written behind it, because the lock is held.
             let _ = file.set_len(length);
             Err(AppendError::Failed(error))
         }
     }
 }
 
-/// Waits for the file's lock, but not for ever: the thread is needed for other files.
+/// Waits for the file's lock, at most for `patience`, because the thread is needed for other files.
 fn lock(file: &File, patience: Duration) -> std::io::Result<()> {
     let end = Instant::now() + patience;
     loop {
@@ -97,7 +97,7 @@ fn lock(file: &File, patience: Duration) -> std::io::Result<()> {
     }
 }
 
-/// Opens the file, links resolved; it has to be a regular one or none yet.
+/// Opens or creates a regular file. Links are resolved, and the file they lead to must be below the folder too.
 fn open(folder: &Path, path: &str) -> Result<File, AppendError> {
     let named = path_below(folder, path).map_err(AppendError::Refused)?;
     let outside = || AppendError::Refused(format!("`{path}` leads out of the folder of file sinks"));
@@ -105,14 +105,14 @@ fn open(folder: &Path, path: &str) -> Result<File, AppendError> {
     let parent = named.parent().unwrap_or(&folder).canonicalize().map_err(AppendError::Failed)?;
     let target = match named.canonicalize() {
         Ok(target) => target,
-        // A link to what is not there would be created where it leads.
+        // Opening a dangling link would create the file outside.
         Err(_) if named.is_symlink() => return Err(outside()),
         Err(_) => parent.join(named.file_name().unwrap_or_default()),
     };
     if !target.starts_with(&folder) {
         return Err(outside());
     }
-    // Before it is opened: a pipe would have to be waited for.
+    // Checked before opening, because opening a named pipe blocks until it has a reader.
     if target.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(AppendError::Refused(format!("`{path}` is no regular file")));
     }

@@ -1,4 +1,4 @@
-//! Messages as lines of JSON, as the reference writes them: one for each result, one for the end.
+//! Messages as JSON lines, as the reference writes them: one for each result, one for the end.
 
 use std::fmt::Write;
 
@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::outbox::sent::SendError;
 
-/// A stored message, of which only the parts are looked at.
+/// The members of a stored body, as raw JSON.
 #[derive(Deserialize)]
-struct StoredPayload<'a> {
+struct StoredBody<'a> {
     #[serde(borrow)]
     phase: &'a RawValue,
     #[serde(borrow)]
@@ -26,14 +26,14 @@ struct StoredPayload<'a> {
     code: Option<&'a RawValue>,
 }
 
-/// The lines of a stored message, each with its end.
+/// The lines of a stored body, each with its line break.
 ///
 /// # Errors
-/// It is no message.
-pub(super) fn lines(payload: &str) -> Result<String, SendError> {
-    let stored: StoredPayload<'_> =
-        serde_json::from_str(payload).map_err(|_| SendError::new("what is stored is no message"))?;
-    let mut lines = String::with_capacity(payload.len() + 100);
+/// The text is not the body of a message.
+pub(super) fn lines(body: &str) -> Result<String, SendError> {
+    let stored: StoredBody<'_> =
+        serde_json::from_str(body).map_err(|_| SendError::new("the stored text is no message"))?;
+    let mut lines = String::with_capacity(body.len() + 100);
     for result in &stored.results {
         line(&mut lines, &stored, &[("result", Some(result))]);
     }
@@ -49,7 +49,7 @@ pub(super) fn lines(payload: &str) -> Result<String, SendError> {
     Ok(lines)
 }
 
-fn line(lines: &mut String, stored: &StoredPayload<'_>, members: &[(&str, Option<&RawValue>)]) {
+fn line(lines: &mut String, stored: &StoredBody<'_>, members: &[(&str, Option<&RawValue>)]) {
     let start = lines.len();
     // Writing to a string cannot fail.
     let _ = write!(lines, r#"{{"phase":{},"run_id":{}"#, stored.phase, stored.run_id);
@@ -60,7 +60,7 @@ fn line(lines: &mut String, stored: &StoredPayload<'_>, members: &[(&str, Option
     }
     lines.push('}');
     if lines[start..].contains(['\n', '\r']) {
-        // JSON that others wrote may go over several lines; within its strings there is no line break.
+        // Details that evaluators wrote may span several lines; JSON strings hold no raw line break.
         let one = lines[start..].replace(['\n', '\r'], " ");
         lines.truncate(start);
         lines.push_str(&one);

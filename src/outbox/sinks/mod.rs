@@ -1,4 +1,4 @@
-//! How messages get to the sinks of each kind.
+//! The protocol of each kind of sink: webhooks, files, standard output.
 
 mod file;
 mod lines;

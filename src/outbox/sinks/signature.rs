@@ -1,4 +1,4 @@
-//! Signatures of webhooks, as Standard Webhooks (standardwebhooks.com, version 1.0) has them.
+//! Signatures of webhooks, by Standard Webhooks (standardwebhooks.com, version 1.0).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,13 +7,13 @@ use sha2::Sha256;
 
 use crate::credentials::Secret;
 
-/// Before a secret that is written in base64.
+/// Prefix of a secret in base64; other secrets are taken as they are.
 const PREFIX: &str = "whsec_";
 
-/// The value of `webhook-signature`: an HMAC over id, time and body.
+/// The value of the header `webhook-signature`: an HMAC-SHA256 over id, time and body.
 ///
 /// # Errors
-/// The secret cannot be used, in words.
+/// Why the secret cannot be used.
 pub(super) fn sign(secret: &Secret, id: &str, unix_seconds: i64, body: &[u8]) -> Result<String, String> {
     let key = match secret.expose().strip_prefix(PREFIX) {
         None => secret.expose().as_bytes().to_vec(),

@@ -1,4 +1,4 @@
-//! Lines on the standard output of the process that sends.
+//! The sink `stdout`: lines on the standard output of the process that sends.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use super::lines::lines;
 use super::turns::Turns;
 use crate::outbox::sent::{SendError, Sent};
 
-/// Standard output, which takes one message at a time.
+/// Writes to standard output, one message at a time.
 pub(in crate::outbox) struct StdoutSink {
     stdout: Arc<Mutex<dyn Write + Send>>,
     turns: Turns,
@@ -20,8 +20,8 @@ impl StdoutSink {
     }
 
     /// Writes the lines of a message.
-    pub(in crate::outbox) async fn print(&self, payload: &str, timeout: Duration) -> Result<Sent, SendError> {
-        let (stdout, text) = (self.stdout.clone(), lines(payload)?);
+    pub(in crate::outbox) async fn print(&self, body: &str, timeout: Duration) -> Result<Sent, SendError> {
+        let (stdout, text) = (self.stdout.clone(), lines(body)?);
         let print = move || {
             let mut stdout = stdout.lock().unwrap_or_else(PoisonError::into_inner);
             let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

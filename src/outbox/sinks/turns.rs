@@ -1,4 +1,4 @@
-//! Turns at something that may hang.
+//! Blocking writes that may hang: how many at a time, and how long a message waits for one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use tokio::sync::Semaphore;
 
 use crate::outbox::sent::{SendError, Sent};
 
-/// Bounds how many threads are busy with a file system or a terminal, which may hang and must not take them all.
+/// Limits the threads that write to a file system or a terminal, which may hang and must not take all blocking threads.
 #[derive(Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 
 impl Turns {
-    /// So many threads at a time.
+    /// Allows so many threads at a time.
     pub(super) fn new(threads: usize) -> Self {
         Self(Arc::new(Semaphore::new(threads)))
     }
 
-    /// Does `work` on a thread for blocking work. The thread keeps its turn until the work is done, also when
-    /// `timeout` is over before.
+    /// Runs `write` on a blocking thread. The thread keeps its turn until the write has ended, even if `timeout` is over
+    /// before: a hanging write cannot be stopped.
     pub(super) async fn take(
         &self,
         timeout: Duration,
-        work: impl FnOnce() -> Result<(), SendError> + Send + 'static,
+        write: impl FnOnce() -> Result<(), SendError> + Send + 'static,
     ) -> Result<Sent, SendError> {
         let working = async {
             let turn = self.0.clone().acquire_owned().await;
             let done = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                work()
+                write()
             });
             done.await.unwrap_or_else(|_| Err(SendError::for_now("writing was interrupted")))
         };

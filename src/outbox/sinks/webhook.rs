@@ -1,8 +1,7 @@
-//! Webhooks: messages as requests to a URL, signed if the sink says so.
+//! The sink `http_webhook`: messages as POST requests to a URL, signed if the sink has a signing secret.
 //!
-//! Redirects are not followed: whoever is sent results is named by the specification. An answer counts by its status
-//! alone: 2xx is delivered; 408, 425, 429 and 5xx are tried again, as is whatever keeps the answer from coming; the
-//! rest is final.
+//! Redirects are not followed, because results go only to receivers that the specification names. The status of the
+//! answer decides: 2xx is delivered; 408, 425, 429, 5xx and a missing answer are tried again; other statuses are final.
 
 use std::time::Duration;
 
@@ -19,47 +18,47 @@ use crate::net::{Answer, Call, CallError, Outbound};
 use crate::outbox::sent::{SendError, Sent};
 use crate::spec::WebhookTarget;
 
-/// How much of an answer is taken in; nothing but its beginning is shown, and that only of failures.
+/// Most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// How much of the answer's body is shown.
+/// Most characters of a failure's body that are stored as its reason.
 const EXCERPT_CHARS: usize = 160;
 
-/// From which length on a part of a path is taken for a token.
+/// Length from which a segment of the path is taken for a token.
 const TOKEN_BYTES: usize = 12;
 
-/// The headers of a message.
+/// The headers of Standard Webhooks.
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// A webhook, with all that it takes to call it.
+/// A webhook and the means to call it.
 pub(in crate::outbox) struct Webhook<'a> {
-    /// Where it is.
+    /// Its URL, headers and signing secret.
     pub(in crate::outbox) target: &'a WebhookTarget,
-    /// Calls it.
+    /// The client for HTTP calls.
     pub(in crate::outbox) outbound: &'a Outbound,
-    /// Looks up the secrets in its headers, which `refs` name.
+    /// Looks up the secrets that `target` and `refs` name.
     pub(in crate::outbox) credentials: &'a Credentials,
     /// The credentials that the specification names.
     pub(in crate::outbox) refs: &'a CredentialRefs,
 }
 
 impl Webhook<'_> {
-    /// Posts a message, whose id stays the same over all attempts.
+    /// Posts a message, whose id stays the same over all tries.
     pub(in crate::outbox) async fn post(
         &self,
         id: &str,
-        payload: &str,
+        body: &str,
         timeout: Duration,
     ) -> Result<Sent, SendError> {
-        let headers = self.headers(id, payload).await?;
+        let headers = self.headers(id, body).await?;
         let secrets = secrets(&self.target.url, &headers);
         let call = Call {
             method: Method::POST,
             url: self.target.url.clone(),
             headers,
-            body: Some(payload.as_bytes().to_vec()),
+            body: Some(body.as_bytes().to_vec()),
             timeout,
             max_answer_bytes: MAX_ANSWER_BYTES,
             max_redirects: 0,
@@ -67,7 +66,7 @@ impl Webhook<'_> {
         match self.outbound.call(call).await {
             Ok(answer) => judge(&answer, &secrets),
             Err(CallError::TooLarge { status, .. }) if status.is_success() => Ok(Sent::answered(status)),
-            // Who may be called is a matter of configuration too.
+            // A refused address is tried again: another process, or this one after a restart, may allow it.
             Err(error) => {
                 let is_transient = error.is_transient() || matches!(error, CallError::Refused(_));
                 Err(SendError { is_transient, ..SendError::new(error.to_string()) })
@@ -75,7 +74,7 @@ impl Webhook<'_> {
         }
     }
 
-    async fn headers(&self, id: &str, payload: &str) -> Result<HeaderMap, SendError> {
+    async fn headers(&self, id: &str, body: &str) -> Result<HeaderMap, SendError> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for sources in &self.target.headers {
@@ -84,10 +83,10 @@ impl Webhook<'_> {
         let now = Utc::now().timestamp();
         headers.insert(ID, text_value(id)?);
         headers.insert(TIMESTAMP, now.into());
-        headers.remove(SIGNATURE); // no other than ours
+        headers.remove(SIGNATURE); // a sink without signing secret cannot set one by its headers
         if let Some(source) = &self.target.signing_secret {
             let secret = self.credentials.secret(source, self.refs).await?;
-            let signature = sign(&secret, id, now, payload.as_bytes()).map_err(SendError::new)?;
+            let signature = sign(&secret, id, now, body.as_bytes()).map_err(SendError::new)?;
             headers.insert(SIGNATURE, text_value(&signature)?);
         }
         Ok(headers)
@@ -118,7 +117,7 @@ fn judge(answer: &Answer, secrets: &[String]) -> Result<Sent, SendError> {
     })
 }
 
-/// The beginning of a body as one printable line; nothing if there is a secret anywhere in the body.
+/// The beginning of a body as one printable line; `None` if the body holds a secret anywhere.
 fn excerpt(body: &[u8], secrets: &[String]) -> Option<String> {
     let body = String::from_utf8_lossy(body);
     if secrets.iter().any(|secret| body.contains(secret)) {
@@ -134,7 +133,7 @@ fn excerpt(body: &[u8], secrets: &[String]) -> Option<String> {
     Some(excerpt).filter(|excerpt| !excerpt.is_empty())
 }
 
-/// What a receiver could repeat and must not be shown: words of sensitive headers, and parts of the URL.
+/// Secrets that a receiver could repeat in its answer: words of sensitive headers, and parts of the URL.
 fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
     let values = headers.values().filter(|value| value.is_sensitive());
     let words = values.filter_map(|value| value.to_str().ok()).flat_map(str::split_whitespace);
@@ -142,15 +141,15 @@ fn secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
     secrets.extend(user_secrets(url));
     secrets.extend(url.query().map(str::to_owned));
     secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-    // Short ones are in every text.
+    // Very short ones occur in any text.
     secrets.retain(|secret| secret.len() > 3);
-    // Some receivers are known by a token in the path; a word there is none.
+    // Some receivers have a token in the path; short segments are ordinary words.
     let is_token = |part: &&str| part.len() >= TOKEN_BYTES;
     secrets.extend(url.path_segments().into_iter().flatten().filter(is_token).map(str::to_owned));
     secrets
 }
 
-/// User and password of a URL: as written, as meant, and as the header that is made of them.
+/// User and password of a URL: as written, decoded, and as the basic authentication made of them.
 fn user_secrets(url: &Url) -> Vec<String> {
     let parts = [url.username(), url.password().unwrap_or_default()];
     let meant = parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned());

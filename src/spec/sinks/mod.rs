@@ -1,7 +1,7 @@
-//! Sinks of a specification: where the results of a run go besides storage.
+//! Sinks of a specification: receivers of the results of a run.
 //!
-//! A specification lists them; each is stored beside the run with all that it takes to send to it. Sending is up to
-//! [`outbox`](crate::outbox).
+//! A specification lists sinks; each is stored beside the run as a document from which any process can send to it.
+//! [`outbox`](crate::outbox) sends.
 
 mod path;
 mod rules;
@@ -11,6 +11,6 @@ mod webhook;
 
 pub(crate) use path::path_below;
 pub(crate) use rules::SinkRules;
-pub(crate) use sink::{DEFAULT_ATTEMPTS, Sink, SinkTarget, read_all};
+pub(crate) use sink::{DEFAULT_TRIES, Sink, SinkTarget, read_all};
 pub use stored::{SinkKind, StoredSink};
 pub(crate) use webhook::WebhookTarget;

@@ -1,15 +1,15 @@
-//! Paths of file sinks, below the folder that the operator has set aside.
+//! Paths of file sinks below the operator's folder for them.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Longest path that a sink may name, and longest part of it: what file systems bear.
+/// Longest path that a sink may name, and longest part of it: common limits of file systems.
 const MAX_PATH_BYTES: usize = 1024;
 const MAX_PART_BYTES: usize = 255;
 
-/// The path below `folder` that `path`, relative to it or absolute, names without regard to links.
+/// The file below `folder` that `path` names, relative to it or absolute. Links are not resolved here.
 ///
 /// # Errors
-/// It is not below, in words.
+/// Why `path` is not below `folder`.
 pub(crate) fn path_below(folder: &Path, path: &str) -> Result<PathBuf, String> {
     if path.len() > MAX_PATH_BYTES || path.split('/').any(|part| part.len() > MAX_PART_BYTES) {
         return Err(format!(

@@ -1,17 +1,17 @@
-//! What the operator allows sinks.
+//! The operator's rules for sinks.
 
 use std::path::Path;
 
 use crate::credentials::CredentialRules;
 use crate::net::OutboundRules;
 
-/// What sinks may use.
+/// The operator's rules for sinks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SinkRules<'r> {
-    /// What headers and signing secrets may refer to.
+    /// Secrets that headers and signing secrets may refer to.
     pub(crate) credentials: &'r CredentialRules,
-    /// Whom webhooks may call.
+    /// Addresses that webhooks may call.
     pub(crate) outbound: &'r OutboundRules,
-    /// The folder of files that results are appended to; without it there is no such sink.
+    /// The folder of file sinks; without it they are refused.
     pub(crate) files: Option<&'r Path>,
 }

@@ -14,38 +14,39 @@ use crate::names::name_of;
 /// Most sinks that a run may have.
 const MAX_SINKS: usize = 10;
 
-/// How long an attempt may take, unless the sink says otherwise; as in the reference.
+/// Longest duration of a try, unless the sink sets another; as in the reference.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest that a sink may say.
+/// Longest timeout that a sink may set.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a message is tried, unless the sink says otherwise: with the waits between them, most of a night.
-pub(crate) const DEFAULT_ATTEMPTS: u32 = 12;
+/// Most tries of a message, unless the sink sets another number: with the waits between them, most of a night.
+pub(crate) const DEFAULT_TRIES: u32 = 12;
 
 /// A sink as a specification describes it.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    /// Where it leads.
+    /// Its destination.
     pub(crate) target: SinkTarget,
-    /// How long one attempt may take.
+    /// Longest duration of one try.
     pub(crate) timeout: Duration,
-    /// How often a message is tried.
-    pub(crate) max_attempts: u32,
+    /// Most tries of a message.
+    pub(crate) max_tries: u32,
 }
 
-/// Where a sink leads.
+/// The destination of a sink.
 #[derive(Debug)]
 pub(crate) enum SinkTarget {
     /// The standard output of the process that sends.
     Stdout,
-    /// As written: below the folder of the process that sends.
+    /// A file below the folder of the process that sends; the path as written.
     File(String),
-    /// A URL that is called.
+    /// A URL.
     Webhook(WebhookTarget),
 }
 
-/// Reads the sinks of a specification, with the credentials that it names: read, and as they are written.
+/// Reads the sinks of a specification. `refs` are its credentials, `written_refs` the same as written, which are stored
+/// with each sink.
 pub(crate) fn read_all(
     cursor: &Cursor<'_, '_>,
     rules: &SinkRules<'_>,
@@ -72,19 +73,19 @@ impl Sink {
             SinkKind::HttpWebhook => WebhookTarget::read(&object, rules, refs).map(SinkTarget::Webhook),
         };
         let timeout = object.optional("timeout_s", read_timeout);
-        let attempts = object.optional("max_attempts", |attempts| attempts.integer(1..=100));
+        let tries = object.optional("max_attempts", |tries| tries.integer(1..=100));
         object.refuse_unknown();
         Some(Self {
             target: target?,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            max_attempts: attempts.and_then(|number| number.try_into().ok()).unwrap_or(DEFAULT_ATTEMPTS),
+            max_tries: tries.and_then(|number| number.try_into().ok()).unwrap_or(DEFAULT_TRIES),
         })
     }
 
-    /// Reads a stored sink, with the credentials that it may name.
+    /// Reads a stored sink and the credentials that it may name.
     ///
     /// # Errors
-    /// Why it cannot be used by this process.
+    /// Why this process cannot use the sink.
     pub(crate) fn parse(document: &str, rules: &SinkRules<'_>) -> Result<(Self, CredentialRefs), String> {
         let value = json::parse(document).map_err(|error| error.to_string())?;
         let faults = Faults::default();
@@ -104,7 +105,7 @@ impl Sink {
         }
     }
 
-    /// The sink as it is stored; `sink` and `refs` are as they stand in the specification.
+    /// The sink as it is stored; `sink` and `refs` are members of the specification, as written.
     fn stored(&self, sink: &Value<'_>, refs: Option<&Value<'_>>) -> StoredSink {
         let (kind, destination) = match &self.target {
             SinkTarget::Stdout => (SinkKind::Stdout, name_of(&SinkKind::NAMES, &SinkKind::Stdout).to_owned()),

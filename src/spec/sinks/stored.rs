@@ -1,11 +1,11 @@
-//! A sink as it is stored beside its run.
+//! Sinks as they are stored beside their run.
 
 use std::time::Duration;
 
-/// How a sink takes what it is sent.
+/// The kind of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SinkKind {
-    /// Lines on the standard output of the process that delivers.
+    /// Lines on the standard output of the process that sends.
     Stdout,
     /// Lines at the end of a file.
     File,
@@ -14,20 +14,20 @@ pub enum SinkKind {
 }
 
 impl SinkKind {
-    /// The names used in specifications, answers and SQL.
+    /// The names in specifications, answers and SQL.
     pub const NAMES: [(&'static str, Self); 3] =
         [("stdout", Self::Stdout), ("file", Self::File), ("http_webhook", Self::HttpWebhook)];
 }
 
-/// A sink of a run, as it is stored beside it.
+/// A sink of a run, as it is stored beside the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSink {
-    /// What it is.
+    /// Its kind.
     pub kind: SinkKind,
-    /// Where it leads, without anything that may be secret; sinks that share it share what they can take.
+    /// Its destination without secrets. Each process limits the messages on the way to one destination.
     pub destination: String,
-    /// How long one attempt at a delivery may take.
+    /// Longest duration of one try.
     pub timeout: Duration,
-    /// The sink as submitted and the credential references it may name, as JSON: all that a deliverer needs.
+    /// The sink and the credential references it may name, as JSON as submitted; a sender needs nothing else.
     pub document: String,
 }

@@ -1,4 +1,4 @@
-//! A sink that is called at a URL.
+//! Webhooks as a specification describes them.
 
 use reqwest::Url;
 
@@ -7,19 +7,19 @@ use crate::credentials::{CredentialRefs, HeaderSources, SecretSource};
 use crate::json::checked::{Cursor, Object, Spelling};
 use crate::net::MAX_URL_BYTES;
 
-/// A sink that is called at a URL.
+/// A sink of the kind `http_webhook`.
 #[derive(Debug)]
 pub(crate) struct WebhookTarget {
-    /// Where messages are posted; user information, path and query may hold secrets.
+    /// URL to which messages are posted; user information, path and query may hold secrets.
     pub(crate) url: Url,
-    /// Sent along; later ones take the place of earlier ones.
+    /// Headers of each request; of several with one name the last is sent.
     pub(crate) headers: Vec<HeaderSources>,
-    /// Signs messages, if there is one.
+    /// The secret that signs messages, if the sink has one.
     pub(crate) signing_secret: Option<SecretSource>,
 }
 
 impl WebhookTarget {
-    /// Reads the members of a sink that only a webhook has.
+    /// Reads the members that only a webhook has.
     pub(super) fn read(
         object: &Object<'_, '_>,
         rules: &SinkRules<'_>,
@@ -37,7 +37,7 @@ impl WebhookTarget {
         Some(Self { url: url?, headers: headers.into_iter().flatten().collect(), signing_secret })
     }
 
-    /// Scheme, host and port; what follows them may be secret.
+    /// Scheme, host and port; path and query may be secrets.
     pub(super) fn destination(&self) -> String {
         self.url.origin().ascii_serialization()
     }
@@ -45,7 +45,7 @@ impl WebhookTarget {
 
 fn read_url(cursor: &Cursor<'_, '_>, rules: &SinkRules<'_>) -> Option<Url> {
     let text = cursor.string()?;
-    // Not quoted in faults: it may hold a secret.
+    // Faults do not quote the text, which may hold a secret.
     let parsed = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some(url) = parsed.filter(|_| text.len() <= MAX_URL_BYTES) else {
         cursor.fault(format!("expected an absolute http or https URL of at most {MAX_URL_BYTES} bytes"));

@@ -32,7 +32,7 @@ impl Events for MemoryStore {
     }
 
     async fn feed_end(&self) -> StoreResult<FeedPosition> {
-        // Not the last event there is: later ones may have been forgotten with their runs.
+        // Not the position of the last event in the feed: later ones may have been deleted with their runs.
         Ok(FeedPosition { transaction: self.state().feed_length + 1, ..FeedPosition::START })
     }
 

@@ -1,16 +1,16 @@
-//! How much is kept in memory.
+//! Limits of storage in memory.
 
-/// How much is kept.
+/// Limits of storage in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryLimits {
-    /// Runs in all.
+    /// Most runs.
     pub runs: usize,
-    /// Bytes of their specifications.
+    /// Most bytes of their specifications together.
     pub spec_bytes: usize,
 }
 
 impl Default for MemoryLimits {
-    /// As many runs as a busy team makes in a day, in memory that a laptop has.
+    /// As many runs as a busy team makes in a day, in no more memory than a laptop has.
     fn default() -> Self {
         Self { runs: 10_000, spec_bytes: 512 << 20 }
     }

@@ -1,7 +1,8 @@
-//! Everything in memory: nothing to install, the whole API works, nothing survives the process.
+//! Storage in memory: nothing to install, the whole API works, nothing survives the process.
 //!
-//! Bounded: the oldest finished runs are forgotten when there are too many; when all are unfinished, submissions are
-//! refused. `state` is what is kept, with the changes that keep it whole; each port has a file of its own.
+//! Its size is bounded: when there are too many runs, the oldest finished ones are deleted; when all are unfinished,
+//! submissions are refused. `state` has the data and the changes that keep it consistent; each port has a file of its
+//! own.
 
 mod events;
 mod limits;

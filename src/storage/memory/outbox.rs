@@ -28,8 +28,8 @@ impl Entry {
             destination: sink.destination.clone(),
             phase: stored.phase,
             state: stored.state,
-            attempts: stored.attempts,
-            next_attempt_at: due_at.map(|until| now() + wait(until)),
+            tries: stored.tries,
+            next_try_at: due_at.map(|until| now() + wait(until)),
             last_status: stored.last_status,
             last_error: stored.last_error.clone(),
             created_at: stored.created_at,
@@ -39,15 +39,15 @@ impl Entry {
 }
 
 impl State {
-    /// Writes a message to each sink of a run.
-    pub(super) fn post(&mut self, run: RunId, event: u32, phase: Phase, payload: &str) {
+    /// Adds a message to each sink of a run.
+    pub(super) fn post(&mut self, run: RunId, event: u32, phase: Phase, body: &str) {
         let Some(entry) = self.runs.get_mut(&run) else { return };
         for (_, sink) in entry.sinks.iter().zip(0_u16..) {
             let stored = StoredMessage {
                 phase,
-                payload: payload.to_owned(),
+                body: body.to_owned(),
                 state: MessageState::Pending,
-                attempts: 0,
+                tries: 0,
                 due_at: None,
                 lease: None,
                 last_status: None,
@@ -61,13 +61,13 @@ impl State {
         }
     }
 
-    /// Writes the message about the end of a run that no worker holds, whose event is its latest.
-    pub(super) fn post_end_of_unheld(&mut self, run: RunId, ending: &Ending) {
+    /// Adds the message about the end of a run that ended without a worker; its latest event is the end.
+    pub(super) fn post_end(&mut self, run: RunId, ending: &Ending) {
         let Some(entry) = self.runs.get(&run).filter(|entry| !entry.sinks.is_empty()) else { return };
         let event = entry.events.len() as u32;
-        // Two numbers and two texts are always JSON.
+        // Encoding an ending without a summary as JSON cannot fail.
         if let Ok(message) = NewMessage::of_ending(event, run, entry.run.attempt, ending) {
-            self.post(run, event, message.phase, &message.payload);
+            self.post(run, event, message.phase, &message.body);
         }
     }
 
@@ -75,9 +75,10 @@ impl State {
         self.runs.get_mut(&id.run)?.messages.get_mut(&(id.event, id.sink))
     }
 
-    /// Messages that can be claimed, the longest due first.
+    /// Messages that can be claimed and their destinations, the longest due first.
     fn due(&self, at: Instant) -> Vec<(MessageId, String)> {
         let mut lines = HashSet::new();
+        // Of each run and sink only the first: `in_line` is ordered by event within them.
         let heads = self.in_line.iter().filter(|(run, sink, _)| lines.insert((*run, *sink)));
         let mut due: Vec<_> = heads
             .filter_map(|(run, sink, event)| {
@@ -99,10 +100,10 @@ impl State {
         let lease_id = LeaseId::new_random();
         stored.lease = Some(lease_id);
         stored.due_at = Some(Instant::now() + sink.timeout + margin);
-        stored.attempts += 1;
+        stored.tries += 1;
         let lease = MessageLease { message: id, id: lease_id };
-        let (attempt, phase, payload) = (stored.attempts, stored.phase, stored.payload.clone());
-        Some(ClaimedMessage { lease, attempt, sink, phase, payload })
+        let (try_number, phase, body) = (stored.tries, stored.phase, stored.body.clone());
+        Some(ClaimedMessage { lease, try_number, sink, phase, body })
     }
 
     fn settle_message(&mut self, lease: MessageLease, settlement: &Settlement) -> bool {
@@ -123,14 +124,19 @@ impl State {
                 stored.due_at = Some(Instant::now() + after);
                 (stored.last_status, stored.last_error) = (status, Some(error));
             }
-            Settlement::GivenBack => stored.attempts -= 1,
+            Settlement::GivenBack => stored.tries -= 1,
         }
         let (state, due_at) = (stored.state, stored.due_at);
         if state != MessageState::Pending {
             self.in_line.remove(&(id.run, id.sink, id.event));
         }
-        // Those behind it in line wait with it and go on with it.
-        let Some(entry) = self.runs.get_mut(&id.run) else { return true };
+        self.settle_line_behind(id, due_at, settlement);
+        true
+    }
+
+    /// Lets the messages behind `id` in line wait as long as it does, or makes them dead with it.
+    fn settle_line_behind(&mut self, id: MessageId, due_at: Option<Instant>, settlement: &Settlement) {
+        let Some(entry) = self.runs.get_mut(&id.run) else { return };
         let behind = (id.run, id.sink, id.event + 1)..=(id.run, id.sink, u32::MAX);
         let behind: Vec<_> = self.in_line.range(behind).copied().collect();
         for line @ (_, sink, event) in behind {
@@ -141,7 +147,6 @@ impl State {
                 self.in_line.remove(&line);
             }
         }
-        true
     }
 }
 
@@ -208,7 +213,7 @@ impl Outbox for MemoryStore {
             for ((event, sink), stored) in &mut entry.messages {
                 let id = MessageId { run, event: *event, sink: *sink };
                 if is_meant(&id, stored) {
-                    (stored.state, stored.attempts) = (MessageState::Pending, 0);
+                    (stored.state, stored.tries) = (MessageState::Pending, 0);
                     (stored.due_at, stored.settled_at) = (None, None);
                     again.push(id);
                 }

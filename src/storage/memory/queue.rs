@@ -5,10 +5,34 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::state::{State, now};
 use super::store::MemoryStore;
 use crate::ids::{LeaseId, RunId};
 use crate::queue::{Claimed, Held, Lease, Queue, Record, SHUTDOWN, Scan};
 use crate::runs::{EventData, EventKind, Failure, Hint, RunStatus, StoreResult};
+
+impl State {
+    fn claim(&mut self, id: RunId, worker: &str, until: Instant) -> Option<Claimed> {
+        let entry = self.runs.get_mut(&id)?;
+        let lease = Lease { run: id, id: LeaseId::new_random() };
+        (entry.lease, entry.lease_until) = (Some(lease.id), Some(until));
+        let run = &mut entry.run;
+        (run.status, run.worker) = (RunStatus::Running, Some(worker.to_owned()));
+        run.attempt += 1;
+        run.started_at.get_or_insert_with(now);
+        let claimed = Claimed {
+            lease,
+            attempt: run.attempt,
+            max_attempts: entry.last_attempt,
+            deadline: run.deadline,
+            spec: entry.spec.clone(),
+            has_sinks: !entry.sinks.is_empty(),
+        };
+        let (attempt, worker_id) = (Some(run.attempt), Some(worker.to_owned()));
+        self.append(id, EventKind::Started, EventData { attempt, worker_id, ..EventData::default() });
+        Some(claimed)
+    }
+}
 
 #[async_trait]
 impl Queue for MemoryStore {
@@ -17,31 +41,7 @@ impl Queue for MemoryStore {
         Ok(self.change(|state| {
             let is_due = |id: &RunId| state.runs.get(id).is_some_and(|entry| entry.is_due(now));
             let due: Vec<_> = state.queue.values().copied().filter(is_due).take(limit).collect();
-            let claim = |id: RunId| {
-                let entry = state.runs.get_mut(&id)?;
-                let lease_id = LeaseId::new_random();
-                (entry.lease, entry.lease_until) = (Some(lease_id), Some(now + lease));
-                let run = &mut entry.run;
-                (run.status, run.worker) = (RunStatus::Running, Some(worker.to_owned()));
-                run.attempt += 1;
-                run.started_at.get_or_insert_with(super::state::now);
-                let claimed = Claimed {
-                    lease: Lease { run: id, id: lease_id },
-                    attempt: run.attempt,
-                    max_attempts: entry.last_attempt,
-                    deadline: run.deadline,
-                    spec: entry.spec.clone(),
-                    has_sinks: !entry.sinks.is_empty(),
-                };
-                let (attempt, worker_id) = (Some(run.attempt), Some(worker.to_owned()));
-                state.append(
-                    id,
-                    EventKind::Started,
-                    EventData { attempt, worker_id, ..EventData::default() },
-                );
-                Some(claimed)
-            };
-            due.into_iter().filter_map(claim).collect()
+            due.into_iter().filter_map(|id| state.claim(id, worker, now + lease)).collect()
         }))
     }
 
@@ -66,9 +66,7 @@ impl Queue for MemoryStore {
                 return false;
             };
             entry.give_back(Some(Instant::now() + delay));
-            let Failure { code, message } = reason.clone();
-            let (attempt, code, message) = (Some(entry.run.attempt), Some(code), Some(message));
-            let data = EventData { attempt, code, message, ..EventData::default() };
+            let data = EventData::failure(entry.run.attempt, reason);
             state.append(lease.run, EventKind::Requeued, data);
             true
         });
@@ -77,6 +75,7 @@ impl Queue for MemoryStore {
     }
 
     async fn release(&self, leases: &[Lease]) -> StoreResult<()> {
+        let reason = Failure::new(SHUTDOWN.0, SHUTDOWN.1);
         self.change(|state| {
             for lease in leases {
                 let Some(entry) = state.held(*lease).filter(|entry| !entry.run.cancel_requested) else {
@@ -84,10 +83,8 @@ impl Queue for MemoryStore {
                 };
                 entry.give_back(None);
                 entry.run.attempt -= 1;
-                entry.results.clear(); // the next claim bears the same number; they would pass for its own
-                let (attempt, code) = (Some(entry.run.attempt), Some(SHUTDOWN.0.to_owned()));
-                let message = Some(SHUTDOWN.1.to_owned());
-                let data = EventData { attempt, code, message, ..EventData::default() };
+                entry.results.clear(); // the next attempt has the same number, so they would pass for its own
+                let data = EventData::failure(entry.run.attempt, &reason);
                 state.append(lease.run, EventKind::Requeued, data);
             }
         });

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::store::MemoryStore;
 use crate::ids::RunId;
 use crate::runs::{
-    Ending, EventData, EventKind, Hint, ResultFilter, Retried, Run, RunFilter, RunStatus, Runs, StoreResult,
-    StoredResult, Submitted,
+    Ending, Hint, ResultFilter, Retried, Run, RunFilter, RunStatus, Runs, StoreResult, StoredResult,
+    Submitted,
 };
 use crate::spec::{Submission, TargetKind};
 
@@ -70,14 +70,9 @@ impl Runs for MemoryStore {
     async fn cancel(&self, id: RunId) -> StoreResult<Option<Run>> {
         let run = self.change(|state| {
             let entry = state.runs.get_mut(&id)?;
-            let attempt = Some(entry.run.attempt);
             match entry.run.status {
                 RunStatus::Running => entry.run.cancel_requested = true,
-                RunStatus::Queued => {
-                    state.end(id, &Ending::Cancelled);
-                    state.append(id, EventKind::Cancelled, EventData { attempt, ..EventData::default() });
-                    state.post_end_of_unheld(id, &Ending::Cancelled);
-                }
+                RunStatus::Queued => state.end_without_worker(id, &Ending::Cancelled),
                 RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => {}
             }
             state.runs.get(&id).map(|entry| entry.run.clone())

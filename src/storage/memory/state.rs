@@ -1,4 +1,4 @@
-//! What is kept, and the changes that keep it whole.
+//! The data of storage in memory, and the changes that keep it consistent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,31 +17,32 @@ use crate::runs::{
 use crate::spec::{SpecDigest, StoredSink, Submission};
 use crate::uploads::FinishedRun;
 
-/// All runs, their queue and the feed of their events.
+/// All runs, the queue, the feed and the line of pending messages.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) runs: HashMap<RunId, Entry>,
     pub(super) by_key: HashMap<String, RunId>,
     pub(super) by_age: BTreeSet<(DateTime<Utc>, RunId)>,
     pub(super) queue: BTreeMap<QueueKey, RunId>,
-    /// How many times a run was put into the queue.
+    /// Number of times that any run was queued; orders runs of one priority.
     pub(super) queued: u64,
     pub(super) spec_bytes: usize,
-    /// Events of all runs in the order in which they happened.
+    /// Positions of the events of all runs, in the order in which they happened.
     pub(super) feed: BTreeSet<FeedPosition>,
+    /// Number of events ever added to the feed, those of deleted runs included.
     pub(super) feed_length: u64,
-    /// Runs that got events since watchers were last told.
+    /// Runs with events since the last [`Hint::Events`](crate::runs::Hint::Events).
     pub(super) changed: BTreeSet<RunId>,
-    /// Messages to sinks that are pending.
+    /// Pending messages.
     pub(super) in_line: BTreeSet<InLine>,
-    /// Whether messages were written since deliverers were last told.
+    /// Whether messages were added since the last [`Hint::Messages`](crate::runs::Hint::Messages).
     pub(super) has_posted: bool,
 }
 
 /// Claim order: minus the priority, then age.
 pub(super) type QueueKey = (i16, u64);
 
-/// A run with everything about it.
+/// A run with its specification, place in the queue, events, results and messages.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) run: Run,
@@ -53,7 +54,7 @@ pub(super) struct Entry {
     pub(super) last_write: Option<Uuid>,
     /// When the lease or the back-off ends; `None` is long ago.
     pub(super) lease_until: Option<Instant>,
-    /// The claim after which a lost lease or a transient failure ends it; later with each retry.
+    /// Number of the attempt after which a lost lease or a transient failure fails the run; grows with each retry.
     pub(super) last_attempt: u32,
     pub(super) events: Vec<RunEvent>,
     pub(super) feed: Vec<FeedPosition>,
@@ -67,10 +68,10 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct StoredMessage {
     pub(super) phase: Phase,
-    pub(super) payload: String,
+    pub(super) body: String,
     pub(super) state: MessageState,
-    pub(super) attempts: u32,
-    /// When the claim or the wait ends; `None` is long ago.
+    pub(super) tries: u32,
+    /// When the lease or the wait ends; `None` is long ago.
     pub(super) due_at: Option<Instant>,
     pub(super) lease: Option<LeaseId>,
     pub(super) last_status: Option<u16>,
@@ -79,18 +80,20 @@ pub(super) struct StoredMessage {
     pub(super) settled_at: Option<DateTime<Utc>>,
 }
 
-/// A message that is pending; of a run and sink the first is the one that can be claimed.
+/// Run, sink and event of a pending message; the first one of a run and sink can be claimed.
 pub(super) type InLine = (RunId, u16, u32);
 
 impl Entry {
-    pub(super) fn is_free(&self, now: Instant) -> bool {
+    fn is_free(&self, now: Instant) -> bool {
         self.lease_until.is_none_or(|until| until <= now)
     }
 
+    /// Whether the run can be claimed.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.lease.is_none() && self.is_free(now)
     }
 
+    /// Whether the lease has ended before the run did.
     pub(super) fn is_lost(&self, now: Instant) -> bool {
         self.lease.is_some() && self.is_free(now)
     }
@@ -101,6 +104,7 @@ impl Entry {
         self.results.insert(result.ordinal, stored);
     }
 
+    /// Ends the lease; the run can be claimed again after `until`.
     pub(super) fn give_back(&mut self, until: Option<Instant>) {
         (self.lease, self.lease_until) = (None, until);
         (self.run.status, self.run.worker, self.run.progress) = (RunStatus::Queued, None, None);
@@ -108,11 +112,12 @@ impl Entry {
 }
 
 impl State {
-    /// The run that this lease holds.
+    /// The run of a lease that is still held.
     pub(super) fn held(&mut self, lease: Lease) -> Option<&mut Entry> {
         self.runs.get_mut(&lease.run).filter(|entry| entry.lease == Some(lease.id))
     }
 
+    /// Adds an event to a run and to the feed.
     pub(super) fn append(&mut self, id: RunId, kind: EventKind, data: EventData) {
         self.append_at(now(), id, kind, data);
     }
@@ -128,6 +133,7 @@ impl State {
         self.changed.insert(id);
     }
 
+    /// Queues a run, behind the others of its priority.
     pub(super) fn enqueue(&mut self, id: RunId) {
         self.queued += 1;
         let Some(entry) = self.runs.get_mut(&id) else { return };
@@ -136,7 +142,8 @@ impl State {
         self.append(id, EventKind::Queued, EventData::default());
     }
 
-    pub(super) fn end(&mut self, id: RunId, ending: &Ending) {
+    /// Ends a run; it keeps only the results of its last attempt.
+    fn end(&mut self, id: RunId, ending: &Ending) {
         self.end_at(now(), id, ending);
     }
 
@@ -157,14 +164,15 @@ impl State {
         }
     }
 
-    pub(super) fn existing(&self, new: &Submission) -> Option<Submitted> {
+    /// The answer to a submission whose id or key belongs to a stored run.
+    fn existing(&self, new: &Submission) -> Option<Submitted> {
         let by_key = || self.by_key.get(new.idempotency_key.as_ref()?).and_then(|id| self.runs.get(id));
         let entry = self.runs.get(&new.id).or_else(by_key)?;
         Some(Submitted::again(new, entry.run.clone(), &entry.digest))
     }
 
-    /// Forgets the oldest finished runs until a new one fits.
-    pub(super) fn make_room(&mut self, limits: MemoryLimits, bytes: usize) -> StoreResult<()> {
+    /// Deletes the oldest finished runs until a new one fits.
+    fn make_room(&mut self, limits: MemoryLimits, bytes: usize) -> StoreResult<()> {
         if bytes > limits.spec_bytes {
             let text = format!("a specification of {bytes} bytes does not fit; use `--storage postgres`");
             return Err(StoreError::Full(text));
@@ -183,18 +191,19 @@ impl State {
         Ok(())
     }
 
-    /// Whether messages of a run are on their way to sinks.
+    /// Whether a run has pending messages.
     pub(super) fn has_messages(&self, run: RunId) -> bool {
         self.in_line.range((run, 0, 0)..=(run, u16::MAX, u32::MAX)).next().is_some()
     }
 
-    /// Forgets a run and has its watchers told.
+    /// Deletes a run and hints to its watchers.
     pub(super) fn delete(&mut self, id: RunId) {
         self.forget(id);
         self.changed.insert(id);
     }
 
-    pub(super) fn forget(&mut self, id: RunId) {
+    /// Removes all rows of a run.
+    fn forget(&mut self, id: RunId) {
         let Some(entry) = self.runs.remove(&id) else { return };
         self.by_age.remove(&(entry.run.created_at, id));
         self.queue.remove(&entry.queue_key);
@@ -234,13 +243,13 @@ impl State {
         Ok(submitted)
     }
 
-    pub(super) fn insert(&mut self, new: &Submission) -> Run {
+    fn insert(&mut self, new: &Submission) -> Run {
         let run = self.keep(new, now());
         self.enqueue(new.id);
         run
     }
 
-    /// Stores a run that is over; a second time it does nothing.
+    /// Stores a finished run; repeating the call changes nothing.
     pub(super) fn record_finished(
         &mut self,
         finished: &FinishedRun,
@@ -266,7 +275,7 @@ impl State {
         Ok(())
     }
 
-    /// Keeps a new run, which is not in the queue yet.
+    /// Stores a new run without queueing it.
     fn keep(&mut self, new: &Submission, created_at: DateTime<Utc>) -> Run {
         let run = Run::queued(new, created_at);
         let entry = Entry {
@@ -292,10 +301,11 @@ impl State {
         run
     }
 
+    /// Writes a record; returns whether its lease is still held.
     pub(super) fn record(&mut self, record: &Record) -> bool {
         let Some(entry) = self.held(record.lease) else { return false };
         if entry.last_write.replace(record.write) == Some(record.write) {
-            return true; // repeated, because its answer was lost
+            return true; // a repeated write whose answer was lost
         }
         record.results.iter().for_each(|result| entry.store(result, record.attempt));
         entry.run.progress = record.progress.or(entry.run.progress);
@@ -307,36 +317,37 @@ impl State {
             self.end(record.lease.run, ending);
         }
         for message in &record.messages {
-            self.post(record.lease.run, first_event + message.number, message.phase, &message.payload);
+            self.post(record.lease.run, first_event + message.number, message.phase, &message.body);
         }
         true
     }
 
-    /// Takes back one run whose lease ended.
+    /// Takes back a run whose lease has ended: cancelled, failed or queued again.
     pub(super) fn reap(&mut self, id: RunId) {
         let Some(entry) = self.runs.get_mut(&id) else { return };
-        let attempt = Some(entry.run.attempt);
+        let lost = Failure::new(LEASE_LOST.0, LEASE_LOST.1);
         if entry.run.cancel_requested {
-            self.end(id, &Ending::Cancelled);
-            self.append(id, EventKind::Cancelled, EventData { attempt, ..EventData::default() });
-            self.post_end_of_unheld(id, &Ending::Cancelled);
-            return;
-        }
-        let Failure { code, message } = Failure::new(LEASE_LOST.0, LEASE_LOST.1);
-        let data = EventData { attempt, code: Some(code), message: Some(message), ..EventData::default() };
-        if entry.run.attempt >= entry.last_attempt {
-            let ending = Ending::Failed(Failure::new(LEASE_LOST.0, LEASE_LOST.1));
-            self.end(id, &ending);
-            self.append(id, EventKind::Failed, data);
-            self.post_end_of_unheld(id, &ending);
+            self.end_without_worker(id, &Ending::Cancelled);
+        } else if entry.run.attempt >= entry.last_attempt {
+            self.end_without_worker(id, &Ending::Failed(lost));
         } else {
             entry.give_back(None);
+            let data = EventData::failure(entry.run.attempt, &lost);
             self.append(id, EventKind::Requeued, data);
         }
     }
+
+    /// Ends a run that no worker executes, with its event and the messages to its sinks.
+    pub(super) fn end_without_worker(&mut self, id: RunId, ending: &Ending) {
+        let Some(entry) = self.runs.get(&id) else { return };
+        let (kind, data) = ending.event(entry.run.attempt);
+        self.end(id, ending);
+        self.append(id, kind, data);
+        self.post_end(id, ending);
+    }
 }
 
-/// The time, as exact as PostgreSQL keeps it.
+/// The time in microseconds, the precision of PostgreSQL.
 pub(super) fn now() -> DateTime<Utc> {
     exact(Utc::now())
 }

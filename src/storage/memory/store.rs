@@ -1,4 +1,4 @@
-//! The store: its state behind a lock, and whom it tells of changes.
+//! The store: the state behind a lock, and the hints about its changes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,18 +15,18 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store that tells `hints` of changes.
+    /// An empty store, which sends `hints` about changes.
     pub fn new(limits: MemoryLimits, hints: Hints) -> Self {
         Self { limits, hints, state: Mutex::default() }
     }
 
     /// The state, locked.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is made whole or not at all before anything can panic.
+        // Changes do not panic half-way, so a poisoned lock guards a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then tells of the events and messages that were added.
+    /// Changes the state, then sends hints about added events and messages, after the lock is released.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (value, changed, has_posted) = {
             let mut state = self.state();

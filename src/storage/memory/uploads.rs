@@ -1,4 +1,4 @@
-//! Evaluated uploads in memory.
+//! Finished runs of uploads in memory.
 
 use async_trait::async_trait;
 

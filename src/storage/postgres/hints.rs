@@ -1,4 +1,4 @@
-//! Notifications to hints.
+//! Turns notifications of PostgreSQL into hints.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::runs::{Hint, Hints};
 /// The channels that `sql/` notifies.
 const CHANNELS: [&str; 4] = ["due", "events", "cancel", "deliveries"];
 
-/// Notices that may wait; more are made up for by looking at everything.
+/// Most notices that wait. The listener replaces further ones by a notice that some were lost.
 const QUEUE: usize = 1024;
 
-/// Listens on a connection of its own and passes on what it hears, until the token is cancelled.
+/// Listens on a connection of its own and sends a hint for each notification, until the token is cancelled.
 ///
 /// # Errors
 /// `Other` if the certificates that the settings name cannot be used.
@@ -37,7 +37,7 @@ pub fn forward(
     Ok(listener)
 }
 
-/// What a notice means; one that is not understood, say of a newer version, means that anything may have changed.
+/// The hint of a notice; of one that is not understood, such as one of a newer version, it is [`Hint::All`].
 fn hint(notice: &Notice) -> Hint {
     let Notice::Message { channel, payload } = notice else { return Hint::All };
     let hint = match *channel {

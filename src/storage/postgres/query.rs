@@ -73,7 +73,7 @@ pub(super) fn render(sql: &'static str, schema: &Schema) -> Cow<'static, str> {
     Cow::Owned(sql)
 }
 
-/// The statement of a file below `sql/queries`: `query!("runs/claim", [UUID_ARRAY, INT4])`, or
+/// The statement of a file below `sql/queries`: `query!("queue/claim", [TEXT, INT8, INT8])`, or
 /// `query!("runs/submit", lists LISTS)` where lists of columns say what the parameters are.
 macro_rules! query {
     ($name:literal) => {

@@ -6,7 +6,7 @@
 mod access;
 mod cancelling;
 mod crashes;
-mod deliveries;
+mod messages;
 mod network;
 mod restarts;
 mod secrets;

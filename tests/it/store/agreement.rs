@@ -14,7 +14,7 @@ use fastrand::Rng;
 use crate::support::runs::{
     LEASE, TestStore, all_results, end, failed, failure, part, record, result, succeeded, until, with_spec,
 };
-use crate::support::sinks::{DELIVERED, again, dead, payload, states, with_sinks};
+use crate::support::sinks::{DELIVERED, again, body, dead, states, with_sinks};
 
 /// What is done; numbers are those of runs and claims in the order in which they came, modulo how many there are.
 #[derive(Debug, Clone)]
@@ -196,13 +196,13 @@ impl Side {
                         _ => Settlement::GivenBack,
                     };
                     store.settled(&claimed, &settlement).await;
-                    let mut payload = payload(&claimed);
-                    for result in payload["results"].as_array_mut().into_iter().flatten() {
+                    let mut body = body(&claimed);
+                    for result in body["results"].as_array_mut().into_iter().flatten() {
                         result["createdAt"].take();
                     }
                     words.push(format!(
-                        "{id} {} {:?} {:?} {payload}",
-                        claimed.attempt, claimed.phase, claimed.sink
+                        "{id} {} {:?} {:?} {body}",
+                        claimed.try_number, claimed.phase, claimed.sink
                     ));
                 }
                 words.join("\n")
@@ -230,8 +230,8 @@ impl Side {
             }
             for message in self.store.all_messages(run.id).await {
                 let (id, error) = (message.id, message.last_error);
-                let waits = message.next_attempt_at.is_some();
-                let (state, attempts, status) = (message.state, message.attempts, message.last_status);
+                let waits = message.next_try_at.is_some();
+                let (state, attempts, status) = (message.state, message.tries, message.last_status);
                 writeln!(text, "  {id} {state:?} {attempts} {status:?} {error:?} {waits}").unwrap();
             }
         }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::support::runs::{
     TestStore, end, failed, hinted, new_run, on_both, part, record, succeeded, until,
 };
-use crate::support::sinks::{DELIVERED, MARGIN, again, dead, payload, room, states, webhook_to, with_sinks};
+use crate::support::sinks::{DELIVERED, MARGIN, again, body, dead, room, states, webhook_to, with_sinks};
 
 on_both! {
     a_run_without_sinks_writes_no_messages,
@@ -24,14 +24,14 @@ on_both! {
     an_end_that_no_worker_writes_is_told_of_as_well,
     what_goes_back_to_the_queue_is_not_told_of,
     a_run_that_is_retried_tells_its_sinks_again,
-    a_message_is_claimed_with_all_that_a_deliverer_needs,
+    a_message_is_claimed_with_all_that_a_sender_needs,
     only_the_first_message_in_line_can_be_claimed,
     what_waits_holds_up_its_own_line_and_no_other,
     what_is_refused_lets_the_rest_go_on,
     what_is_given_up_takes_those_behind_it_along_and_no_others,
     a_claim_that_ended_is_granted_again_and_the_old_one_writes_nothing,
-    what_was_given_back_is_due_at_once_and_the_attempt_does_not_count,
-    two_deliverers_never_get_the_same_message,
+    what_was_given_back_is_due_at_once_and_the_try_does_not_count,
+    two_processes_never_claim_the_same_message,
     one_destination_takes_no_more_than_its_share,
     the_next_moment_to_look_is_known,
     messages_are_listed_in_pages_with_all_that_happened_to_them,
@@ -79,7 +79,7 @@ async fn fault_9_each_record_writes_its_new_results_and_the_end_writes_one_messa
             };
             let kind = events[event as usize - 1].kind;
             assert_eq!(agentevals::names::name_of(&agentevals::runs::EventKind::NAMES, &kind), name);
-            told.entry(sink).or_default().push(payload(&message));
+            told.entry(sink).or_default().push(body(&message));
             store.settled(&message, &DELIVERED).await;
         }
     }
@@ -129,7 +129,7 @@ async fn error_of(store: &TestStore, run: RunId) -> Value {
     assert_eq!((message.lease.message.run, message.phase), (run, Phase::Error));
     assert_eq!(message.lease.message.event as usize, store.events_of(run).await.len());
     store.settled(&message, &DELIVERED).await;
-    let mut told = payload(&message);
+    let mut told = body(&message);
     assert_eq!(told["run_id"].take(), run.to_string());
     told
 }
@@ -197,7 +197,7 @@ async fn a_run_that_is_retried_tells_its_sinks_again(store: TestStore) {
     assert!(!store.claim_one().await.has_sinks);
 }
 
-async fn a_message_is_claimed_with_all_that_a_deliverer_needs(store: TestStore) {
+async fn a_message_is_claimed_with_all_that_a_sender_needs(store: TestStore) {
     let new = with_sinks(3);
     let sinks = new.sinks.clone();
     let claimed = claimed_with(&store, new).await;
@@ -205,7 +205,7 @@ async fn a_message_is_claimed_with_all_that_a_deliverer_needs(store: TestStore) 
     let messages = store.claim_due().await;
     for (place, (message, sink)) in messages.iter().zip(&sinks).enumerate() {
         assert_eq!(message.sink, *sink);
-        assert_eq!((message.lease.message.sink, message.attempt), (place as u16, 1));
+        assert_eq!((message.lease.message.sink, message.try_number), (place as u16, 1));
     }
     let leases: HashSet<_> = messages.iter().map(|message| message.lease.id).collect();
     assert_eq!(leases.len(), 3);
@@ -251,8 +251,8 @@ async fn what_waits_holds_up_its_own_line_and_no_other(store: TestStore) {
     until(async || store.next_message().await.unwrap().is_none_or(|next| next > Duration::from_secs(1)))
         .await;
     let second = store.claim_message().await;
-    assert_eq!((second.lease.message, second.attempt), (first.lease.message, 2));
-    assert_eq!(second.payload, first.payload);
+    assert_eq!((second.lease.message, second.try_number), (first.lease.message, 2));
+    assert_eq!(second.body, first.body);
     store.settled(&second, &DELIVERED).await;
     assert_eq!(store.claim_message().await.lease.message, MessageId { run, event: 5, sink: 0 });
 }
@@ -293,11 +293,11 @@ async fn what_is_refused_lets_the_rest_go_on(store: TestStore) {
     assert_eq!(second.lease.message.event, 5);
     let messages = store.all_messages(run).await;
     let [first, second, third] = &messages[..] else { panic!() };
-    assert_eq!((first.state, first.attempts, first.last_status), (MessageState::Dead, 2, Some(400)));
+    assert_eq!((first.state, first.tries, first.last_status), (MessageState::Dead, 2, Some(400)));
     assert_eq!(first.last_error.as_deref(), Some("answered 400"));
-    assert!(first.settled_at.is_some() && first.next_attempt_at.is_none());
-    assert_eq!((second.state, second.attempts), (MessageState::Pending, 1));
-    assert_eq!((third.state, third.attempts, third.next_attempt_at), (MessageState::Pending, 0, None));
+    assert!(first.settled_at.is_some() && first.next_try_at.is_none());
+    assert_eq!((second.state, second.tries), (MessageState::Pending, 1));
+    assert_eq!((third.state, third.tries, third.next_try_at), (MessageState::Pending, 0, None));
 }
 
 async fn a_claim_that_ended_is_granted_again_and_the_old_one_writes_nothing(store: TestStore) {
@@ -309,10 +309,10 @@ async fn a_claim_that_ended_is_granted_again_and_the_old_one_writes_nothing(stor
     let forged = MessageLease { id: LeaseId::new_random(), ..lost.lease };
     assert!(!store.settle_message(forged, &dead()).await.unwrap());
     let message = &store.all_messages(run).await[0];
-    assert_eq!((message.state, message.attempts), (MessageState::Pending, 2));
+    assert_eq!((message.state, message.tries), (MessageState::Pending, 2));
 }
 
-async fn what_was_given_back_is_due_at_once_and_the_attempt_does_not_count(store: TestStore) {
+async fn what_was_given_back_is_due_at_once_and_the_try_does_not_count(store: TestStore) {
     let run = three_in_line(&store).await;
     let first = store.claim_message().await;
     store.settled(&first, &again(Duration::ZERO)).await;
@@ -323,12 +323,12 @@ async fn what_was_given_back_is_due_at_once_and_the_attempt_does_not_count(store
     let second = claimed.remove(0);
     store.settled(&second, &Settlement::GivenBack).await;
     let message = &store.all_messages(run).await[0];
-    assert_eq!((message.attempts, message.last_status), (1, Some(503)), "the first one stands");
+    assert_eq!((message.tries, message.last_status), (1, Some(503)), "the first one stands");
     assert_eq!(message.last_error.as_deref(), Some("answered 503"));
-    assert_eq!(store.claim_message().await.attempt, 2);
+    assert_eq!(store.claim_message().await.try_number, 2);
 }
 
-async fn two_deliverers_never_get_the_same_message(store: TestStore) {
+async fn two_processes_never_claim_the_same_message(store: TestStore) {
     let runs: Vec<_> = (0..40).map(|_| with_sinks(3)).collect();
     store.submit(&runs).await.unwrap();
     let claimed = store.claim("worker", 40, MARGIN).await.unwrap();
@@ -381,7 +381,7 @@ async fn the_next_moment_to_look_is_known(store: TestStore) {
     store.settled(&messages[0], &again(Duration::from_secs(60))).await;
     let next = store.next_message().await.unwrap().unwrap();
     assert!((Duration::from_secs(50)..=Duration::from_secs(60)).contains(&next), "{next:?}");
-    let waiting = store.all_messages(claimed.lease.run).await[0].next_attempt_at.unwrap();
+    let waiting = store.all_messages(claimed.lease.run).await[0].next_try_at.unwrap();
     let wait = (waiting - chrono::Utc::now()).num_seconds();
     assert!((45..=60).contains(&wait), "{wait}");
 }
@@ -402,7 +402,7 @@ async fn messages_are_listed_in_pages_with_all_that_happened_to_them(store: Test
     }
     let delivered = &all[1];
     assert_eq!((delivered.kind, &*delivered.destination), (SinkKind::HttpWebhook, "https://h1"));
-    assert_eq!((delivered.state, delivered.attempts), (MessageState::Delivered, 1));
+    assert_eq!((delivered.state, delivered.tries), (MessageState::Delivered, 1));
     assert_eq!((delivered.last_status, &delivered.last_error), (Some(204), &None));
     assert!(delivered.settled_at.unwrap() >= delivered.created_at);
     assert!(store.messages(RunId::new_v7(), None, 10).await.unwrap().is_empty());
@@ -422,12 +422,12 @@ async fn dead_messages_are_queued_again(store: TestStore) {
     hinted(&mut hints, |hint| *hint == Hint::Messages).await;
     let pending = MessageState::Pending;
     assert_eq!(states(&queued), [(3, 0, pending), (6, 0, pending)]);
-    assert!(queued.iter().all(|message| message.attempts == 0 && message.settled_at.is_none()));
+    assert!(queued.iter().all(|message| message.tries == 0 && message.settled_at.is_none()));
     assert_eq!(store.redeliver(run, None).await.unwrap(), []);
     assert_eq!(store.all_messages(other).await[0].state, MessageState::Dead);
     let message =
         store.claim_due().await.into_iter().find(|message| message.lease.message.run == run).unwrap();
-    assert_eq!((message.lease.message.event, message.attempt), (3, 1));
+    assert_eq!((message.lease.message.event, message.try_number), (3, 1));
     store.settled(&message, &DELIVERED).await;
     assert_eq!(store.claim_message().await.lease.message.event, 6);
 }

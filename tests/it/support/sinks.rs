@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::runs::{TestStore, new_run};
 
-/// What a claim holds in tests that do not wait for its end.
+/// Margin of leases in tests that do not wait for their end.
 pub(crate) const MARGIN: Duration = Duration::from_secs(600);
 
 /// A webhook of a host, stored.
@@ -61,7 +61,7 @@ impl TestStore {
         claimed.remove(0)
     }
 
-    /// Writes what became of a message; the claim is held.
+    /// Settles a message whose lease is held.
     pub(crate) async fn settled(&self, claimed: &ClaimedMessage, settlement: &Settlement) {
         assert!(self.settle_message(claimed.lease, settlement).await.unwrap());
     }
@@ -77,9 +77,9 @@ pub(crate) fn states(messages: &[Message]) -> Vec<(u32, u16, MessageState)> {
     messages.iter().map(|message| (message.id.event, message.id.sink, message.state)).collect()
 }
 
-/// What a message says.
-pub(crate) fn payload(claimed: &ClaimedMessage) -> Value {
-    serde_json::from_str(&claimed.payload).unwrap()
+/// The body of a message.
+pub(crate) fn body(claimed: &ClaimedMessage) -> Value {
+    serde_json::from_str(&claimed.body).unwrap()
 }
 
 /// A run with these sinks, as if they had been submitted.

@@ -11,7 +11,7 @@ fn fault(text: &str) -> String {
     text.parse::<Dsn>().unwrap_err().to_string()
 }
 
-/// What a server is reached by: `user:password@host:port/database`.
+/// The servers of a DSN, each as `user:password@host:port/database`.
 fn servers(dsn: &Dsn) -> Vec<String> {
     let describe = |server: &Config| {
         let password = String::from_utf8_lossy(server.get_password().unwrap_or_default()).into_owned();

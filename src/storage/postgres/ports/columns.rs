@@ -1,4 +1,4 @@
-//! Rows that travel to a statement column by column, one array for each.
+//! Rows as parameters of a statement: one array for each column, which the statement joins by `unnest`.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ use crate::runs::{
     Ending, EvaluatorType, EventData, EventKind, ResultRecord, ResultStatus, RunStatus, StoreResult, Verdict,
 };
 
-/// Declares a struct whose fields are the parameters of a statement, in the order of `$1`, `$2`, …, each with its SQL
-/// type. Statements are made of such lists (`LIST`), parameters are taken from them (`add_to`), and a test compares
-/// the names and types with the `unnest` calls of the statement.
+/// Declares a struct whose fields are consecutive parameters of a statement, each with its SQL type. The types of the
+/// statement come from its `LIST`, the values from `add_to`, so that both have one order; a test compares the names with
+/// the `unnest` calls of the statement.
 macro_rules! columns {
     (
         $(#[$about:meta])*
@@ -44,7 +44,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// Declares all parameters of a statement: columns of rows of several kinds, in order.
+/// Declares all parameters of a statement as a sequence of such structs, in the order of `$1`, `$2`, ….
 macro_rules! statement_columns {
     (
         $(#[$about:meta])*
@@ -151,11 +151,11 @@ impl<'a> MessageColumns<'a> {
     pub(super) fn push(&mut self, message: &'a NewMessage) {
         self.number.push(message.number as i32);
         self.phase.push(name_of(&Phase::NAMES, &message.phase));
-        self.payload.push(&message.payload);
+        self.payload.push(&message.body);
     }
 }
 
-/// How a run ended, as its columns have it; all null while it goes on.
+/// The columns of a run's end; all null while the run goes on.
 #[derive(Default)]
 pub(super) struct EndingColumns {
     pub(super) outcome: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Runs that are over when they are stored: one statement for all that belongs to one.
+//! Finished runs of uploads in PostgreSQL: one statement writes a run with its results and events.
 
 use std::borrow::Cow;
 

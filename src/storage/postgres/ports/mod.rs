@@ -1,4 +1,4 @@
-//! The ports over PostgreSQL: the statements of `sql/queries` do the work, this translates.
+//! The ports over PostgreSQL: each call is a statement of `sql/queries`, with its parameters and rows translated.
 
 mod columns;
 mod events;

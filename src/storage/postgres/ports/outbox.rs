@@ -1,4 +1,4 @@
-//! The outbox in PostgreSQL: messages to sinks, which the statements about runs write.
+//! The outbox in PostgreSQL. The statements about runs write the messages.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Outbox for PostgresStore {
     }
 }
 
-/// The place of a sink, of which there are none beyond the range of `smallint`.
+/// The index of a sink as `smallint`; larger ones do not exist.
 fn sink(number: u16) -> i16 {
     i16::try_from(number).unwrap_or(i16::MAX)
 }
@@ -121,10 +121,10 @@ fn claimed(row: &Row) -> StoreResult<ClaimedMessage> {
     };
     Ok(ClaimedMessage {
         lease,
-        attempt: number::<i32>(row, "attempts")?,
+        try_number: number::<i32>(row, "attempts")?,
         sink,
         phase: choice(&Phase::NAMES, column(row, "phase")?)?,
-        payload: column(row, "payload")?,
+        body: column(row, "payload")?,
     })
 }
 
@@ -137,8 +137,8 @@ fn message(row: &Row) -> StoreResult<Message> {
         destination: column(row, "destination")?,
         phase: choice(&Phase::NAMES, column(row, "phase")?)?,
         state,
-        attempts: number::<i32>(row, "attempts")?,
-        next_attempt_at: match column(row, "due_at")? {
+        tries: number::<i32>(row, "attempts")?,
+        next_try_at: match column(row, "due_at")? {
             Timestamp::Value(time) if state == MessageState::Pending => Some(time),
             _ => None,
         },

@@ -1,43 +1,30 @@
-//! The statements about runs, with the types of their parameters.
+//! The statements of the ports with a fixed list of parameters, and the types of these.
 
-use crate::storage::postgres::Query;
+use tokio_postgres::types::Type;
+
 use crate::storage::postgres::query::query;
+use crate::storage::postgres::{ParameterList, Query};
+
+/// The parameters of both statements that list runs by a filter.
+const RUN_FILTER: &[&ParameterList] = &[&ParameterList::unnamed(&[
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::UUID,
+    Type::INT8,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+])];
 
 pub(super) static FIND: Query = query!("runs/find", [UUID_ARRAY, TEXT_ARRAY]);
 pub(super) static GET: Query = query!("runs/get", [UUID]);
 pub(super) static SPEC: Query = query!("runs/spec", [UUID]);
-pub(super) static LIST: Query = query!(
-    "runs/list",
-    [
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT,
-        TIMESTAMPTZ,
-        TIMESTAMPTZ,
-        TIMESTAMPTZ,
-        UUID,
-        INT8,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY
-    ]
-);
-pub(super) static LIST_UNFINISHED: Query = query!(
-    "runs/list_unfinished",
-    [
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT,
-        TIMESTAMPTZ,
-        TIMESTAMPTZ,
-        TIMESTAMPTZ,
-        UUID,
-        INT8,
-        TEXT_ARRAY,
-        TEXT_ARRAY,
-        TEXT_ARRAY
-    ]
-);
+pub(super) static LIST: Query = query!("runs/list", lists RUN_FILTER);
+pub(super) static LIST_UNFINISHED: Query = query!("runs/list_unfinished", lists RUN_FILTER);
 pub(super) static RESULTS: Query =
     query!("runs/results", [UUID, TEXT_ARRAY, TEXT_ARRAY, INT4, INT8, TEXT_ARRAY]);
 pub(super) static CANCEL: Query = query!("runs/cancel", [UUID, TEXT, TEXT]);
@@ -62,7 +49,7 @@ pub(super) static MESSAGES: Query = query!("outbox/list", [UUID, INT4, INT4, INT
 pub(super) static REDELIVER: Query = query!("outbox/redeliver", [UUID, INT4_ARRAY, INT2_ARRAY]);
 pub(super) static CHECK: Query = query!("check");
 
-/// All of them.
+/// All statements of this file.
 pub(in crate::storage::postgres) static ALL: [&Query; 26] = [
     &FIND,
     &GET,

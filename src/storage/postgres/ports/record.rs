@@ -1,4 +1,4 @@
-//! The records of workers: a group of them as the columns of one statement.
+//! Records of attempts: one statement writes a group of them.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::runs::StoreResult;
 use crate::storage::postgres::query::query;
 use crate::storage::postgres::{Database, Query};
 
-/// Writes records, at most one per run; answers whether each was still held.
+/// Writes records, at most one per run; returns for each whether its lease was still held.
 pub(super) async fn record(database: &Database, records: &[Record]) -> StoreResult<Vec<bool>> {
     let columns = RecordColumns::of(records)?;
     let rows = database.query(&RECORD, &columns.parameters()).await?;

@@ -18,7 +18,7 @@ impl Retention for PostgresStore {
             return Ok(Some(Deletion::Done));
         }
         match self.run(id).await? {
-            // It ended after the attempt to delete it.
+            // The run has ended since the statement above, so the same call can succeed now.
             Some(run) if run.status.is_terminal() => {
                 Err(StoreError::Unavailable(format!("run `{id}` is being changed")))
             }

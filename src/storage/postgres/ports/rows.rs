@@ -1,4 +1,4 @@
-//! Rows to what they mean.
+//! Turns rows into the types of the domain.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ fn json<T: DeserializeOwned>(text: &str, name: &str) -> StoreResult<T> {
     value.with_context(|| format!("column `{name}`")).map_err(StoreError::Other)
 }
 
+/// The value of a name.
 pub(super) fn choice<T: Copy>(names: &[(&'static str, T)], name: &str) -> StoreResult<T> {
     let found = names.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -79,9 +80,9 @@ pub(super) fn run(row: &Row) -> StoreResult<Run> {
     })
 }
 
-/// Holds what is recorded of the schema to the version that is needed.
+/// Checks the version of the schema.
 ///
-/// One that is newer will do, even while it is being migrated: migrations suit the program before them.
+/// A newer one is accepted, even while it is being migrated: migrations keep the schema usable by the version before.
 pub(super) fn check_schema(row: Option<&Row>, needed: u32) -> StoreResult<()> {
     let version: i64 = row.map_or(Ok(0), |row| column(row, "version"))?;
     let is_dirty: bool = row.map_or(Ok(false), |row| column(row, "dirty"))?;
@@ -103,7 +104,7 @@ impl<'r> FromSql<'r> for Json<'r> {
         kind: &tokio_postgres::types::Type,
         raw: &'r [u8],
     ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        // jsonb comes with the version of its format in front.
+        // The binary format of jsonb begins with a version byte.
         let text =
             if *kind == tokio_postgres::types::Type::JSONB { raw.get(1..).unwrap_or(raw) } else { raw };
         Ok(Self(std::str::from_utf8(text)?))
@@ -173,13 +174,14 @@ pub(super) fn event(row: &Row) -> StoreResult<RunEvent> {
     })
 }
 
-/// A transaction id, which comes as text.
+/// A transaction id, which the statement casts to text, since the driver cannot decode `xid8`.
 pub(super) fn transaction(row: &Row, name: &str) -> StoreResult<u64> {
     let text: &str = column(row, name)?;
     Ok(text.parse().with_context(|| format!("column `{name}`: `{text}`"))?)
 }
 
-/// A page of the feed: its final rows. A row that is not final, or as many rows as asked for, mean that there is more.
+/// A page of the feed: the rows up to the first that is not final. There is more after such a row, and after as many
+/// rows as asked for.
 pub(super) fn feed(rows: &[Row], limit: i64) -> StoreResult<FeedPage> {
     let mut page = FeedPage { events: Vec::with_capacity(rows.len()), has_more: rows.len() as i64 == limit };
     for row in rows {

@@ -33,6 +33,7 @@ impl Runs for PostgresStore {
     }
 
     async fn list(&self, filter: &RunFilter) -> StoreResult<Vec<Run>> {
+        // Both statements give the same rows; for unfinished runs, one reads only the queue.
         let is_unfinished = |status: &RunStatus| !status.is_terminal();
         let query = match !filter.statuses.is_empty() && filter.statuses.iter().all(is_unfinished) {
             true => &sql::LIST_UNFINISHED,
@@ -75,8 +76,8 @@ impl Runs for PostgresStore {
 
     async fn retry(&self, id: RunId) -> StoreResult<Option<Retried>> {
         let retried = self.database.execute(&sql::RETRY, &[&id.0]).await?;
-        let outcome = if retried == 0 { Retried::Refused } else { Retried::Queued };
-        Ok(self.run(id).await?.map(outcome))
+        let answer = if retried == 0 { Retried::Refused } else { Retried::Queued };
+        Ok(self.run(id).await?.map(answer))
     }
 
     async fn check(&self) -> StoreResult<()> {

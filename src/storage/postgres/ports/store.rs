@@ -1,4 +1,4 @@
-//! The store, and how failures of its database look to callers.
+//! The store over a database, and the translation of its errors.
 
 use super::queries as sql;
 use crate::runs::StoreError;
@@ -11,10 +11,11 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// A store over a database whose schema is up to date; events restored from another cluster are made its own.
+    /// A store over a database whose schema is up to date. Events restored from a dump of another cluster become the
+    /// oldest in the feed, since their transaction ids mean nothing here.
     ///
     /// # Errors
-    /// `Unavailable`, or the schema is not what it has to be.
+    /// `Unavailable`, or a statement fails because the schema has another version.
     pub async fn open(database: Database) -> Result<Self, DatabaseError> {
         database.execute(&sql::ADOPT, &[]).await?;
         Ok(Self { database })
@@ -24,7 +25,7 @@ impl PostgresStore {
 impl From<DatabaseError> for StoreError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            // Access that was granted before may be granted again: a password is being changed, say.
+            // Access may be granted again, for instance once a password change is complete.
             DatabaseError::Unavailable(_) | DatabaseError::Denied(_) => Self::Unavailable(error.to_string()),
             DatabaseError::Conflict { .. } => Self::Other(anyhow::Error::new(error)),
             DatabaseError::Other(error) => Self::Other(error),

@@ -1,4 +1,4 @@
-//! Submissions: a group in one statement, then the comparison of those that exist already.
+//! Submissions: one statement stores the new ones of a group, then the others are compared with the stored runs.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,10 +19,10 @@ use crate::spec::{SinkKind, StoredSink, Submission, TargetKind};
 use crate::storage::postgres::query::query;
 use crate::storage::postgres::{Database, Query};
 
-/// Stores what is new and answers for each what became of it.
+/// Stores new runs; answers each submission in the order given.
 pub(super) async fn submit(database: &Database, runs: &[Submission]) -> StoreResult<Vec<Submitted>> {
     let mut seen = HashSet::new();
-    // Of several with one id the first is stored; the others are compared with it below.
+    // Of several submissions with one id the first is stored; the others are compared with it below.
     let first: Vec<&Submission> = runs.iter().filter(|run| seen.insert(run.id)).collect();
     let mut created = insert(database, &first).await?;
     let mut submitted: Vec<Option<Submitted>> = Vec::with_capacity(runs.len());
@@ -40,7 +40,7 @@ pub(super) async fn submit(database: &Database, runs: &[Submission]) -> StoreRes
     runs.iter().zip(submitted).map(answer).collect()
 }
 
-/// The run as it is read back.
+/// The run as storage returns it, with NUL replaced.
 fn as_stored(run: &Submission, created_at: DateTime<Utc>) -> Run {
     let eval_set_id = run.eval_set_id.as_deref().map(|id| text(id).into_owned());
     Run { labels: labels(run), eval_set_id, ..Run::queued(run, created_at) }
@@ -146,7 +146,7 @@ async fn find(database: &Database, runs: &[&Submission]) -> StoreResult<Vec<Row>
     Ok(database.query(&sql::FIND, &[&ids, &keys]).await?)
 }
 
-/// Compares a submission with what is stored under its id or, failing that, its key.
+/// Compares a submission with the run stored under its id, else under its key.
 fn compare(run: &Submission, existing: &[Row]) -> StoreResult<Submitted> {
     let mut by_key = None;
     for row in existing {

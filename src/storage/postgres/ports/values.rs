@@ -1,4 +1,4 @@
-//! Values as the parameters of statements take them.
+//! Turns values into parameters of statements.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,12 +11,12 @@ pub(super) fn names<T: PartialEq>(table: &[(&'static str, T)], values: &[T]) -> 
     (!values.is_empty()).then(|| values.iter().map(|value| name_of(table, value)).collect())
 }
 
-/// Filter values that may be any text, or null for any.
+/// The texts of filter values, or null for any.
 pub(super) fn texts(values: &[String]) -> Option<Vec<Cow<'_, str>>> {
     (!values.is_empty()).then(|| values.iter().map(|value| text(value)).collect())
 }
 
-/// A duration as statements take it.
+/// A duration in milliseconds.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -25,7 +25,7 @@ pub(super) fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A place or number, of which there are none beyond the range of `integer`.
+/// A place or number as `integer`; larger ones do not exist.
 pub(super) fn place(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -34,7 +34,7 @@ pub(super) fn lease_columns(leases: &[Lease]) -> (Vec<uuid::Uuid>, Vec<uuid::Uui
     leases.iter().map(|lease| (lease.run.0, lease.id.0)).unzip()
 }
 
-/// Text as PostgreSQL can store it, which knows no NUL.
+/// Replaces NUL, which PostgreSQL text cannot hold.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
     match text.contains('\0') {
         true => Cow::Owned(text.replace('\0', "\u{fffd}")),

@@ -1,7 +1,7 @@
-//! What messages say: the members of the reference's webhooks, and a few more.
+//! Bodies of messages: `{phase, run_id, attempt}` and, by phase, `results`, `summary` or `error`.
 //!
-//! `{phase, run_id, attempt}` and, by phase, `results`, `summary` or `error`. Other sinks derive their lines from the
-//! same text, so that it is stored once.
+//! The members are those of the reference's webhooks and a few more. A body is stored once for all sinks of a run;
+//! sinks other than webhooks derive their lines from it.
 
 use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -13,17 +13,17 @@ use crate::ids::RunId;
 use crate::names::name_of;
 use crate::runs::{Ending, EvaluatorType, Failure, ResultRecord, ResultStatus, Summary, Verdict};
 
-/// Code and text of the error of a run that was cancelled, which is no failure.
+/// Code and text of the error in messages about a cancelled run, which has no failure of its own.
 pub const CANCELLED: (&str, &str) = ("cancelled", "the run was cancelled");
 
-/// A message to a webhook.
+/// The body of a message.
 #[derive(Serialize)]
-struct Payload<'a> {
+struct Body<'a> {
     phase: &'static str,
     run_id: RunId,
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    results: Option<Vec<ResultPayload<'a>>>,
+    results: Option<Vec<MessageResult<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ struct Payload<'a> {
     code: Option<&'a str>,
 }
 
-impl<'a> Payload<'a> {
+impl<'a> Body<'a> {
     fn new(phase: Phase, run_id: RunId, attempt: u32) -> Self {
         let phase = name_of(&Phase::NAMES, &phase);
         let (results, summary, verdict, error, code) = (None, None, None, None, None);
@@ -62,10 +62,10 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A result as messages tell it: the members of a result of the API.
+/// A result in a message, with the members of a result of the API; a test compares the two.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ResultPayload<'a> {
+pub(crate) struct MessageResult<'a> {
     result_id: String,
     run_id: RunId,
     eval_set_item_id: &'a str,
@@ -87,8 +87,8 @@ pub(crate) struct ResultPayload<'a> {
     created_at: String,
 }
 
-impl<'a> ResultPayload<'a> {
-    /// A result that an attempt at a run wrote at a time.
+impl<'a> MessageResult<'a> {
+    /// A result of an attempt, written at the time `at`.
     pub(crate) fn new(run: RunId, attempt: u32, result: &'a ResultRecord, at: DateTime<Utc>) -> Self {
         Self {
             result_id: result.id(run),
@@ -115,7 +115,7 @@ impl<'a> ResultPayload<'a> {
 }
 
 impl NewMessage {
-    /// The message about new results of a run that goes on; `number` is that of its last event.
+    /// The message about new results of a run that goes on; `number` is that of the last result's event.
     ///
     /// # Errors
     /// A result cannot be written as JSON.
@@ -126,17 +126,17 @@ impl NewMessage {
         results: &[ResultRecord],
         at: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
-        let results = results.iter().map(|result| ResultPayload::new(run, attempt, result, at)).collect();
-        let payload = Payload { results: Some(results), ..Payload::new(Phase::Partial, run, attempt) };
-        Ok(Self { number, phase: Phase::Partial, payload: payload.to_text()? })
+        let results = results.iter().map(|result| MessageResult::new(run, attempt, result, at)).collect();
+        let body = Body { results: Some(results), ..Body::new(Phase::Partial, run, attempt) };
+        Ok(Self { number, phase: Phase::Partial, body: body.to_text()? })
     }
 
-    /// The message about the end of a run; `number` is that of its event.
+    /// The message about the end of a run; `number` is that of the end's event.
     ///
     /// # Errors
     /// The summary cannot be written as JSON.
     pub(crate) fn of_ending(number: u32, run: RunId, attempt: u32, ending: &Ending) -> anyhow::Result<Self> {
-        let (phase, payload) = Payload::of_ending(ending, run, attempt);
-        Ok(Self { number, phase, payload: payload.to_text()? })
+        let (phase, body) = Body::of_ending(ending, run, attempt);
+        Ok(Self { number, phase, body: body.to_text()? })
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries to real receivers on this machine, files and lines. `fault_N` is explained in `store/mod.rs`.
+//! Messages sent to real receivers on this machine, files and lines. `fault_N` is explained in `store/mod.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -37,16 +37,16 @@ on_both! {
     fault_9_what_fails_for_now_is_sent_again_under_the_same_id_and_nothing_overtakes_it,
     fault_9_a_receiver_that_wants_to_be_left_alone_is,
     fault_9_what_is_refused_is_dead_at_once_and_can_be_sent_again,
-    fault_9_a_redirect_is_no_delivery,
+    fault_9_a_redirect_is_not_followed,
     a_receiver_that_is_away_or_hangs_is_given_up_after_the_last_attempt,
     a_receiver_that_hangs_does_not_hold_up_others,
     two_processes_keep_the_order_of_each_run,
     what_is_due_is_delivered_before_a_process_ends,
-    a_delivery_that_outlasts_the_grace_is_given_back,
+    a_message_that_outlasts_the_grace_is_given_back,
     an_outage_of_storage_loses_nothing,
 }
 
-/// A process that delivers.
+/// A process that sends messages.
 struct Dispatcher {
     stop: Stop,
     is_over: CancellationToken,
@@ -191,7 +191,7 @@ async fn fault_9_results_and_the_end_arrive_in_order_each_with_its_id(store: Tes
         assert!((chrono::Utc::now().timestamp() - sent).abs() < 60);
     }
     let messages = store.all_messages(run).await;
-    assert!(messages.iter().all(|message| message.last_status == Some(204) && message.attempts == 1));
+    assert!(messages.iter().all(|message| message.last_status == Some(204) && message.tries == 1));
     dispatcher.stop();
     dispatcher.ended().await;
 }
@@ -209,7 +209,7 @@ async fn fault_9_what_fails_for_now_is_sent_again_under_the_same_id_and_nothing_
     let ids: Vec<_> = requests.iter().map(id).collect();
     assert_eq!(ids, [[&*first; 3].as_slice(), &[&*second; 4]].concat());
     assert!(requests[..3].iter().all(|request| request.body == requests[0].body));
-    let attempts: Vec<_> = store.all_messages(run).await.iter().map(|message| message.attempts).collect();
+    let attempts: Vec<_> = store.all_messages(run).await.iter().map(|message| message.tries).collect();
     assert_eq!(attempts, [3, 4]);
 }
 
@@ -239,7 +239,7 @@ async fn fault_9_what_is_refused_is_dead_at_once_and_can_be_sent_again(store: Te
     let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     let messages = settled(&store, run).await;
-    let known: Vec<_> = messages.iter().map(|it| (it.state, it.attempts, it.last_status)).collect();
+    let known: Vec<_> = messages.iter().map(|it| (it.state, it.tries, it.last_status)).collect();
     assert_eq!(known, [(MessageState::Dead, 1, Some(400)), (MessageState::Dead, 1, Some(410))]);
     let errors: Vec<_> = messages.iter().map(|message| message.last_error.as_deref().unwrap()).collect();
     // What could be a secret is not repeated.
@@ -250,7 +250,7 @@ async fn fault_9_what_is_refused_is_dead_at_once_and_can_be_sent_again(store: Te
     assert_eq!(ids[..2], ids[2..], "the same messages");
 }
 
-async fn fault_9_a_redirect_is_no_delivery(store: TestStore) {
+async fn fault_9_a_redirect_is_not_followed(store: TestStore) {
     let elsewhere = HttpServer::scripted([Reply::status(200)]).await;
     let server =
         HttpServer::scripted([302, 307].map(|status| Reply::redirect(status, elsewhere.url("/")))).await;
@@ -276,10 +276,7 @@ async fn a_receiver_that_is_away_or_hangs_is_given_up_after_the_last_attempt(sto
     let run = ended(&store, with_written(sinks, &json!({}))).await;
     for message in settled(&store, run).await {
         let attempts = if message.phase == Phase::Partial { 3 } else { 0 };
-        assert_eq!(
-            (message.state, message.attempts, message.last_status),
-            (MessageState::Dead, attempts, None)
-        );
+        assert_eq!((message.state, message.tries, message.last_status), (MessageState::Dead, attempts, None));
         let error = message.last_error.unwrap();
         assert!(error.starts_with("given up after 3 attempts: http://127.0.0.1:"), "{error}");
         assert!(!error.contains("s3cr3t"), "{error}");
@@ -361,7 +358,7 @@ async fn what_is_due_is_delivered_before_a_process_ends(store: TestStore) {
     assert_eq!(server.requests().len(), 4);
 }
 
-async fn a_delivery_that_outlasts_the_grace_is_given_back(store: TestStore) {
+async fn a_message_that_outlasts_the_grace_is_given_back(store: TestStore) {
     let server = HttpServer::start(|number, _| match number {
         0 => Reply::hanging(),
         _ => Reply::status(200),
@@ -374,8 +371,8 @@ async fn a_delivery_that_outlasts_the_grace_is_given_back(store: TestStore) {
     dispatcher.stop();
     dispatcher.ended().await;
     let message = &store.all_messages(run).await[0];
-    assert_eq!((message.state, message.attempts), (MessageState::Pending, 0));
-    assert_eq!(message.next_attempt_at, None, "due at once");
+    assert_eq!((message.state, message.tries), (MessageState::Pending, 0));
+    assert_eq!(message.next_try_at, None, "due at once");
     let _next = Dispatcher::start(&store);
     delivered(&store, run).await;
     let ids: Vec<_> = server.requests().iter().map(id).collect();
@@ -524,7 +521,7 @@ async fn a_failure_counts_whatever_comes_after_its_status() {
     let _dispatcher = Dispatcher::start(&store);
     let run = ended_for(&store, &server).await;
     delivered(&store, run).await;
-    assert_eq!(store.all_messages(run).await[0].attempts, 3);
+    assert_eq!(store.all_messages(run).await[0].tries, 3);
 }
 
 /// The members of the reference's lines (recordings 183 and 187).
@@ -606,7 +603,7 @@ async fn a_file_that_cannot_be_written_is_tried_again_and_one_elsewhere_is_not_w
     let _dispatcher = Dispatcher::with(&store, means);
     let sinks = ["not/there.ndjson", "../out.ndjson"].map(|path| json!({"kind": "file", "path": path}));
     let run = ended(&store, with_written(sinks, &json!({}))).await;
-    until(async || store.all_messages(run).await.iter().any(|message| message.attempts > 1)).await;
+    until(async || store.all_messages(run).await.iter().any(|message| message.tries > 1)).await;
     fs::create_dir(folder.path().join("not")).unwrap();
     until(async || {
         let messages = store.all_messages(run).await;
