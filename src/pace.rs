@@ -33,13 +33,13 @@ impl Pace {
     pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
-        at_most(pause)
+        half_to_all(pause)
     }
 }
 
 /// A random duration between half of `longest` and all of it, so that callers that failed together do not come back
 /// together.
-pub(crate) fn at_most(longest: Duration) -> Duration {
+pub(crate) fn half_to_all(longest: Duration) -> Duration {
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 

@@ -129,7 +129,7 @@ impl RedeliveryBody {
             return Ok(None);
         }
         let document = json::parse(&self.0).map_err(SubmissionError::Syntax)?;
-        let problems = Faults::default();
+        let found = Faults::default();
         let id = |id: &Cursor<'_, '_>| {
             let text = id.string()?;
             let parsed = text.parse().ok().filter(|id: &MessageId| id.run == run);
@@ -138,7 +138,7 @@ impl RedeliveryBody {
             }
             parsed
         };
-        let root = Cursor::root(&document, &problems);
+        let root = Cursor::root(&document, &found);
         let ids = root.object(Spelling::Snake).and_then(|object| {
             let ids = object.optional("ids", |ids| {
                 let named = ids.list(id)?;
@@ -150,9 +150,9 @@ impl RedeliveryBody {
             object.refuse_unknown();
             ids
         });
-        match problems.into_vec() {
-            problems if problems.is_empty() => Ok(ids),
-            problems => Err(Problem::invalid("invalid_redelivery", faults(problems))),
+        match found.into_vec() {
+            faulty if faulty.is_empty() => Ok(ids),
+            faulty => Err(Problem::invalid("invalid_redelivery", faults(faulty))),
         }
     }
 }

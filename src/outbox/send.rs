@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::message::ClaimedMessage;
 use super::sent::{SendError, Sent};
-use super::sinks::{FileSink, StdoutSink, Webhook};
+use super::sinks::{FileWriter, StdoutWriter, Webhook};
 use crate::credentials::{CredentialRefs, Credentials};
 use crate::net::Outbound;
 use crate::spec::{DEFAULT_TRIES, Sink, SinkRules, SinkTarget};
@@ -17,8 +17,8 @@ use crate::spec::{DEFAULT_TRIES, Sink, SinkRules, SinkTarget};
 pub struct Sender {
     outbound: Outbound,
     credentials: Credentials,
-    file: FileSink,
-    stdout: StdoutSink,
+    file: FileWriter,
+    stdout: StdoutWriter,
 }
 
 impl fmt::Debug for Sender {
@@ -36,7 +36,7 @@ impl Sender {
         files: Option<PathBuf>,
         stdout: Arc<Mutex<dyn Write + Send>>,
     ) -> Self {
-        Self { outbound, credentials, file: FileSink::new(files), stdout: StdoutSink::new(stdout) }
+        Self { outbound, credentials, file: FileWriter::new(files), stdout: StdoutWriter::new(stdout) }
     }
 
     /// Tries once, for at most `limit`: the sink's timeout and time to look up credentials.

@@ -12,7 +12,7 @@ use super::model::Lease;
 use super::port::Queue;
 use super::writer::Writer;
 use crate::ids::RunId;
-use crate::pace::at_most;
+use crate::pace::half_to_all;
 
 /// Settings of a worker; checked by `config`.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl WorkerSettings {
     /// together.
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
         let doubled = self.first_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-        at_most(doubled.min(Self::MAX_BACKOFF))
+        half_to_all(doubled.min(Self::MAX_BACKOFF))
     }
 }
 

@@ -20,6 +20,6 @@ mod writer;
 
 pub use active::WorkerSettings;
 pub use execution::{Evaluation, ExecutedRun, ExecutionError, Executor, Resources, UnitResults};
-pub use model::{Claimed, Lease, Record};
+pub use model::{Claimed, Lease, PreparedRecord, Record};
 pub use port::{Held, LEASE_LOST, Queue, SHUTDOWN, Scan};
 pub use work::work;

@@ -52,8 +52,6 @@ pub struct Record {
     pub ending: Option<Ending>,
     /// Whether the run has sinks.
     pub has_sinks: bool,
-    /// Messages to its sinks about this record; see [`Self::add_messages`].
-    pub messages: Vec<NewMessage>,
 }
 
 impl Record {
@@ -62,27 +60,6 @@ impl Record {
         self.progress = later.progress.or(self.progress);
         self.results.extend(later.results);
         self.ending = later.ending.or(self.ending.take());
-    }
-
-    /// Makes the messages to sinks: one about new results, then one about the end; none for a run without sinks.
-    ///
-    /// # Errors
-    /// A result cannot be written as JSON.
-    pub fn add_messages(&mut self, at: DateTime<Utc>) -> anyhow::Result<()> {
-        if !self.has_sinks {
-            return Ok(());
-        }
-        let (run, attempt) = (self.lease.run, self.attempt);
-        let results = self.results.len() as u32;
-        // A message has the number of its last event: the record's events are one per result, then the end.
-        self.messages = Vec::new(); // a record that could not be written is prepared again
-        if results > 0 {
-            self.messages.push(NewMessage::of_results(results, run, attempt, &self.results, at)?);
-        }
-        if let Some(ending) = &self.ending {
-            self.messages.push(NewMessage::of_ending(results + 1, run, attempt, ending)?);
-        }
-        Ok(())
     }
 
     /// The events of this record, in order: one per result, then progress or the end.
@@ -95,5 +72,44 @@ impl Record {
         }
         events.extend(self.ending.as_ref().map(|ending| ending.event(self.attempt)));
         events
+    }
+}
+
+/// A record with the messages that tell the run's sinks of it; storage takes nothing else.
+#[derive(Debug)]
+pub struct PreparedRecord<'r> {
+    record: &'r Record,
+    messages: Vec<NewMessage>,
+}
+
+impl<'r> PreparedRecord<'r> {
+    /// Makes the messages: one about new results, then one about the end; none for a run without sinks.
+    ///
+    /// # Errors
+    /// A result cannot be written as JSON.
+    pub fn new(record: &'r Record, at: DateTime<Utc>) -> anyhow::Result<Self> {
+        let mut messages = Vec::new();
+        if record.has_sinks {
+            let (run, attempt) = (record.lease.run, record.attempt);
+            // A message has the number of its last event: the record's events are one per result, then the end.
+            let results = record.results.len() as u32;
+            if results > 0 {
+                messages.push(NewMessage::of_results(results, run, attempt, &record.results, at)?);
+            }
+            if let Some(ending) = &record.ending {
+                messages.push(NewMessage::of_ending(results + 1, run, attempt, ending)?);
+            }
+        }
+        Ok(Self { record, messages })
+    }
+
+    /// The record.
+    pub fn record(&self) -> &'r Record {
+        self.record
+    }
+
+    /// The messages, in the order of their events.
+    pub fn messages(&self) -> &[NewMessage] {
+        &self.messages
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::model::{Claimed, Lease, Record};
+use super::model::{Claimed, Lease, PreparedRecord};
 use crate::runs::{Failure, StoreResult};
 
 /// Code and text of the failure of a run whose lease ended before the run did.
@@ -48,7 +48,7 @@ pub trait Queue: Send + Sync {
     /// Writes results, progress, endings and messages to sinks in one transaction, at most one record per run; returns
     /// for each, in the order given, whether its lease was still held. The end of an attempt deletes results of earlier
     /// ones.
-    async fn record(&self, records: &[Record]) -> StoreResult<Vec<bool>>;
+    async fn record(&self, records: &[PreparedRecord<'_>]) -> StoreResult<Vec<bool>>;
 
     /// Queues a run again after a transient failure, due after `delay`. Returns `false` and changes nothing if the lease
     /// is lost or cancellation was requested.

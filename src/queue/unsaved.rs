@@ -65,7 +65,6 @@ impl Unsaved {
             results: self.results,
             ending: None,
             has_sinks: claimed.has_sinks,
-            messages: Vec::new(),
         }
     }
 }

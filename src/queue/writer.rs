@@ -8,7 +8,7 @@ use chrono::Utc;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::model::{Lease, Record};
+use super::model::{Lease, PreparedRecord, Record};
 use super::port::Queue;
 use crate::batch::Batcher;
 use crate::pace::Pace;
@@ -54,13 +54,13 @@ async fn write(queue: Arc<dyn Queue>, records: Vec<Record>) -> Vec<bool> {
         }
         order.push(place);
     }
-    let held = write_group(&*queue, &mut merged).await;
+    let held = write_group(&*queue, &merged).await;
     order.into_iter().map(|place| held.get(place).copied().unwrap_or(false)).collect()
 }
 
 /// Writes a group. If that fails, writes each record on its own, so that a record that cannot be stored does not fail
 /// the others.
-async fn write_group(queue: &dyn Queue, records: &mut [Record]) -> Vec<bool> {
+async fn write_group(queue: &dyn Queue, records: &[Record]) -> Vec<bool> {
     // A call takes one record per run, but a run that this process lost and claimed again is here under two leases.
     let runs: HashSet<_> = records.iter().map(|record| record.lease.run).collect();
     if runs.len() == records.len()
@@ -70,7 +70,7 @@ async fn write_group(queue: &dyn Queue, records: &mut [Record]) -> Vec<bool> {
     }
     let mut held = Vec::with_capacity(records.len());
     for record in records {
-        held.push(match write_with_messages(queue, std::slice::from_mut(record)).await {
+        held.push(match write_with_messages(queue, std::slice::from_ref(record)).await {
             Ok(answer) => answer.first().copied().unwrap_or(false),
             Err(error) => give_up(queue, record, &error).await,
         });
@@ -79,17 +79,15 @@ async fn write_group(queue: &dyn Queue, records: &mut [Record]) -> Vec<bool> {
 }
 
 /// Writes records together with the messages to their sinks.
-async fn write_with_messages(queue: &dyn Queue, records: &mut [Record]) -> anyhow::Result<Vec<bool>> {
+async fn write_with_messages(queue: &dyn Queue, records: &[Record]) -> anyhow::Result<Vec<bool>> {
     let now = Utc::now();
-    for record in &mut *records {
-        record.add_messages(now)?;
-    }
-    write_persistently(queue, records).await
+    let prepared = records.iter().map(|record| PreparedRecord::new(record, now));
+    write_persistently(queue, &prepared.collect::<anyhow::Result<Vec<_>>>()?).await
 }
 
 /// Writes records, again and again while storage is unavailable. Repeating is safe: a write takes effect once, and only
 /// under its lease.
-async fn write_persistently(queue: &dyn Queue, records: &[Record]) -> anyhow::Result<Vec<bool>> {
+async fn write_persistently(queue: &dyn Queue, records: &[PreparedRecord<'_>]) -> anyhow::Result<Vec<bool>> {
     let mut pace = Pace::new(FIRST_PAUSE, MAX_PAUSE);
     loop {
         match queue.record(records).await {
@@ -116,8 +114,7 @@ async fn give_up(queue: &dyn Queue, record: &Record, cause: &anyhow::Error) -> b
     error!(run.id = %lease.run, "results of run `{}` cannot be stored: {cause:#}", lease.run);
     let failure = Failure::new("internal_error", "its results could not be stored; see the server's log");
     let ending = Some(Ending::Failed(failure));
-    let (results, messages) = (Vec::new(), Vec::new());
-    let failed = Record { lease, write, attempt, progress: None, results, ending, has_sinks, messages };
-    let written = write_with_messages(queue, &mut [failed]).await;
+    let failed = Record { lease, write, attempt, progress: None, results: Vec::new(), ending, has_sinks };
+    let written = write_with_messages(queue, &[failed]).await;
     written.ok().and_then(|answer| answer.first().copied()).unwrap_or(false)
 }

@@ -1,6 +1,6 @@
 //! Reads uploads that are one JSON body: `{traces, config?, evalSet?, credentialRefs?, traceFormat?}`.
 
-use super::fault::{Refusal, UploadError, UploadFault};
+use super::fault::{PartFault, Refusal, UploadError};
 use super::form::TraceFiles;
 use super::upload::{Texts, Upload, UploadRules, contradiction};
 use crate::credentials::CredentialRefs;
@@ -18,7 +18,7 @@ pub(super) fn read(body: &str, rules: &UploadRules) -> Result<Upload, UploadErro
     let text = repaired(body);
     let members = Members::read(&text).map_err(|error| {
         let detail = format!("the body is not JSON: {error}");
-        let faults = vec![UploadFault { detail, ..UploadFault::default() }];
+        let faults = vec![PartFault { detail, ..PartFault::default() }];
         UploadError { refusal: Refusal::Malformed, faults }
     })?;
     let faults = Faults::default();
@@ -46,7 +46,7 @@ pub(super) fn read(body: &str, rules: &UploadRules) -> Result<Upload, UploadErro
 }
 
 fn refuse(refusal: Refusal, faults: Vec<Fault>) -> Result<(), UploadError> {
-    let faults = faults.into_iter().map(|fault| UploadFault::located(None, fault));
+    let faults = faults.into_iter().map(|fault| PartFault::located(None, fault));
     UploadError::unless_empty(refusal, faults.collect())
 }
 

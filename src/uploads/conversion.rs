@@ -1,6 +1,6 @@
 //! Uploads that are read and not evaluated: traces are converted to conversations, eval sets are validated.
 
-use super::fault::{Refusal, UploadError, UploadFault};
+use super::fault::{PartFault, Refusal, UploadError};
 use super::form::{Part, TRACE_FILES, TraceFiles, UploadForm};
 use crate::eval_set::{EvalSet, EvalSetError};
 use crate::evaluation::{self, Converted, GroupBy};
@@ -32,7 +32,7 @@ pub fn convert(parts: Vec<Part>) -> Result<Conversion, UploadError> {
     let format = form.trace_format();
     let group_by = form.text(GROUP_BY).map(|text| choose(&text, &GroupBy::NAMES));
     let group_by = group_by.unwrap_or(Ok(GroupBy::Trace));
-    let group_by = group_by.map_err(|error| form.fault(UploadFault::of(GROUP_BY, error)));
+    let group_by = group_by.map_err(|error| form.fault(PartFault::of(GROUP_BY, error)));
     form.finish()?;
     convert_files(files, format, group_by.unwrap_or(GroupBy::Trace))
 }
@@ -46,7 +46,7 @@ fn convert_files(
     let loaded = trace::load(&documents, format, Join::AcrossDocuments);
     if let Some(unusable) = Unusable::of(&loaded) {
         errors.extend(unusable.faults());
-        let faults = errors.into_iter().map(|error| UploadFault::of(TRACE_FILES, error)).collect();
+        let faults = errors.into_iter().map(|error| PartFault::of(TRACE_FILES, error)).collect();
         return Err(UploadError { refusal: Refusal::NoTraces, faults });
     }
     errors.extend(loaded.errors.iter().map(ToString::to_string));

@@ -10,7 +10,7 @@ pub struct UploadError {
     /// The kind of refusal, which decides the HTTP status.
     pub refusal: Refusal,
     /// The faults.
-    pub faults: Vec<UploadFault>,
+    pub faults: Vec<PartFault>,
 }
 
 /// The kind of a refusal, which decides the HTTP status.
@@ -32,7 +32,7 @@ pub enum Refusal {
 
 /// One fault of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UploadFault {
+pub struct PartFault {
     /// The part of the form.
     pub part: Option<&'static str>,
     /// JSON pointer to its place in that part, or in the body.
@@ -41,7 +41,7 @@ pub struct UploadFault {
     pub detail: String,
 }
 
-impl UploadFault {
+impl PartFault {
     /// A fault of a part of a form as a whole.
     pub(super) fn of(part: &'static str, detail: impl Into<String>) -> Self {
         Self { part: Some(part), pointer: None, detail: detail.into() }
@@ -60,7 +60,7 @@ impl UploadFault {
 
 impl UploadError {
     /// Succeeds if there are no faults.
-    pub(super) fn unless_empty(refusal: Refusal, faults: Vec<UploadFault>) -> Result<(), Self> {
+    pub(super) fn unless_empty(refusal: Refusal, faults: Vec<PartFault>) -> Result<(), Self> {
         if faults.is_empty() { Ok(()) } else { Err(Self { refusal, faults }) }
     }
 }

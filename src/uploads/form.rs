@@ -1,6 +1,6 @@
 //! Reads the parts of a form by name and collects all faults.
 
-use super::fault::{Refusal, UploadError, UploadFault};
+use super::fault::{PartFault, Refusal, UploadError};
 use crate::json::checked::{Faults, did_you_mean};
 use crate::json::{self, Value, repaired};
 use crate::trace::{Document, Format};
@@ -36,8 +36,8 @@ impl Part {
 pub(super) struct UploadForm {
     parts: Vec<Part>,
     asked: Vec<&'static str>,
-    missing: Vec<UploadFault>,
-    faults: Vec<UploadFault>,
+    missing: Vec<PartFault>,
+    faults: Vec<PartFault>,
 }
 
 impl UploadForm {
@@ -46,7 +46,7 @@ impl UploadForm {
     }
 
     /// Adds a fault.
-    pub(super) fn fault(&mut self, fault: UploadFault) {
+    pub(super) fn fault(&mut self, fault: PartFault) {
         self.faults.push(fault);
     }
 
@@ -60,7 +60,7 @@ impl UploadForm {
     pub(super) fn optional(&mut self, name: &'static str) -> Option<Part> {
         let mut parts = self.take_all(name);
         if parts.len() > 1 {
-            self.fault(UploadFault::of(name, "is given more than once"));
+            self.fault(PartFault::of(name, "is given more than once"));
         }
         parts.pop()
     }
@@ -69,7 +69,7 @@ impl UploadForm {
     pub(super) fn required(&mut self, name: &'static str) -> Option<Part> {
         let part = self.optional(name);
         if part.is_none() {
-            self.missing.push(UploadFault::of(name, "is missing"));
+            self.missing.push(PartFault::of(name, "is missing"));
         }
         part
     }
@@ -90,7 +90,7 @@ impl UploadForm {
         let text = String::from_utf8(part.bytes);
         if let Err(error) = &text {
             let detail = format!("byte {} is not UTF-8", error.utf8_error().valid_up_to());
-            self.fault(UploadFault::of(name, detail));
+            self.fault(PartFault::of(name, detail));
         }
         text.ok()
     }
@@ -104,25 +104,25 @@ impl UploadForm {
     ) -> Option<T> {
         let text = repaired(text);
         let value = json::parse(&text);
-        let value = value.map_err(|error| self.fault(UploadFault::syntax(name, &error))).ok()?;
+        let value = value.map_err(|error| self.fault(PartFault::syntax(name, &error))).ok()?;
         let faults = Faults::default();
         let found = read(&value, &faults);
         let faults = faults.into_vec().into_iter();
-        self.faults.extend(faults.map(|fault| UploadFault::located(Some(name), fault)));
+        self.faults.extend(faults.map(|fault| PartFault::located(Some(name), fault)));
         found
     }
 
     /// The format of the traces, if the form has one.
     pub(super) fn trace_format(&mut self) -> Option<Format> {
         let text = self.text(TRACE_FORMAT)?;
-        text.parse().map_err(|error: String| self.fault(UploadFault::of(TRACE_FORMAT, error))).ok()
+        text.parse().map_err(|error: String| self.fault(PartFault::of(TRACE_FORMAT, error))).ok()
     }
 
     /// The files with traces; it is a fault if there is none.
     pub(super) fn trace_files(&mut self) -> TraceFiles {
         let parts = self.take_all(TRACE_FILES);
         if parts.is_empty() {
-            self.missing.push(UploadFault::of(TRACE_FILES, "is missing; send at least one file"));
+            self.missing.push(PartFault::of(TRACE_FILES, "is missing; send at least one file"));
         }
         let mut files = TraceFiles::default();
         for Part { file_name, bytes, .. } in parts {
@@ -130,7 +130,7 @@ impl UploadForm {
             let lower = name.to_lowercase();
             if !SUFFIXES.iter().any(|suffix| lower.ends_with(suffix)) {
                 let detail = format!("`{name}` is no file name that ends in {}", SUFFIXES.join(" or "));
-                self.fault(UploadFault::of(TRACE_FILES, detail));
+                self.fault(PartFault::of(TRACE_FILES, detail));
             }
             match Document::from_bytes(&*name, bytes, u64::MAX) {
                 Ok(document) => files.documents.push(document),
@@ -147,7 +147,7 @@ impl UploadForm {
         for Part { name, .. } in std::mem::take(&mut self.parts) {
             let hint = did_you_mean(&name, self.asked.iter().copied());
             let detail = format!("unknown part `{name}`{hint}");
-            self.faults.push(UploadFault { detail, ..UploadFault::default() });
+            self.faults.push(PartFault { detail, ..PartFault::default() });
         }
         UploadError::unless_empty(Refusal::Unusable, self.faults)
     }

@@ -15,7 +15,7 @@ mod source;
 mod upload;
 
 pub use conversion::{Conversion, ValidatedEvalSet, convert, validate_eval_set};
-pub use fault::{Refusal, UploadError, UploadFault};
+pub use fault::{PartFault, Refusal, UploadError};
 pub use finished::{FinishedRun, FinishedRuns};
 pub use form::Part;
 pub use service::{EvaluatedUpload, UploadEvaluation, UploadService};

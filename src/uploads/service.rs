@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use super::body::TRACES;
-use super::fault::{Refusal, UploadError, UploadFault};
+use super::fault::{PartFault, Refusal, UploadError};
 use super::finished::{FinishedRun, FinishedRuns};
 use super::recording::{Effort, Uploaded};
 use super::source::Source;
@@ -172,10 +172,7 @@ fn late(deadline: Duration) -> UploadError {
         "the evaluation did not end within {} s; submit a run with a longer deadline instead",
         deadline.as_secs()
     );
-    UploadError {
-        refusal: Refusal::Late,
-        faults: vec![UploadFault { detail: text, ..UploadFault::default() }],
-    }
+    UploadError { refusal: Refusal::Late, faults: vec![PartFault { detail: text, ..PartFault::default() }] }
 }
 
 /// The evaluation of one upload on a blocking thread.
@@ -251,7 +248,7 @@ fn failure(unusable: &Unusable, unread: &[String]) -> Failure {
 }
 
 fn no_traces(unusable: &Unusable) -> UploadError {
-    let fault = |detail| UploadFault { part: None, pointer: Some(format!("/{TRACES}")), detail };
+    let fault = |detail| PartFault { part: None, pointer: Some(format!("/{TRACES}")), detail };
     let faults = unusable.faults().into_iter().map(fault).collect();
     UploadError { refusal: Refusal::NoTraces, faults }
 }

@@ -1,7 +1,7 @@
 //! Reads an upload, either a form or a JSON body.
 
 use super::body;
-use super::fault::{UploadError, UploadFault};
+use super::fault::{PartFault, UploadError};
 use super::form::{Part, UploadForm};
 use super::upload::{Texts, Upload, UploadRules, contradiction};
 use crate::credentials::CredentialRefs;
@@ -55,7 +55,7 @@ fn read_form(parts: Vec<Part>, rules: &UploadRules) -> Result<Upload, UploadErro
     let (parameters, configured) = parameters.unwrap_or_default();
     let format = form.trace_format();
     if let Some(fault) = contradiction(format, configured) {
-        form.fault(UploadFault::of(CONFIG, fault));
+        form.fault(PartFault::of(CONFIG, fault));
     }
     let uploaded = form.optional(EVAL_SET_FILE).map(read_eval_set).unwrap_or_default();
     form.finish()?;

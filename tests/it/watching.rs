@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentevals::ids::RunId;
-use agentevals::queue::Record;
+use agentevals::queue::{PreparedRecord, Record};
 use agentevals::runs::{
     EventKind, Events, FeedEvent, FeedPosition, Hints, Run, RunEvent, RunFilter, RunService, RunStatus, Runs,
     StoreError, Submitted,
@@ -13,6 +13,7 @@ use agentevals::runs::{
 use agentevals::spec::Submission;
 use agentevals::storage::Storage;
 use agentevals::storage::memory::{MemoryLimits, MemoryStore};
+use chrono::Utc;
 use futures_util::future::join_all;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::timeout;
@@ -174,7 +175,7 @@ async fn a_thousand_watchers_cost_few_queries(store: TestStore) {
     for _ in 0..10 {
         let claimed = store.claim("worker", 100, LEASE).await.unwrap();
         let ends: Vec<_> = claimed.iter().map(|claimed| end(claimed, succeeded())).collect();
-        store.record(&ends).await.unwrap();
+        store.write_all(ends).await;
     }
     for (_, watcher) in watchers {
         assert_eq!(rest(watcher).await.len(), 2);
@@ -425,7 +426,8 @@ async fn memory_that_is_full_forgets_the_oldest_finished_run_or_refuses() {
     // The same again needs no room.
     assert!(matches!(service.submit(runs[0].clone()).await, Ok(Submitted::Same(_))));
     let claimed = store.claim("worker", 1, LEASE).await.unwrap().pop().unwrap();
-    store.record(&[end(&claimed, succeeded())]).await.unwrap();
+    let ended = end(&claimed, succeeded());
+    store.record(&[PreparedRecord::new(&ended, Utc::now()).unwrap()]).await.unwrap();
     // Of two that do not both fit, one is stored, and said to be.
     let group = join_all([new_run(), new_run()].map(|run| service.submit(run))).await;
     assert!(matches!(&group[..], [Ok(Submitted::Created(_)), Err(StoreError::Full(_))]), "{group:?}");

@@ -520,7 +520,7 @@ async fn an_end_whose_answer_is_lost_is_written_once(store: TestStore) {
     let faulty = Faulty::<dyn Queue>::before(store.store.clone());
     let mut times = 0;
     faulty.fail(move |call, moment| {
-        let is_end = call.records.iter().any(|record| record.ending.is_some());
+        let is_end = call.records.iter().any(|record| record.record().ending.is_some());
         (is_end && moment == Moment::After && {
             times += 1;
             times
@@ -566,7 +566,9 @@ async fn fault_16_a_record_that_cannot_be_stored_fails_its_run_and_no_other(stor
     let is_memory = store.database.is_none();
     // Deeper than PostgreSQL reads JSON.
     let deep = RawValue::from_string(format!("{}{}", "[".repeat(200_000), "]".repeat(200_000))).unwrap();
-    let is_bad = |record: &agentevals::queue::Record| record.results.iter().any(|it| it.details.is_some());
+    let is_bad = |record: &agentevals::queue::PreparedRecord<'_>| {
+        record.record().results.iter().any(|it| it.details.is_some())
+    };
     faulty.fail(move |call, moment| {
         let refuses = is_memory && moment == Moment::Before && call.records.iter().any(is_bad);
         refuses.then(|| StoreError::Other(anyhow::anyhow!("too deep")))

@@ -6,7 +6,7 @@ use poem_openapi::ApiResponse;
 use crate::api::answer::{EvaluationUpdate, Json, OneConversion, OneReport, OneValidation};
 use crate::api::event_stream::EventStream;
 use crate::api::problem::{Problem, ProblemError, failures};
-use crate::uploads::{Refusal, UploadError, UploadFault};
+use crate::uploads::{PartFault, Refusal, UploadError};
 
 /// A complete evaluation.
 #[derive(ApiResponse)]
@@ -57,7 +57,7 @@ impl From<UploadError> for Problem {
             Refusal::NoTraces => (StatusCode::BAD_REQUEST, "no_traces"),
             Refusal::Late => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         };
-        let fault = |UploadFault { part, pointer, detail }| {
+        let fault = |PartFault { part, pointer, detail }| {
             let part = part.map(str::to_owned);
             ProblemError { part, pointer, detail, ..ProblemError::default() }
         };

@@ -80,7 +80,7 @@ impl Alignment {
         Self(entries)
     }
 
-    /// Whether there is an actual call that no expected call can excuse, whatever else was called.
+    /// Whether there is an actual call that no expected call can excuse, even if more was called than is visible.
     pub(super) fn has_forbidden(&self, match_type: MatchType) -> bool {
         let is_unpaired =
             |entry: &AlignedCall| entry.actual.is_some() && entry.outcome != CallOutcome::Matched;

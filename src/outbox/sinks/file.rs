@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::lines::lines;
-use super::turns::Turns;
+use super::turns::BlockingTurns;
 use crate::outbox::sent::{SendError, Sent};
 use crate::spec::path_below;
 
@@ -16,14 +16,14 @@ const THREADS: usize = 8;
 
 /// Appends to files below the folder, if the operator has set one.
 #[derive(Debug)]
-pub(in crate::outbox) struct FileSink {
+pub(in crate::outbox) struct FileWriter {
     folder: Option<PathBuf>,
-    turns: Turns,
+    turns: BlockingTurns,
 }
 
-impl FileSink {
+impl FileWriter {
     pub(in crate::outbox) fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder, turns: Turns::new(THREADS) }
+        Self { folder, turns: BlockingTurns::new(THREADS) }
     }
 
     /// The folder.

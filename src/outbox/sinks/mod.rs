@@ -7,6 +7,6 @@ mod stdout;
 mod turns;
 mod webhook;
 
-pub(super) use file::FileSink;
-pub(super) use stdout::StdoutSink;
+pub(super) use file::FileWriter;
+pub(super) use stdout::StdoutWriter;
 pub(super) use webhook::Webhook;

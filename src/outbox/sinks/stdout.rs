@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::lines::lines;
-use super::turns::Turns;
+use super::turns::BlockingTurns;
 use crate::outbox::sent::{SendError, Sent};
 
 /// Writes to standard output, one message at a time.
-pub(in crate::outbox) struct StdoutSink {
+pub(in crate::outbox) struct StdoutWriter {
     stdout: Arc<Mutex<dyn Write + Send>>,
-    turns: Turns,
+    turns: BlockingTurns,
 }
 
-impl StdoutSink {
+impl StdoutWriter {
     pub(in crate::outbox) fn new(stdout: Arc<Mutex<dyn Write + Send>>) -> Self {
-        Self { stdout, turns: Turns::new(1) }
+        Self { stdout, turns: BlockingTurns::new(1) }
     }
 
     /// Writes the lines of a message.

@@ -9,9 +9,9 @@ use crate::outbox::sent::{SendError, Sent};
 
 /// Limits the threads that write to a file system or a terminal, which may hang and must not take all blocking threads.
 #[derive(Debug)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct BlockingTurns(Arc<Semaphore>);
 
-impl Turns {
+impl BlockingTurns {
     /// Allows so many threads at a time.
     pub(super) fn new(threads: usize) -> Self {
         Self(Arc::new(Semaphore::new(threads)))

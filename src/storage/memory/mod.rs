@@ -5,6 +5,7 @@
 //! own.
 
 mod events;
+mod finished;
 mod limits;
 mod outbox;
 mod queue;
@@ -12,7 +13,6 @@ mod retention;
 mod runs;
 mod state;
 mod store;
-mod uploads;
 
 pub use limits::MemoryLimits;
 pub use store::MemoryStore;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::state::{State, now};
 use super::store::MemoryStore;
 use crate::ids::{LeaseId, RunId};
-use crate::queue::{Claimed, Held, Lease, Queue, Record, SHUTDOWN, Scan};
+use crate::queue::{Claimed, Held, Lease, PreparedRecord, Queue, SHUTDOWN, Scan};
 use crate::runs::{EventData, EventKind, Failure, Hint, RunStatus, StoreResult};
 
 impl State {
@@ -56,7 +56,7 @@ impl Queue for MemoryStore {
         Ok(leases.iter().filter_map(extend).collect())
     }
 
-    async fn record(&self, records: &[Record]) -> StoreResult<Vec<bool>> {
+    async fn record(&self, records: &[PreparedRecord<'_>]) -> StoreResult<Vec<bool>> {
         Ok(self.change(|state| records.iter().map(|record| state.record(record)).collect()))
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::limits::MemoryLimits;
 use crate::ids::{LeaseId, RunId};
 use crate::outbox::{MessageState, Phase};
-use crate::queue::{LEASE_LOST, Lease, Record};
+use crate::queue::{LEASE_LOST, Lease, PreparedRecord};
 use crate::runs::{
     Ending, EventData, EventKind, Failure, FeedPosition, ResultRecord, Run, RunEvent, RunStatus, StoreError,
     StoreResult, StoredResult, Submitted, Summary,
@@ -302,7 +302,8 @@ impl State {
     }
 
     /// Writes a record; returns whether its lease is still held.
-    pub(super) fn record(&mut self, record: &Record) -> bool {
+    pub(super) fn record(&mut self, prepared: &PreparedRecord<'_>) -> bool {
+        let record = prepared.record();
         let Some(entry) = self.held(record.lease) else { return false };
         if entry.last_write.replace(record.write) == Some(record.write) {
             return true; // a repeated write whose answer was lost
@@ -316,7 +317,7 @@ impl State {
         if let Some(ending) = &record.ending {
             self.end(record.lease.run, ending);
         }
-        for message in &record.messages {
+        for message in prepared.messages() {
             self.post(record.lease.run, first_event + message.number, message.phase, &message.body);
         }
         true

@@ -13,14 +13,14 @@ use super::schema;
 
 /// An event as it was received.
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct ReceivedRunEvent {
     id: String,
     event: String,
     data: Value,
 }
 
 /// The next `count` events of a stream, held against the document.
-async fn next(stream: &mut (impl Stream<Item = Event> + Unpin), count: usize) -> Vec<Told> {
+async fn next(stream: &mut (impl Stream<Item = Event> + Unpin), count: usize) -> Vec<ReceivedRunEvent> {
     let mut told = Vec::new();
     while told.len() < count {
         let next = tokio::time::timeout(Duration::from_secs(10), stream.next()).await;
@@ -32,14 +32,14 @@ async fn next(stream: &mut (impl Stream<Item = Event> + Unpin), count: usize) ->
     told
 }
 
-fn checked(id: String, event: String, data: &str) -> Told {
+fn checked(id: String, event: String, data: &str) -> ReceivedRunEvent {
     let data: Value = serde_json::from_str(data).unwrap();
     let document = serde_json::from_str(&agentevals::api::openapi_document()).unwrap();
     let schema = json!({"$ref": "#/components/schemas/RunEvent"});
     let faults = schema::faults(&data, &schema, &document);
     assert!(faults.is_empty(), "{faults:#?}\n{data:#}");
     assert_eq!(data["event"], *event);
-    Told { id, event, data }
+    ReceivedRunEvent { id, event, data }
 }
 
 async fn assert_over(stream: &mut (impl Stream<Item = Event> + Unpin)) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentevals::api::{ApiSettings, Services, app, openapi_document};
 use agentevals::ids::RunId;
-use agentevals::queue::{Claimed, Record};
+use agentevals::queue::{Claimed, PreparedRecord, Record};
 use agentevals::runs::{
     Ending, EvaluatorType, Failure, Hints, Progress, ResultRecord, ResultStatus, Summary, Verdict,
 };
@@ -108,7 +108,7 @@ impl Api {
     /// Stores something about a claimed run.
     pub(super) async fn record(&self, claimed: &Claimed, results: Vec<ResultRecord>, ending: Option<Ending>) {
         let progress = Some(Progress { done: 1, total: 2 });
-        let mut record = Record {
+        let record = Record {
             lease: claimed.lease,
             write: uuid::Uuid::new_v4(),
             attempt: claimed.attempt,
@@ -116,9 +116,8 @@ impl Api {
             results,
             ending,
             has_sinks: claimed.has_sinks,
-            messages: Vec::new(),
         };
-        record.add_messages(chrono::Utc::now()).unwrap();
+        let record = PreparedRecord::new(&record, chrono::Utc::now()).unwrap();
         assert_eq!(self.store.record(&[record]).await.unwrap(), [true]);
     }
 }

@@ -30,14 +30,14 @@ use crate::support::runs::{PATIENCE, TestStore, on_both, services, until};
 use crate::support::{otlp, question};
 
 /// An event as it was received.
-struct Told {
+struct ReceivedUpdate {
     id: String,
     event: String,
     data: Value,
 }
 
 /// All events of a stream, held against the document.
-async fn told(mut stream: impl Stream<Item = Event> + Unpin) -> Vec<Told> {
+async fn told(mut stream: impl Stream<Item = Event> + Unpin) -> Vec<ReceivedUpdate> {
     let (document, mut told) = (document(), Vec::new());
     let schema = json!({"$ref": "#/components/schemas/EvaluationEvent"});
     while let Some(event) = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream ends") {
@@ -45,7 +45,7 @@ async fn told(mut stream: impl Stream<Item = Event> + Unpin) -> Vec<Told> {
         let data: Value = serde_json::from_str(&data).unwrap();
         let faults = schema::faults(&data, &schema, &document);
         assert!(faults.is_empty(), "{faults:#?}\n{data:#}");
-        told.push(Told { id, event, data });
+        told.push(ReceivedUpdate { id, event, data });
     }
     told
 }

@@ -734,7 +734,7 @@ async fn records_of_many_runs_are_written_together(store: TestStore) {
             _ => Record { ending: Some(failed()), ..part(claimed, [number]) },
         })
         .collect();
-    let held = store.record(&group).await.unwrap();
+    let held = store.write_all(group).await;
     assert_eq!(
         held,
         claimed.iter().map(|it| kept.iter().any(|kept| kept.lease == it.lease)).collect::<Vec<_>>()

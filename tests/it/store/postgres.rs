@@ -71,7 +71,7 @@ async fn claims_heartbeats_and_retries_are_hot_updates() {
         let leases: Vec<_> = claimed.iter().map(|claimed| claimed.lease).collect();
         store.heartbeat(&leases, LEASE).await.unwrap();
         let parts: Vec<_> = claimed.iter().map(|claimed| part(claimed, [0])).collect();
-        store.record(&parts).await.unwrap();
+        store.write_all(parts).await;
         store.release(&leases[..5]).await.unwrap();
         for lease in &leases[5..] {
             assert!(store.requeue(*lease, &failure(), Duration::ZERO).await.unwrap());

@@ -139,7 +139,7 @@ async fn answer(request: RequestBuilder) -> Option<(u16, Value)> {
 
 /// An event that was told.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ReceivedEvent {
     pub(crate) id: String,
     pub(crate) data: Value,
 }
@@ -152,7 +152,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// The next event; none when the stream has ended, whichever way. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<ReceivedEvent> {
         loop {
             while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
@@ -167,8 +167,8 @@ impl Follower {
 }
 
 /// The event of a block; none of a comment.
-fn told(block: &str) -> Option<Told> {
+fn told(block: &str) -> Option<ReceivedEvent> {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let data = serde_json::from_str(field("data")?).unwrap();
-    Some(Told { id: field("id")?.to_owned(), data })
+    Some(ReceivedEvent { id: field("id")?.to_owned(), data })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentevals::ids::RunId;
 use agentevals::outbox::{ClaimedMessage, Message, MessageId, MessageLease, Outbox, Room, Settlement};
-use agentevals::queue::{Claimed, Held, Lease, Queue, Record, Scan};
+use agentevals::queue::{Claimed, Held, Lease, PreparedRecord, Queue, Scan};
 use agentevals::runs::{
     Events, Failure, FeedPage, FeedPosition, ResultFilter, Retried, Run, RunEvent, RunFilter, Runs,
     StoreError, StoreResult, StoredResult, Submitted,
@@ -24,19 +24,19 @@ pub(crate) enum Moment {
     After,
 }
 
-type Fault = Box<dyn FnMut(&Call<'_>, Moment) -> Option<StoreError> + Send>;
+type Failing = Box<dyn FnMut(&Call<'_>, Moment) -> Option<StoreError> + Send>;
 
 /// What is called.
 pub(crate) struct Call<'a> {
     pub(crate) name: &'static str,
-    pub(crate) records: &'a [Record],
+    pub(crate) records: &'a [PreparedRecord<'a>],
 }
 
 /// A port before a real one.
 pub(crate) struct Faulty<P: ?Sized> {
     inner: Arc<P>,
     calls: Mutex<HashMap<&'static str, usize>>,
-    fault: Mutex<Option<Fault>>,
+    fault: Mutex<Option<Failing>>,
     gates: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
 }
 
@@ -118,7 +118,7 @@ macro_rules! pass_on {
 
 pass_on! {
     Queue {
-        async fn record(&self, records: &[Record]) -> StoreResult<Vec<bool>> {
+        async fn record(&self, records: &[PreparedRecord<'_>]) -> StoreResult<Vec<bool>> {
             let call = Call { name: "record", records };
             self.enter(&call)?;
             let answer = self.inner.record(records).await?;

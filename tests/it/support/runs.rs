@@ -12,7 +12,9 @@ use agentevals::evaluators::CodePolicy;
 use agentevals::ids::{LeaseId, RunId};
 use agentevals::net::Outbound;
 use agentevals::outbox::OutboxService;
-use agentevals::queue::{Claimed, Executor, Lease, Queue, Record, Resources, WorkerSettings, work};
+use agentevals::queue::{
+    Claimed, Executor, Lease, PreparedRecord, Queue, Record, Resources, WorkerSettings, work,
+};
 use agentevals::runs::{
     Ending, EvaluatorType, EventKind, Failure, Hint, HintReceiver, Hints, Progress, ResultFilter,
     ResultRecord, ResultStatus, Run, RunEvent, RunService, Summary, Verdict,
@@ -122,11 +124,9 @@ impl TestStore {
 
     /// Writes records together, as the writer of a worker does; answers which of them were held.
     pub(crate) async fn write_all(&self, records: impl IntoIterator<Item = Record>) -> Vec<bool> {
-        let mut records: Vec<_> = records.into_iter().collect();
-        for record in &mut records {
-            record.add_messages(Utc::now()).unwrap();
-        }
-        self.record(&records).await.unwrap()
+        let records: Vec<_> = records.into_iter().collect();
+        let prepared = records.iter().map(|record| PreparedRecord::new(record, Utc::now()).unwrap());
+        self.record(&prepared.collect::<Vec<_>>()).await.unwrap()
     }
 
     /// A run that there has to be.
@@ -239,8 +239,8 @@ pub(crate) fn result(ordinal: u32) -> ResultRecord {
 /// Nothing yet about a claimed run.
 pub(crate) fn record(claimed: &Claimed) -> Record {
     let Claimed { lease, attempt, has_sinks, .. } = *claimed;
-    let (write, results, messages) = (uuid::Uuid::new_v4(), Vec::new(), Vec::new());
-    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks, messages }
+    let (write, results) = (uuid::Uuid::new_v4(), Vec::new());
+    Record { lease, write, attempt, progress: None, results, ending: None, has_sinks }
 }
 
 /// Results of a run that goes on.

@@ -9,7 +9,7 @@ use super::store::PostgresStore;
 use super::values::{count, lease_columns, milliseconds, text};
 use super::{queries as sql, record, rows};
 use crate::outbox::CANCELLED;
-use crate::queue::{Claimed, Held, LEASE_LOST, Lease, Queue, Record, SHUTDOWN, Scan};
+use crate::queue::{Claimed, Held, LEASE_LOST, Lease, PreparedRecord, Queue, SHUTDOWN, Scan};
 use crate::runs::{Failure, StoreResult};
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl Queue for PostgresStore {
         rows.iter().map(rows::held).collect()
     }
 
-    async fn record(&self, records: &[Record]) -> StoreResult<Vec<bool>> {
+    async fn record(&self, records: &[PreparedRecord<'_>]) -> StoreResult<Vec<bool>> {
         record::record(&self.database, records).await
     }
 

@@ -9,18 +9,18 @@ use super::columns::{
     EndingColumns, EventColumns, MessageColumns, ResultColumns, RunIdColumn, columns, statement_columns,
 };
 use super::rows;
-use crate::queue::Record;
+use crate::queue::{PreparedRecord, Record};
 use crate::runs::StoreResult;
 use crate::storage::postgres::query::query;
 use crate::storage::postgres::{Database, Query};
 
 /// Writes records, at most one per run; returns for each whether its lease was still held.
-pub(super) async fn record(database: &Database, records: &[Record]) -> StoreResult<Vec<bool>> {
+pub(super) async fn record(database: &Database, records: &[PreparedRecord<'_>]) -> StoreResult<Vec<bool>> {
     let columns = RecordColumns::of(records)?;
     let rows = database.query(&RECORD, &columns.parameters()).await?;
     let held: HashSet<Uuid> =
         rows.iter().map(|row| rows::column(row, "run_id")).collect::<StoreResult<_>>()?;
-    Ok(records.iter().map(|record| held.contains(&record.lease.run.0)).collect())
+    Ok(records.iter().map(|record| held.contains(&record.record().lease.run.0)).collect())
 }
 
 columns! {
@@ -74,9 +74,10 @@ statement_columns! {
 }
 
 impl<'a> RecordColumns<'a> {
-    fn of(records: &'a [Record]) -> StoreResult<Self> {
+    fn of(records: &'a [PreparedRecord<'_>]) -> StoreResult<Self> {
         let mut columns = Self::default();
-        for record in records {
+        for prepared in records {
+            let record = prepared.record();
             let run = record.lease.run.0;
             let events = record.events();
             columns.runs.push(record, events.len())?;
@@ -88,7 +89,7 @@ impl<'a> RecordColumns<'a> {
                 columns.event_runs.run_id.push(run);
                 columns.events.push(number, *kind, data)?;
             }
-            for message in &record.messages {
+            for message in prepared.messages() {
                 columns.message_runs.run_id.push(run);
                 columns.messages.push(message);
             }
