@@ -29,7 +29,10 @@ pub(super) fn validate(arguments: &ValidateArguments) -> anyhow::Result<u8> {
     for file in inputs::expand(&arguments.files)? {
         let name = file.display();
         match check(&file) {
-            Ok(description) => lines.push(format!("{name}: ok, {description}")),
+            Ok(Good { description, warnings }) => {
+                lines.push(format!("{name}: ok, {description}"));
+                lines.extend(warnings.iter().map(|warning| format!("{name}: warning: {warning}")));
+            }
             Err(faults) => {
                 code = EXIT_USAGE;
                 lines.extend(faults.iter().map(|fault| format!("{name}: {fault}")));
@@ -40,8 +43,15 @@ pub(super) fn validate(arguments: &ValidateArguments) -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// A file without faults.
+struct Good {
+    description: String,
+    /// Oddities that do no harm.
+    warnings: Vec<String>,
+}
+
 /// Checks one file: a description of it, or all its faults.
-fn check(path: &Path) -> Result<String, Vec<String>> {
+fn check(path: &Path) -> Result<Good, Vec<String>> {
     let document = inputs::read(path, MAX_EVAL_SET_BYTES, "split it").map_err(|error| vec![error])?;
     let text = document.text();
     let has = |value: &json::Value<'_>, names: [&str; 4]| names.iter().any(|name| value.get(name).is_some());
@@ -66,13 +76,14 @@ fn looks_like_json(text: &str) -> bool {
     text.trim_start().strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with('"'))
 }
 
-fn check_eval_set(text: &str) -> Result<String, Vec<String>> {
+fn check_eval_set(text: &str) -> Result<Good, Vec<String>> {
     let set = EvalSet::parse(text).map_err(|error| error.faults())?;
     let description = format!("eval set `{}`, {}", set.id, counted(set.cases.len(), "case"));
-    unless_faulty(set.lint().iter().map(ToString::to_string).collect(), description)
+    let warnings = set.null_members.iter().map(ToString::to_string).collect();
+    unless_faulty(set.lint().iter().map(ToString::to_string).collect(), Good { description, warnings })
 }
 
-fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
+fn check_config(path: &Path, text: &str) -> Result<Good, Vec<String>> {
     let config = EvalConfig::parse(text).map_err(|error| match error {
         ConfigError::Schema(faults) => faults.iter().map(ToString::to_string).collect(),
         ConfigError::Syntax(error) => vec![error.to_string()],
@@ -92,10 +103,11 @@ fn check_config(path: &Path, text: &str) -> Result<String, Vec<String>> {
     {
         faults.push(format!("$.eval_set: there is no file `{eval_set}`"));
     }
-    unless_faulty(faults, format!("configuration, {}", counted(evaluators.len(), "evaluator")))
+    let description = format!("configuration, {}", counted(evaluators.len(), "evaluator"));
+    unless_faulty(faults, Good { description, warnings: Vec::new() })
 }
 
-/// The description, if there are no faults.
-fn unless_faulty(faults: Vec<String>, description: String) -> Result<String, Vec<String>> {
-    if faults.is_empty() { Ok(description) } else { Err(faults) }
+/// The good file, if there are no faults.
+fn unless_faulty(faults: Vec<String>, good: Good) -> Result<Good, Vec<String>> {
+    if faults.is_empty() { Ok(good) } else { Err(faults) }
 }

@@ -12,6 +12,8 @@ pub struct EvalSet {
     pub cases: Vec<EvalCase>,
     /// Legal parts that are probably mistakes, found while reading.
     pub remarks: Vec<Fault>,
+    /// Unknown members that are null: later versions of the schema have them, and they say nothing.
+    pub null_members: Vec<Fault>,
 }
 
 /// One case: a conversation as it is expected.

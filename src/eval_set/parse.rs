@@ -1,7 +1,7 @@
 //! Reads the ADK EvalSet schema (google-adk 2.13).
 //!
 //! The members of the set itself are spelled in snake case, and unknown ones are allowed. Below it snake and camel case
-//! are allowed and unknown members are faults.
+//! are allowed, and unknown members are faults unless they are null.
 
 use super::model::{EvalCase, EvalSet};
 use crate::invocation::{Args, ExpectedInvocation, ToolCall};
@@ -59,7 +59,7 @@ impl EvalSet {
                 member.to_fault("unknown member, ignored; the set's own members are spelled in snake case"),
             );
         });
-        Some(Self { id: id?, cases: cases?, remarks })
+        Some(Self { id: id?, cases: cases?, remarks, null_members: cursor.take_null_members() })
     }
 }
 
@@ -83,7 +83,7 @@ fn read_case(cursor: &Cursor<'_, '_>) -> Option<EvalCase> {
         scenario.required("starting_prompt", |prompt| prompt.string());
         scenario.required("conversation_plan", |plan| plan.string());
         scenario.optional("user_persona", |_| Some(()));
-        scenario.refuse_unknown();
+        scenario.refuse_unknown_unless_null();
         Some(())
     });
     if object.has("conversation") == has_scenario {
@@ -110,12 +110,12 @@ fn read_rubrics(cursor: &Cursor<'_, '_>) -> Option<Vec<()>> {
         rubric.required("rubric_content", |content| {
             let content = content.object(Spelling::SnakeOrCamel)?;
             content.required("text_property", |text| text.string());
-            content.refuse_unknown();
+            content.refuse_unknown_unless_null();
             Some(())
         });
         rubric.optional("description", |text| text.string());
         rubric.optional("type", |kind| kind.string());
-        rubric.refuse_unknown();
+        rubric.refuse_unknown_unless_null();
         Some(())
     })
 }
@@ -133,10 +133,10 @@ fn read_invocation(cursor: &Cursor<'_, '_>) -> Option<ExpectedInvocation> {
     object.optional("app_details", |details| {
         let details = details.object(Spelling::SnakeOrCamel)?;
         details.optional("agent_details", |agents| agents.map());
-        details.refuse_unknown();
+        details.refuse_unknown_unless_null();
         Some(())
     });
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(ExpectedInvocation {
         invocation_id: id.unwrap_or_default(),
         user_texts: user?.texts,
@@ -169,7 +169,7 @@ fn read_content(cursor: &Cursor<'_, '_>) -> Option<ContentParts> {
     let mut content = ContentParts::default();
     object.optional("role", |role| role.string());
     object.optional("parts", |parts| parts.list(|part| read_part(part, &mut content)));
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(content)
 }
 
@@ -192,12 +192,15 @@ fn read_part(cursor: &Cursor<'_, '_>, content: &mut ContentParts) -> Option<()> 
         "video_metadata",
         "media_resolution",
         "part_metadata",
+        "audio_transcription",
+        "media_processing",
+        "speech_metadata",
         "tool_call",
         "tool_response",
     ] {
         object.optional(name, |_| Some(()));
     }
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(())
 }
 
@@ -213,7 +216,7 @@ fn read_function_call(cursor: &Cursor<'_, '_>) -> Option<ToolCall> {
     };
     object.optional("partial_args", |args| args.list(|_| Some(())));
     object.optional("will_continue", |flag| flag.boolean());
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(ToolCall { id, name: name.unwrap_or_default(), args, result: None, failed: false })
 }
 
@@ -226,7 +229,7 @@ fn read_function_response(cursor: &Cursor<'_, '_>) -> Option<FunctionResponse> {
     object.optional("parts", |parts| parts.list(|_| Some(())));
     object.optional("scheduling", |scheduling| scheduling.string());
     object.optional("will_continue", |flag| flag.boolean());
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(FunctionResponse { id, name, response: response.unwrap_or_default() })
 }
 
@@ -235,7 +238,7 @@ fn read_intermediate_data(cursor: &Cursor<'_, '_>) -> Option<Vec<ToolCall>> {
     let object = cursor.object(Spelling::SnakeOrCamel)?;
     if object.has("invocation_events") {
         let events = object.optional("invocation_events", |events| events.list(read_event));
-        object.refuse_unknown();
+        object.refuse_unknown_unless_null();
         let (mut calls, mut responses) = (Vec::new(), Vec::new());
         for content in events.unwrap_or_default() {
             calls.extend(content.calls);
@@ -246,7 +249,7 @@ fn read_intermediate_data(cursor: &Cursor<'_, '_>) -> Option<Vec<ToolCall>> {
     let calls = object.optional("tool_uses", |calls| calls.list(read_function_call));
     let responses = object.optional("tool_responses", |answers| answers.list(read_function_response));
     object.optional("intermediate_responses", |list| list.list(read_intermediate_response));
-    object.refuse_unknown();
+    object.refuse_unknown_unless_null();
     Some(with_responses(calls.unwrap_or_default(), responses.unwrap_or_default()))
 }
 

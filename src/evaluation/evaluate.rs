@@ -1,5 +1,6 @@
 //! Groups traces, extracts and matches their conversations, and computes the metrics.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -13,10 +14,11 @@ use crate::eval_set::{CaseIndex, EvalSet, NoMatch};
 use crate::extraction::{self, Conversation, performance::RunPerformance};
 use crate::invocation::ExpectedInvocation;
 use crate::json::Value;
+use crate::json::checked::did_you_mean;
 use crate::metrics::catalog::Builtin;
 use crate::metrics::trajectory::{self, TrajectoryOptions};
 use crate::metrics::{MetricResult, Turns, efficiency, response_match};
-use crate::trace::Trace;
+use crate::trace::{Trace, Warning};
 
 /// Below this many spans in all, units are evaluated on the calling thread.
 const PARALLEL_SPANS: usize = 256;
@@ -58,7 +60,47 @@ pub async fn evaluate(
     run_custom(&mut reports, &pending, plan, observer).await;
     let performance: Vec<_> = reports.iter().filter_map(|unit| unit.performance_metrics.as_ref()).collect();
     let performance = RunPerformance::of(&performance);
-    Some(Report::new(reports, eval_set, performance, plan))
+    let mut report = Report::new(reports, eval_set, performance, plan);
+    report.warnings.extend(eval_set.and_then(null_members_ignored));
+    report.warnings.extend(unused_tool_rules(plan, eval_set, &report.traces));
+    Some(report)
+}
+
+/// Warns of members that a later version of the schema may have, in one warning because each part may have them.
+fn null_members_ignored(eval_set: &EvalSet) -> Option<Warning> {
+    let first = eval_set.null_members.first()?;
+    let count = eval_set.null_members.len();
+    let text = format!(
+        "{count} unknown members of the eval set are null and ignored; the first is `{}`",
+        first.path
+    );
+    Some(Warning { code: "null_members_ignored", text })
+}
+
+/// Warns of rules for tools that neither the eval set nor the traces have: mistyped, they would change nothing, unseen.
+fn unused_tool_rules(plan: &Plan, eval_set: Option<&EvalSet>, units: &[UnitReport]) -> Vec<Warning> {
+    let mut rules = BTreeSet::new();
+    for evaluator in &plan.evaluators {
+        if let EvaluatorKind::Builtin { metric: Builtin::Trajectory, trajectory } = &evaluator.kind {
+            rules.extend(trajectory.tools.keys().map(String::as_str));
+        }
+    }
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let performance = units.iter().filter_map(|unit| unit.performance_metrics.as_ref());
+    let mut known: BTreeSet<&str> =
+        performance.flat_map(|unit| &unit.tool_names).map(String::as_str).collect();
+    let turns = eval_set.into_iter().flat_map(|set| &set.cases).flat_map(|case| &case.conversation);
+    known.extend(turns.flat_map(|turn| &turn.tool_calls).map(|call| &*call.name));
+    let unused = rules.difference(&known).map(|name| Warning {
+        code: "tool_rule_unused",
+        text: format!(
+            "the rule for tool `{name}` applies to no call of the eval set or the traces{}",
+            did_you_mean(name, known.iter().copied())
+        ),
+    });
+    unused.collect()
 }
 
 /// The observer, and the place of the unit that it is told about.

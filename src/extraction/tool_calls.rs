@@ -127,9 +127,13 @@ impl<'v> SpanCall<'v> {
             let arguments_are_none = arguments.is_none() && offered.is_empty();
             let fill_result = lacks(&result) && !lacks(&answered);
             if by_name && (fill_arguments || fill_result) {
-                let text = format!(
-                    "tool {name} arguments and result joined from message parts by name (call ids differ)"
-                );
+                let joined = match (fill_arguments, fill_result) {
+                    (true, true) => "arguments and result",
+                    (true, false) => "arguments",
+                    (false, _) => "result",
+                };
+                let text =
+                    format!("tool {name} {joined} joined from message parts by name (call ids differ)");
                 warnings.push("tool_data_by_name", text);
             }
             arguments = if fill_arguments || arguments_are_none { Some(offered) } else { arguments };

@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use num_bigint::Sign;
+
 use super::value::{Map, Value};
 
 /// One fault in a document.
@@ -25,14 +27,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults found so far.
+/// The faults found so far, and the unknown members that are null and were passed over.
 #[derive(Debug, Default)]
-pub struct Faults(RefCell<Vec<Fault>>);
+pub struct Faults {
+    faults: RefCell<Vec<Fault>>,
+    null_members: RefCell<Vec<Fault>>,
+}
 
 impl Faults {
     /// The faults, in the order found.
     pub fn into_vec(self) -> Vec<Fault> {
-        self.0.into_inner()
+        self.faults.into_inner()
     }
 }
 
@@ -100,7 +105,12 @@ impl<'v, 'p> Cursor<'v, 'p> {
     /// Reports a fault of this value.
     pub fn fault(&self, message: impl Into<String>) {
         let fault = self.to_fault(message);
-        self.faults.0.borrow_mut().push(fault);
+        self.faults.faults.borrow_mut().push(fault);
+    }
+
+    /// Takes the unknown members that were passed over so far because they are null, in the whole document.
+    pub fn take_null_members(&self) -> Vec<Fault> {
+        self.faults.null_members.take()
     }
 
     /// Makes a located message about this value without reporting it.
@@ -138,6 +148,12 @@ impl<'v, 'p> Cursor<'v, 'p> {
             Value::Int(number) if range.contains(number) => Some(*number),
             Value::Int(number) => {
                 self.fault(format!("{number} is outside {}..={}", range.start(), range.end()));
+                None
+            }
+            Value::BigInt(number) => {
+                let size = if number.sign() == Sign::Minus { "small" } else { "large" };
+                let (least, most) = (range.start(), range.end());
+                self.fault(format!("{number} is too {size}; expected an integer within {least}..={most}"));
                 None
             }
             _ => self.expected("an integer"),
@@ -230,8 +246,15 @@ impl<'v> Object<'v, '_> {
             return self.optional(name, read);
         }
         self.used.borrow_mut().push(name);
+        if let Some((key, _)) = self.map.iter().find(|(key, _)| self.is_spelled(key, name)) {
+            let null = self.stand_on(key);
+            if read(&null).is_some() {
+                null.fault("is null; a value is required"); // the reader takes anything
+            }
+            return None;
+        }
         let path = Path::Member(&self.cursor.path, name);
-        let misspelt = self.map.iter().find(|(key, _)| is_camel_case_of(key, name));
+        let misspelt = self.map.iter().find(|(key, _)| *key != name && is_camel_case_of(key, name));
         let message = match misspelt {
             Some((key, _)) => format!("missing; `{key}` is not read here, write `{name}`"),
             None => "missing".to_owned(),
@@ -262,6 +285,19 @@ impl<'v> Object<'v, '_> {
     /// Reports each member that was not asked for. Call it after all known members were read.
     pub fn refuse_unknown(&self) {
         self.each_unknown(|member, key| {
+            let used = self.used.borrow();
+            member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
+        });
+    }
+
+    /// Reports each member that was not asked for, but only notes those that are null: they say nothing, and writers
+    /// that know later versions of a schema write all its members.
+    pub fn refuse_unknown_unless_null(&self) {
+        self.each_unknown(|member, key| {
+            if member.value.is_null() {
+                let note = member.to_fault("unknown member, ignored because it is null");
+                return self.cursor.faults.null_members.borrow_mut().push(note);
+            }
             let used = self.used.borrow();
             member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
         });
@@ -342,6 +378,26 @@ mod tests {
                 "$.cases[0].eval_id: missing",
                 "$.cases[0].id: unknown member",
                 "$.cases[1].extra: unknown member"
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_without_bounds_and_nulls_are_named_as_they_are() {
+        let value = parse(r#"{"a":99999999999999999999999,"b":-99999999999999999999999,"c":null}"#).unwrap();
+        let faults = Faults::default();
+        let root = Cursor::root(&value, &faults);
+        let object = root.object(Spelling::Snake).unwrap();
+        object.optional("a", |a| a.integer(0..=9));
+        object.optional("b", |b| b.integer(0..=9));
+        object.required("c", |c| c.number());
+        let found: Vec<_> = faults.into_vec().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "$.a: 99999999999999999999999 is too large; expected an integer within 0..=9",
+                "$.b: -99999999999999999999999 is too small; expected an integer within 0..=9",
+                "$.c: expected a number, got null"
             ]
         );
     }

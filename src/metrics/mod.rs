@@ -68,8 +68,8 @@ pub struct MetricResult {
     /// The comparisons or reasons behind the score; user JSON in it is as the user wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value<'static>>,
-    /// Time that computing it took, milliseconds.
-    pub duration_ms: f64,
+    /// Time that computing it took, milliseconds; `None` when nothing was computed.
+    pub duration_ms: Option<f64>,
 }
 
 impl MetricResult {
@@ -93,7 +93,7 @@ impl MetricResult {
             error: None,
             error_type: None,
             details,
-            duration_ms: 0.0,
+            duration_ms: None,
         }
     }
 
@@ -124,7 +124,7 @@ impl MetricResult {
 
     /// The result with the time that computing it took.
     pub fn timed(self, elapsed: Duration) -> Self {
-        Self { duration_ms: elapsed.as_secs_f64() * 1e3, ..self }
+        Self { duration_ms: Some(elapsed.as_secs_f64() * 1e3), ..self }
     }
 
     /// The `reason` in the details: why a metric was not evaluated, or a custom evaluator's own text.

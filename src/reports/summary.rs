@@ -19,7 +19,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             let score = metric.score.map_or_else(|| "N/A".to_owned(), |score| format!("{score:.4}"));
             let (name, status) = (printable(&metric.metric_name), status_name(metric.eval_status));
             let why = explanation(metric).map(|why| format!(" - {why}")).unwrap_or_default();
-            let time = duration(metric.duration_ms);
+            let time = metric.duration_ms.map_or_else(|| "-".to_owned(), duration);
             writeln!(out, "  {} {name}: {score} {status} [{time}]{why}", icon(metric))?;
         }
         for warning in &unit.warnings {

@@ -148,7 +148,7 @@ fn cells(metric: &MetricResult, palette: Palette) -> [String; 6] {
         score(metric.score),
         style.apply_to(status_name(metric.eval_status)).to_string(),
         per_invocation.join(" "),
-        duration(metric.duration_ms),
+        metric.duration_ms.map(duration).unwrap_or_default(),
     ]
 }
 

@@ -54,7 +54,7 @@ impl Recorder {
             span_id: span,
             details: details_of(metric),
             error_text: metric.error.as_deref().map(storable),
-            latency_ms: Some(metric.duration_ms as i64),
+            latency_ms: metric.duration_ms.map(|duration| duration as i64),
         }
     }
 }

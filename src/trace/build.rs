@@ -21,7 +21,51 @@ pub(super) struct Builder<'a> {
     by_id: HashMap<Cow<'a, str>, usize>,
     logs: Vec<PendingLog<'a>>,
     rejected: BTreeMap<(String, Signal, Rejection), Rejected>,
+    /// Data that the SDK dropped from log records.
+    dropped_of_logs: Dropped,
     warnings: Warnings,
+}
+
+/// Data that the SDK dropped at its limits before it was sent.
+#[derive(Default)]
+struct Dropped {
+    /// Items that lost attributes, and how many.
+    attributes: (usize, u64),
+    /// Items that lost events, and how many.
+    events: (usize, u64),
+}
+
+impl Dropped {
+    fn of<'n>(notes: impl Iterator<Item = &'n Notes>) -> Self {
+        let mut dropped = Self::default();
+        notes.for_each(|notes| dropped.add(notes));
+        dropped
+    }
+
+    fn add(&mut self, notes: &Notes) {
+        for (lost, count) in
+            [(&mut self.attributes, notes.dropped_attributes), (&mut self.events, notes.dropped_events)]
+        {
+            lost.0 += usize::from(count > 0);
+            lost.1 += u64::from(count);
+        }
+    }
+
+    /// Warns that `items` lost something, since messages or calls may have been part of it.
+    fn warn(&self, items: &str, warnings: &mut Warnings) {
+        for ((count, lost), code, what, member, limit) in [
+            (self.attributes, "attributes_dropped", "attributes", "droppedAttributesCount", "ATTRIBUTE"),
+            (self.events, "events_dropped", "events", "droppedEventsCount", "EVENT"),
+        ] {
+            if count > 0 {
+                let text = format!(
+                    "{count} {items} lost {lost} {what} ({member}); messages or tool calls may be missing; raise \
+                     OTEL_SPAN_{limit}_COUNT_LIMIT"
+                );
+                warnings.push(code, text);
+            }
+        }
+    }
 }
 
 /// A trace while its spans arrive. `finish` derives the tree, for many traces on all cores.
@@ -105,6 +149,7 @@ impl<'a> Builder<'a> {
     ) {
         match log {
             Ok(DecodedLog { trace_id, span_id, log, notes }) => {
+                self.dropped_of_logs.add(&notes);
                 note_warnings(&mut self.warnings, &notes, || "a log record".into());
                 self.logs.push(PendingLog { trace_id, span_id, log });
             }
@@ -121,6 +166,7 @@ impl<'a> Builder<'a> {
     /// Joins the log records and derives the trees; returns traces, warnings and the number of log records read.
     pub(super) fn finish(mut self) -> (Vec<Trace<'a>>, Vec<Warning>, usize) {
         let log_records = self.logs.len();
+        self.dropped_of_logs.warn("log records", &mut self.warnings);
         let mut unattributed = 0;
         for PendingLog { trace_id, span_id, log } in self.logs {
             match trace_id.and_then(|id| self.by_id.get(join_key(&id))) {
@@ -167,6 +213,7 @@ impl<'a> Draft<'a> {
     fn finish(self) -> Trace<'a> {
         let Self { id, document, mut spans, notes, logs: joined } = self;
         let mut warnings = Warnings::default();
+        Dropped::of(notes.iter().map(|(_, notes)| notes)).warn("spans", &mut warnings);
         let by_id = index_by_id(&mut spans, notes, &mut warnings);
         let parents = effective_parents(&spans, &by_id, &mut warnings);
         let mut children = vec![Vec::new(); spans.len()];
@@ -270,7 +317,7 @@ fn note_warnings(warnings: &mut Warnings, notes: &Notes, item: impl FnOnce() -> 
         return;
     }
     let item = item();
-    let Notes { base64_ids, odd_ids, bad_parent, bad_times, bad_values, deep_values } = *notes;
+    let Notes { base64_ids, odd_ids, bad_parent, bad_times, bad_values, deep_values, .. } = *notes;
     if base64_ids {
         warnings.push("ids_base64", "ids are base64 and were read as hexadecimal");
     }

@@ -15,6 +15,10 @@ pub(super) struct Notes {
     pub(super) bad_times: u32,
     pub(super) bad_values: u32,
     pub(super) deep_values: u32,
+    /// Attributes that the SDK dropped at its limits, of the item and its events.
+    pub(super) dropped_attributes: u32,
+    /// Events that the SDK dropped at its limits.
+    pub(super) dropped_events: u32,
 }
 
 /// Why an item is rejected.

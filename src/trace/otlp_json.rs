@@ -45,6 +45,12 @@ pub(super) fn span<'a>(
             "attributes" => span.attributes = attributes(reader, &mut notes)?,
             "events" => span.events = events(reader, &mut notes)?,
             "status" => span.status = status(reader)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                notes.dropped_attributes = notes.dropped_attributes.saturating_add(count(reader)?)
+            }
+            "droppedEventsCount" | "dropped_events_count" => {
+                notes.dropped_events = notes.dropped_events.saturating_add(count(reader)?)
+            }
             _ => reader.skip()?,
         }
         Ok(())
@@ -74,6 +80,9 @@ pub(super) fn log_record<'a>(json: &'a str) -> std::result::Result<DecodedLog<'a
             "observedTimeUnixNano" | "observed_time_unix_nano" => observed = integer(reader)?,
             "body" => body = any_value(reader, &mut notes, 0)?.unwrap_or_default(),
             "attributes" => map = attributes(reader, &mut notes)?,
+            "droppedAttributesCount" | "dropped_attributes_count" => {
+                notes.dropped_attributes = notes.dropped_attributes.saturating_add(count(reader)?)
+            }
             _ => reader.skip()?,
         }
         Ok(())
@@ -98,6 +107,14 @@ pub(super) fn log_record<'a>(json: &'a str) -> std::result::Result<DecodedLog<'a
     Ok(DecodedLog { trace_id, span_id, log, notes })
 }
 
+/// A count, which says nothing where it cannot be read.
+fn count(reader: &mut Reader<'_>) -> Result<u32> {
+    Ok(match integer(reader)? {
+        Integer::Value(number) => u32::try_from(number.max(0)).unwrap_or(u32::MAX),
+        _ => 0,
+    })
+}
+
 fn events<'a>(reader: &mut Reader<'a>, notes: &mut Notes) -> Result<Vec<SpanEvent<'a>>> {
     let mut events = Vec::new();
     reader.array(|reader| {
@@ -106,6 +123,9 @@ fn events<'a>(reader: &mut Reader<'a>, notes: &mut Notes) -> Result<Vec<SpanEven
             match key {
                 "name" => name = reader.string()?.unwrap_or_default(),
                 "attributes" => map = attributes(reader, notes)?,
+                "droppedAttributesCount" | "dropped_attributes_count" => {
+                    notes.dropped_attributes = notes.dropped_attributes.saturating_add(count(reader)?);
+                }
                 _ => reader.skip()?,
             }
             Ok(())

@@ -287,5 +287,7 @@ fn scan_jaeger<'a>(data: &'a str, found: &mut Found<'a>) -> Result<(), ScanFault
 fn excerpt(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
-    format!("`{}{more}`", start.escape_debug())
+    // Line ends would break the message; quotes are shown as they are.
+    let start: String = start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("`{start}{more}`")
 }

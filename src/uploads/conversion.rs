@@ -80,7 +80,7 @@ pub fn validate_eval_set(parts: Vec<Part>) -> Result<ValidatedEvalSet, UploadErr
     };
     Ok(match EvalSet::parse(document.text()) {
         Ok(eval_set) => {
-            let warnings = eval_set.lint().iter().map(located).collect();
+            let warnings = eval_set.lint().iter().chain(&eval_set.null_members).map(located).collect();
             ValidatedEvalSet { eval_set: Some(eval_set), errors: Vec::new(), warnings }
         }
         Err(EvalSetError::Syntax(error)) => refused(vec![error.to_string()]),

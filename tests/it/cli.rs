@@ -220,13 +220,18 @@ fn mistakes_in_usage_are_one_line_with_the_remedy() {
 }
 
 #[test]
-fn a_bad_eval_set_is_located_and_the_traces_are_still_reported() {
+fn a_bad_eval_set_is_located_and_nothing_is_evaluated_without_it() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("eval.json");
     fs::write(&path, r#"{"eval_set_id":"x","eval_cases":[{"eval_id":"a","conversation":[{}]}]}"#).unwrap();
+    let place = "$.eval_cases[0].conversation[0].user_content: missing";
     let output = run(&["run", "adk-travel.json", "-e", path.to_str().unwrap(), "-o", "json"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("$.eval_cases[0].conversation[0].user_content: missing"));
+    assert!(stderr(&output).contains(place), "{}", stderr(&output));
+    assert!(output.stdout.is_empty(), "no report below the one error");
+    // As the reference, the lenient way goes on without the set.
+    let output = run(&["run", "adk-travel.json", "-e", path.to_str().unwrap(), "-o", "json", "--lenient"]);
+    assert!(stderr(&output).contains(place), "{}", stderr(&output));
     assert_eq!(json(&output)["traces"][0]["num_invocations"], 1);
     assert_eq!(json(&output)["verdict"], "errored");
 }
@@ -236,6 +241,13 @@ fn a_forced_format_that_does_not_fit_is_an_error() {
     let output = run(&["run", "adk-travel.json", "-f", "jaeger-json"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("is not jaeger-json"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_excerpt_of_what_is_no_trace_is_shown_as_it_stands() {
+    let output = agentevals().args(["run", "-"]).write_stdin(r#""hello""#).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains(r#"found `"hello"`"#), "{}", stderr(&output));
 }
 
 #[test]

@@ -23,6 +23,22 @@ pub(crate) fn fixture(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.join(name).with_extension("json")).unwrap()).unwrap()
 }
 
+/// The submission of a fixture, with the threshold that the reference takes when none is given: here every turn would
+/// have to match then.
+pub(crate) fn recorded_submission(recorded: &Value) -> Value {
+    let mut submission = recorded["submission"].clone();
+    for config in ["evalConfig", "eval_config"] {
+        let evaluators =
+            submission["spec"].get_mut(config).and_then(|config| config["evaluators"].as_array_mut());
+        for evaluator in evaluators.into_iter().flatten() {
+            if evaluator["name"] == "tool_trajectory_avg_score" && evaluator["threshold"].is_null() {
+                evaluator["threshold"] = json!(0.5);
+            }
+        }
+    }
+    submission
+}
+
 fn submit(body: &str) -> Submission {
     let rules = SubmissionRules { code: CodeRule::BelowDirectory, ..SubmissionRules::default() };
     Submission::parse(body, &rules).unwrap_or_else(|error| panic!("{error}"))
@@ -81,12 +97,7 @@ pub(crate) fn holds(found: &Value, wanted: &Value) -> bool {
 fn recorded_submissions_come_out_as_in_the_reference() {
     for name in ["one-turn", "camel-jaeger", "minimal", "multi-turn"] {
         let recorded = fixture(name);
-        let mut submission = recorded["submission"].clone();
-        if name == "multi-turn" {
-            // The threshold that the reference takes when none is given; here every turn would have to match.
-            submission["spec"]["evalConfig"]["evaluators"][0]["threshold"] = json!(0.5);
-        }
-        let run = submit(&submission.to_string());
+        let run = submit(&recorded_submission(&recorded).to_string());
         let (outcome, seen) = execute(&run, CodePolicy::Refused);
         let outcome = outcome.unwrap();
         let summary = serde_json::to_value(&outcome.summary).unwrap();

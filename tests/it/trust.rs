@@ -252,3 +252,101 @@ fn a_conversation_that_matches_no_case_counts_unless_it_is_ignored() {
     third["traceId"] = json!("3af7651916cd43dd8448eb211c80319c");
     assert_eq!(evaluate_made(&otlp([other, third]), &expected, &["--unmatched", "ignore"]).0, 3);
 }
+
+#[test]
+fn data_that_the_sdk_dropped_is_told() {
+    let (exit, report) = evaluate("dropped-attributes-count", &BOTH);
+    assert_eq!((exit, &trajectory(&report)["score"]), (0, &json!(1.0)));
+    let warnings = report["traces"][0]["warnings"].as_array().unwrap();
+    let dropped = warnings.iter().find(|warning| warning["code"] == "attributes_dropped").unwrap();
+    assert_eq!(
+        dropped["text"],
+        "3 spans lost 111 attributes (droppedAttributesCount); messages or tool calls may be missing; raise \
+         OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
+    );
+    let mut span = question(1, "Hello?", "Hello.");
+    span["droppedEventsCount"] = json!(2);
+    let golden = golden_of(&[("Hello?", json!([]), Some("Hello."))]);
+    assert!(has_warning(&evaluate_made(&otlp([span]), &golden, &[]).1, "events_dropped"));
+}
+
+#[test]
+fn unknown_members_of_a_golden_are_harmless_only_if_they_are_null() {
+    let trace = otlp([question(1, "Hello?", "Hello.")]);
+    let golden = |value: Value| {
+        let mut golden = golden_of(&[("Hello?", json!([]), Some("Hello."))]);
+        let part = &mut golden["eval_cases"][0]["conversation"][0]["user_content"]["parts"][0];
+        part["speech_metadata"] = Value::Null; // known, of google-genai 2.34
+        part["member_of_tomorrow"] = value;
+        golden
+    };
+    let (exit, report) = evaluate_made(&trace, &golden(Value::Null), &[]);
+    assert_eq!(exit, 0);
+    let warning = report["warnings"].to_string();
+    assert!(warning.contains("null_members_ignored") && warning.contains("member_of_tomorrow"), "{warning}");
+
+    let folder = TempDir::new().unwrap();
+    for (value, exit, told) in [
+        (Value::Null, 0, "member_of_tomorrow: unknown member, ignored because it is null"),
+        (json!(1), 2, "member_of_tomorrow: unknown member"),
+    ] {
+        std::fs::write(folder.path().join("eval.json"), golden(value).to_string()).unwrap();
+        let output =
+            agentevals().args(["validate", "eval.json"]).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit));
+        let told_all = format!("{output:?}");
+        assert!(told_all.contains(told) && !told_all.contains("speech_metadata"), "{told_all}");
+    }
+}
+
+#[test]
+fn a_rule_for_a_tool_that_nothing_calls_is_told() {
+    let output = json!([tool_call("1", "get_weather", json!({}))]);
+    let trace = otlp([chat(1, 0, json!([user("Rain?")]), output)]);
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("trace.json", &trace.to_string());
+    write("eval.json", &golden_of(&[("Rain?", json!([{"name": "get_weather"}]), None)]).to_string());
+    for (tool, is_warned) in [("get_wether", true), ("get_weather", false)] {
+        let rules = format!(
+            "evaluators: [{{name: tool_trajectory_avg_score, type: builtin, trajectory_tools: {{{tool}: {{args: ignore}}}}}}]"
+        );
+        write("config.yaml", &rules);
+        let (_, report) = read(
+            agentevals()
+                .args(["run", "trace.json", "-e", "eval.json", "-c", "config.yaml", "-o", "json"])
+                .current_dir(folder.path()),
+        );
+        let warnings = report["warnings"].to_string();
+        assert_eq!(warnings.contains("tool_rule_unused"), is_warned, "{tool}: {warnings}");
+        assert_eq!(warnings.contains("did you mean `get_weather`?"), is_warned, "{tool}: {warnings}");
+    }
+}
+
+#[test]
+fn what_did_not_run_took_no_time() {
+    let nothing = otlp([span(1, 0, json!({"http.request.method": "GET"}))]);
+    let golden = golden_of(&[("Hello?", json!([]), None)]);
+    let (_, report) = evaluate_made(&nothing, &golden, &["--lenient"]);
+    let unit = &report["traces"][0];
+    assert_eq!(unit["metrics"][0]["duration_ms"], Value::Null, "{unit}");
+    assert_eq!(unit["metrics"][0]["eval_status"], "NOT_EVALUATED");
+    let (_, report) = evaluate_made(&otlp([question(1, "Hello?", "Hello.")]), &golden, &[]);
+    assert!(trajectory(&report)["duration_ms"].is_number());
+}
+
+#[test]
+fn only_what_was_joined_by_name_is_said_to_be() {
+    let agent = span(1, 0, json!({"gen_ai.operation.name": "invoke_agent"}));
+    let output = json!([tool_call("in-the-message", "get_price", json!({"symbol": "A"}))]);
+    let tool = json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get_price",
+        "gen_ai.tool.call.id": "in-the-span"});
+    let trace = otlp([agent, chat(2, 1, json!([user("go")]), output), span(3, 1, tool)]);
+    let report = evaluate_made(&trace, &golden_of(&[("go", json!([]), None)]), &[]).1;
+    let warnings = report["traces"][0]["warnings"].as_array().unwrap();
+    let joined = warnings.iter().find(|warning| warning["code"] == "tool_data_by_name").unwrap();
+    assert_eq!(
+        joined["text"],
+        "tool get_price arguments joined from message parts by name (call ids differ)"
+    );
+}

@@ -50,8 +50,8 @@ struct MetricResultAnswer {
     error_type: Nullable<String>,
     /// Details behind the score; names and values from traces stay as recorded.
     details: Nullable<RawObject>,
-    /// Duration of the computation, in milliseconds.
-    duration_ms: f64,
+    /// Duration of the computation, in milliseconds; null if nothing was computed.
+    duration_ms: Nullable<f64>,
 }
 
 impl From<MetricResult> for MetricResultAnswer {
@@ -65,7 +65,7 @@ impl From<MetricResult> for MetricResultAnswer {
             error: Nullable(result.error),
             error_type: Nullable(result.error_type),
             details: Nullable(result.details.and_then(|details| to_raw_value(&details).ok()).map(RawObject)),
-            duration_ms: result.duration_ms,
+            duration_ms: Nullable(result.duration_ms),
         }
     }
 }

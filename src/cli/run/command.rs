@@ -28,7 +28,15 @@ pub(in crate::cli) fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         pool.build_global().context("starting threads")?;
     }
     let mut errors = Vec::new();
-    let eval_set = read_eval_set(settings.eval_set.as_deref(), &mut errors);
+    let eval_set = match settings.eval_set.as_deref().map(read_eval_set).transpose() {
+        Ok(eval_set) => eval_set,
+        // The reference goes on without; a table of metrics that were not compared would only bury the error.
+        Err(error) if settings.plan.lenient => {
+            errors.push(format!("{error:#}"));
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let documents = read_documents(&files, arguments.max_input_bytes, &mut errors);
     let loaded = load(&documents, files.len(), &settings, &mut errors);
     let Some(mut report) = evaluate_interruptibly(&loaded.traces, eval_set.as_ref(), &settings)? else {
@@ -63,15 +71,12 @@ fn exit_code(verdict: Verdict) -> u8 {
     }
 }
 
-/// Reads the eval set; one that cannot be read is added to `errors`, so that the traces are still checked.
-fn read_eval_set(path: Option<&Path>, errors: &mut Vec<String>) -> Option<EvalSet> {
-    let path = path?;
+fn read_eval_set(path: &Path) -> anyhow::Result<EvalSet> {
     let reading = || format!("reading eval set `{}`", path.display());
-    let read = inputs::read(path, inputs::MAX_EVAL_SET_BYTES, "split it")
+    let document = inputs::read(path, inputs::MAX_EVAL_SET_BYTES, "split it")
         .map_err(anyhow::Error::msg)
-        .with_context(reading)
-        .and_then(|document| EvalSet::parse(document.text()).with_context(reading));
-    read.map_err(|error| errors.push(format!("{error:#}"))).ok()
+        .with_context(reading)?;
+    EvalSet::parse(document.text()).with_context(reading)
 }
 
 /// Reads the files, several of them in parallel; those that cannot be read are added to `errors`.

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::truth::life;
 use super::work::{Workshop, quick};
 use super::{LONG_LEASE, SHORT_LEASE, eventually};
-use crate::execution::{fixture, holds};
+use crate::execution::{fixture, holds, recorded_submission};
 use crate::support::http_server::{HttpServer, Reply, Request};
 use crate::support::postgres::TestDb;
 use crate::support::processes::{Launch, serve, worker};
@@ -177,7 +177,7 @@ async fn fault_9_a_recorded_run_is_told_of_as_in_the_reference_with_each_result_
     let launch = calling(serve(), &database).slots(1, workshop.folder()).with(&LONG_LEASE);
     let (process, api) = launch.answering().await;
     let recorded = fixture("multi-turn");
-    let mut submission = recorded["submission"].clone();
+    let mut submission = recorded_submission(&recorded);
     submission["spec"]["sinks"] = telling(&server, 10)["spec"]["sinks"].clone();
     let run = api.submit(&submission).await;
     delivered(&client, run).await;
