@@ -99,15 +99,20 @@ struct Dispatcher<'a> {
 
 impl Dispatcher<'_> {
     async fn run(mut self, is_over: &CancellationToken) {
+        let mut was_over = false;
         loop {
+            // Messages may have been written after the look before; one that begins after the end finds the last.
+            let ends = is_over.is_cancelled() && !was_over;
+            self.may_be_due |= ends;
+            was_over |= ends;
             let looked = self.look().await;
             let is_idle = self.tries.is_empty() && !self.may_be_due;
-            if is_over.is_cancelled() && (is_idle || looked.is_err()) {
+            if was_over && (is_idle || looked.is_err()) {
                 return;
             }
             self.back_off(looked).await;
             if !self.may_be_due || self.shared.room().total == 0 {
-                self.wait(is_over).await;
+                self.wait(is_over, was_over).await;
             }
         }
     }
@@ -147,15 +152,13 @@ impl Dispatcher<'_> {
     }
 
     /// Waits until another look is worth it.
-    async fn wait(&mut self, is_over: &CancellationToken) {
-        let was_over = is_over.is_cancelled();
+    async fn wait(&mut self, is_over: &CancellationToken, was_over: bool) {
         tokio::select! {
             hint = self.hints.next() => self.note(&hint),
             // There is room, and the message behind it in line can be claimed.
             Some(_) = self.tries.join_next() => self.may_be_due = true,
             () = tokio::time::sleep_until(self.look_at) => {}
-            // Look once more: the last messages may have been written after the look before.
-            () = is_over.cancelled(), if !was_over => self.may_be_due = true,
+            () = is_over.cancelled(), if !was_over => {}
         }
         while let Some(hint) = self.hints.next().now_or_never() {
             self.note(&hint);

@@ -42,6 +42,7 @@ on_both! {
     a_receiver_that_hangs_does_not_hold_up_others,
     two_processes_keep_the_order_of_each_run,
     what_is_due_is_delivered_before_a_process_ends,
+    a_message_written_during_the_last_look_is_delivered_before_a_process_ends,
     a_message_that_outlasts_the_grace_is_given_back,
     an_outage_of_storage_loses_nothing,
 }
@@ -356,6 +357,21 @@ async fn what_is_due_is_delivered_before_a_process_ends(store: TestStore) {
         assert!(messages.iter().all(|message| message.state == MessageState::Delivered), "{messages:#?}");
     }
     assert_eq!(server.requests().len(), 4);
+}
+
+async fn a_message_written_during_the_last_look_is_delivered_before_a_process_ends(store: TestStore) {
+    let server = HttpServer::scripted([Reply::status(200)]).await;
+    let faulty = Faulty::<dyn Outbox>::before(store.store.clone());
+    let gate = faulty.hold("next_message");
+    let dispatcher = Dispatcher::over(faulty.clone(), &store.hints, Means::default());
+    // The look has found nothing to claim, and has not ended.
+    until(async || faulty.calls("next_message") == 1).await;
+    let run = ended_for(&store, &server).await;
+    dispatcher.stop();
+    gate.add_permits(100);
+    dispatcher.ended().await;
+    let messages = store.all_messages(run).await;
+    assert!(messages.iter().all(|message| message.state == MessageState::Delivered), "{messages:#?}");
 }
 
 async fn a_message_that_outlasts_the_grace_is_given_back(store: TestStore) {
