@@ -284,10 +284,7 @@ impl<'v> Object<'v, '_> {
 
     /// Reports each member that was not asked for. Call it after all known members were read.
     pub fn refuse_unknown(&self) {
-        self.each_unknown(|member, key| {
-            let used = self.used.borrow();
-            member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
-        });
+        self.each_unknown(|member, key| self.refuse(member, key));
     }
 
     /// Reports each member that was not asked for, but only notes those that are null: they say nothing, and writers
@@ -296,11 +293,16 @@ impl<'v> Object<'v, '_> {
         self.each_unknown(|member, key| {
             if member.value.is_null() {
                 let note = member.to_fault("unknown member, ignored because it is null");
-                return self.cursor.faults.null_members.borrow_mut().push(note);
+                self.cursor.faults.null_members.borrow_mut().push(note);
+            } else {
+                self.refuse(member, key);
             }
-            let used = self.used.borrow();
-            member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
         });
+    }
+
+    fn refuse(&self, member: &Cursor<'_, '_>, key: &str) {
+        let used = self.used.borrow();
+        member.fault(format!("unknown member{}", did_you_mean(key, used.iter().copied())));
     }
 
     fn stand_on<'k>(&'k self, key: &'k str) -> Cursor<'v, 'k> {

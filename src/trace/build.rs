@@ -51,8 +51,9 @@ impl Dropped {
         }
     }
 
-    /// Warns that `items` lost something, since messages or calls may have been part of it.
-    fn warn(&self, items: &str, warnings: &mut Warnings) {
+    /// Warns that `items` lost something, since messages or calls may have been part of it. The SDK's limits for them
+    /// are the variables that begin with `OTEL_` and `signal`.
+    fn warn(&self, items: &str, signal: &str, warnings: &mut Warnings) {
         for ((count, lost), code, what, member, limit) in [
             (self.attributes, "attributes_dropped", "attributes", "droppedAttributesCount", "ATTRIBUTE"),
             (self.events, "events_dropped", "events", "droppedEventsCount", "EVENT"),
@@ -60,7 +61,7 @@ impl Dropped {
             if count > 0 {
                 let text = format!(
                     "{count} {items} lost {lost} {what} ({member}); messages or tool calls may be missing; raise \
-                     OTEL_SPAN_{limit}_COUNT_LIMIT"
+                     OTEL_{signal}_{limit}_COUNT_LIMIT"
                 );
                 warnings.push(code, text);
             }
@@ -166,7 +167,7 @@ impl<'a> Builder<'a> {
     /// Joins the log records and derives the trees; returns traces, warnings and the number of log records read.
     pub(super) fn finish(mut self) -> (Vec<Trace<'a>>, Vec<Warning>, usize) {
         let log_records = self.logs.len();
-        self.dropped_of_logs.warn("log records", &mut self.warnings);
+        self.dropped_of_logs.warn("log records", "LOGRECORD", &mut self.warnings);
         let mut unattributed = 0;
         for PendingLog { trace_id, span_id, log } in self.logs {
             match trace_id.and_then(|id| self.by_id.get(join_key(&id))) {
@@ -213,7 +214,7 @@ impl<'a> Draft<'a> {
     fn finish(self) -> Trace<'a> {
         let Self { id, document, mut spans, notes, logs: joined } = self;
         let mut warnings = Warnings::default();
-        Dropped::of(notes.iter().map(|(_, notes)| notes)).warn("spans", &mut warnings);
+        Dropped::of(notes.iter().map(|(_, notes)| notes)).warn("spans", "SPAN", &mut warnings);
         let by_id = index_by_id(&mut spans, notes, &mut warnings);
         let parents = effective_parents(&spans, &by_id, &mut warnings);
         let mut children = vec![Vec::new(); spans.len()];

@@ -6,7 +6,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{agentevals, chat, otlp, question, span, tool_call, user};
+use crate::support::{agentevals, chat, otlp, otlp_logs, question, span, tool_call, user};
 
 /// Both metrics that compare with a golden.
 const BOTH: [&str; 4] = ["-m", "tool_trajectory_avg_score", "-m", "response_match_score"];
@@ -267,7 +267,14 @@ fn data_that_the_sdk_dropped_is_told() {
     let mut span = question(1, "Hello?", "Hello.");
     span["droppedEventsCount"] = json!(2);
     let golden = golden_of(&[("Hello?", json!([]), Some("Hello."))]);
-    assert!(has_warning(&evaluate_made(&otlp([span]), &golden, &[]).1, "events_dropped"));
+    let mut trace = otlp([span]);
+    trace["resourceLogs"] = otlp_logs([json!({"droppedAttributesCount": 4})])["resourceLogs"].take();
+    let report = evaluate_made(&trace, &golden, &[]).1;
+    assert!(has_warning(&report, "events_dropped"));
+    // Log records have limits of their own.
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("1 log records lost 4 attributes"), "{warnings}");
+    assert!(warnings.contains("raise OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"), "{warnings}");
 }
 
 #[test]
